@@ -1,0 +1,272 @@
+/**
+ * The claimant: a release (or cancellation) in progress at this node. Votes of a quorum are the authorisation, the
+ * lock and the key; begin of a quorum comes before the first octet goes anywhere; how it ended is persisted before
+ * it is told, and told until every holder has answered. What was under way when the node died is ended on start.
+ */
+import { commits } from './envelope.ts';
+import { decryptFrom } from './document.ts';
+import { asInkmeshError, InkmeshError } from './errors.ts';
+import type { Fact } from './facts.ts';
+import type { Holder, Holders } from './holder.ts';
+import { type JobBody, type SettledBody, settledKind, verifyReceipt } from './job-facts.ts';
+import type { Outcome } from './lease.ts';
+import type { FactLedger } from './ledger.ts';
+import { claimAttempts, claimRetryMax_ms, claimRetryMin_ms, quorum, thirdVoteGrace_ms } from './limits.ts';
+import type { ClaimRow, ClaimTable, Log } from './ports.ts';
+import type { Permission, VoteReply } from './protocol.ts';
+import { gather } from './gather.ts';
+import { Resender } from './resend.ts';
+import { combineShares } from './shares.ts';
+
+export interface ClaimOptions {
+  self: string;
+  holders: Holders;
+  ledger: FactLedger;
+  claims: ClaimTable;
+  log: Log;
+  /** what people call a node */
+  nameOf(peer: string): string;
+}
+
+/** A claim that has the votes of a quorum. It must end by `settle` or `yield`. */
+export interface Claim {
+  readonly id: string;
+  readonly ticket: Uint8Array;
+  readonly job: Fact;
+  /** Resolves when a quorum has begin on disk. @throws InkmeshError when it can't be had; the claim has yielded then */
+  begin(): Promise<void>;
+  /** The decrypted document, chunk by chunk, each authenticated; from another holder when one fails. */
+  document(): AsyncIterable<Uint8Array>;
+  settle(outcome: Outcome, reason?: string): Promise<void>;
+  yield(): Promise<void>;
+}
+
+type Ballot = { holder: Holder; vote: VoteReply };
+
+export class Claimant {
+  readonly #options: ClaimOptions;
+  readonly #resender: Resender;
+  readonly #active = new Set<string>();
+
+  private constructor(options: ClaimOptions) {
+    this.#options = options;
+    this.#resender = new Resender(options);
+  }
+
+  /** Ends what a death of this node left open: yields what had not begun, declares interrupted what had. */
+  static async open(options: ClaimOptions): Promise<Claimant> {
+    const claimant = new Claimant(options);
+    for (const row of options.claims.list()) {
+      if (row.phase === 'begun') await claimant.#conclude(row, 'interrupted', 'the node stopped while it was printing');
+      else if (row.phase === 'voting') claimant.#giveUp(row);
+      claimant.#resender.resume(row);
+    }
+    return claimant;
+  }
+
+  close(): void {
+    this.#resender.close();
+  }
+
+  /** Claims of this node that are under way. */
+  active(): number {
+    return this.#active.size;
+  }
+
+  /**
+   * Claims a job with the owner's permission.
+   * @param target the printer's name, empty for a cancellation
+   * @throws InkmeshError `busy` when somebody else has it (details `claims`: what a reprint must confirm, if it
+   *   may have printed), `forbidden`, `not-found`, `unavailable` when too few holders are awake
+   */
+  async claim(job: string, permission: Permission, target: string): Promise<Claim> {
+    const fact = this.#options.ledger.latest('job', job);
+    if (fact === undefined) throw new InkmeshError('not-found', 'there is no such job');
+    if (this.#active.has(job)) throw new InkmeshError('busy', 'this node is releasing the job already');
+    this.#active.add(job);
+    try {
+      for (let attempt = 1;; attempt++) {
+        const claimed = await this.#attempt(fact, permission, target);
+        if (!(claimed instanceof InkmeshError)) return claimed;
+        const split = claimed.code === 'busy' && claimed.details['begun'] === 'false';
+        if (!split || attempt === claimAttempts) throw claimed;
+        const delay_ms = claimRetryMin_ms + Math.random() * (claimRetryMax_ms - claimRetryMin_ms);
+        await new Promise((again) => setTimeout(again, delay_ms * attempt));
+      }
+    } catch (error) {
+      this.#active.delete(job);
+      throw error;
+    }
+  }
+
+  /** One claimId's try: the claim, or why it was not to be had (it has yielded then). */
+  async #attempt(fact: Fact, permission: Permission, target: string): Promise<Claim | InkmeshError> {
+    const { self, holders, claims } = this.#options;
+    const { holders: peers, epoch } = fact.body as JobBody;
+    const row: ClaimRow = {
+      claim: `${self}/${crypto.randomUUID()}`,
+      job: fact.subject,
+      phase: 'voting',
+      holders: peers,
+      receipts: [],
+      settlement: null,
+      target,
+    };
+    claims.put(row);
+    const request = { job: row.job, epoch: epoch as 1, claim: row.claim, permission };
+    const asked = gather(
+      peers.map(holders),
+      async (holder): Promise<Ballot> => ({ holder, vote: await holder.vote(request) }),
+    );
+    try {
+      const { got, failed } = await asked.until(quorum, thirdVoteGrace_ms);
+      if (got.length < quorum) throw this.#refused(fact, failed);
+      const needsKey = got.every(({ vote }) => vote.share.length > 0);
+      const key = needsKey ? await this.#key(fact, got, asked.all) : undefined;
+      return this.#claim(fact, row, got, key);
+    } catch (thrown) {
+      this.#yield(row);
+      return asInkmeshError(thrown);
+    }
+  }
+
+  /** The key out of the shares; whose share is wrong is named, and a third one waited for if two don't do. */
+  async #key(fact: Fact, got: Ballot[], all: Promise<{ got: Ballot[] }>): Promise<Uint8Array> {
+    try {
+      return await this.#combine(fact.subject, got);
+    } catch (error) {
+      const late = await all;
+      if (late.got.length === got.length) throw error;
+      return await this.#combine(fact.subject, late.got);
+    }
+  }
+
+  async #combine(job: string, ballots: readonly Ballot[]): Promise<Uint8Array> {
+    const shares = ballots.map(({ holder, vote }) => ({ holder: holder.peer, share: vote.share }));
+    const headers = ballots.map(({ vote }) => vote.header);
+    const { key, corrupt } = await combineShares(shares, (k) => headers.some((header) => commits(k, job, header)));
+    for (const peer of corrupt) {
+      this.#options.log('error', 'a holder gave a corrupt share', { job, node: this.#options.nameOf(peer) });
+    }
+    return key;
+  }
+
+  #claim(fact: Fact, row: ClaimRow, ballots: readonly Ballot[], key: Uint8Array | undefined): Claim {
+    const end = () => {
+      key?.fill(0);
+      this.#active.delete(row.job);
+    };
+    const [first] = ballots as [Ballot];
+    // the nearest first: this node itself, if it holds the job
+    const sources = [...ballots].sort((a, b) => Number(b.holder.peer === this.#options.self) - Number(a.holder.peer === this.#options.self));
+    return {
+      id: row.claim,
+      job: fact,
+      ticket: first.vote.ticket,
+      begin: async () => {
+        try {
+          row.receipts = await this.#begin(fact, row, ballots.map(({ holder }) => holder));
+        } catch (error) {
+          this.#yield(row);
+          end();
+          throw error;
+        }
+        row.phase = 'begun';
+        this.#options.claims.put(row);
+      },
+      document: () => {
+        if (key === undefined) throw new TypeError('a cancellation reads no document');
+        return decryptFrom(sources.map(({ holder }) => holder), {
+          job: row.job,
+          claim: row.claim,
+          envelopeBytes: first.vote.envelopeBytes,
+          headers: ballots.map(({ vote }) => vote.header),
+          key,
+        });
+      },
+      settle: async (outcome, reason = '') => {
+        end();
+        await this.#conclude(row, outcome, reason);
+        await this.#resender.send(row);
+      },
+      yield: () => {
+        end();
+        this.#yield(row);
+        return Promise.resolve();
+      },
+    };
+  }
+
+  async #begin(fact: Fact, row: ClaimRow, holders: readonly Holder[]): Promise<ClaimRow['receipts']> {
+    const { epoch } = fact.body as JobBody;
+    const { ledger } = this.#options;
+    const asked = gather(holders, async (holder) => {
+      const { receipt: signature } = await holder.begin({ job: row.job, epoch: epoch as 1, claim: row.claim });
+      const identity = ledger.identity(holder.peer);
+      const receipt = { job: row.job, epoch, claim: row.claim, holder: holder.peer };
+      if (identity === undefined || !await verifyReceipt(identity, receipt, signature)) {
+        throw new InkmeshError('unauthenticated', 'a begin receipt is not its holder’s');
+      }
+      return { holder: holder.peer, signature };
+    });
+    const { got, failed } = await asked.until(quorum, 0);
+    if (got.length < quorum) throw this.#refused(fact, failed);
+    return got;
+  }
+
+  /** Decides how the claim ended, durably; telling the holders is the resender's. */
+  async #conclude(row: ClaimRow, outcome: Outcome, reason: string): Promise<void> {
+    const { ledger, claims } = this.#options;
+    const job = ledger.latest('job', row.job);
+    if (job === undefined) throw new InkmeshError('corrupt', `the job fact of ${row.job} is missing here`);
+    const body: SettledBody = {
+      epoch: 1,
+      claim: row.claim,
+      outcome,
+      target: row.target,
+      reason: reason.replaceAll(/[\u0000-\u001f\u007f]/g, ' ').slice(0, 200),
+      receipts: row.receipts.map(({ holder, signature }) => [holder, signature]),
+    };
+    const { fact, record } = await ledger.sign(settledKind, () => job.doc, row.job, body);
+    row.phase = 'ended';
+    row.settlement = record;
+    claims.put(row);
+    if (outcome !== 'failed') {
+      ledger.add(fact, record);
+      ledger.publish(fact, record);
+    }
+  }
+
+  #giveUp(row: ClaimRow): void {
+    row.phase = 'ended';
+    this.#options.claims.put(row);
+  }
+
+  #yield(row: ClaimRow): void {
+    this.#giveUp(row);
+    void this.#resender.send(row);
+  }
+
+  /** Why a quorum was not to be had, in one sentence for the owner. */
+  #refused(fact: Fact, failed: readonly { of: Holder; error: InkmeshError }[]): InkmeshError {
+    const { nameOf } = this.#options;
+    const held = failed.filter(({ error }) => error.code === 'busy' && error.details['claim'] !== undefined);
+    const begun = held.filter(({ error }) => error.details['begun'] === 'true');
+    const [by] = begun.length > 0 ? begun : held;
+    if (by !== undefined) {
+      const name = nameOf(by.error.details['claimant'] ?? '');
+      const claims = [...new Set(begun.map(({ error }) => error.details['claim'] ?? ''))].join(',');
+      const message = begun.length > 0
+        ? `${name} is printing this job or was stopped while it did: look there, then --confirm-reprint ${claims}`
+        : `${name} is releasing this job: try again in a moment`;
+      return new InkmeshError('busy', message, { begun: String(begun.length > 0), claims, claimant: name });
+    }
+    const refusal = failed.find(({ error }) => error.code !== 'unavailable' && error.code !== 'timeout');
+    if (refusal !== undefined) return refusal.error;
+    const asleep = failed.map(({ of }) => nameOf(of.peer));
+    return new InkmeshError('unavailable', `waiting for ${asleep.join(' or ')} to wake up`, {
+      holders: asleep.join(','),
+      job: fact.subject,
+    });
+  }
+}

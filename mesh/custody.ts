@@ -1,0 +1,349 @@
+/**
+ * A holder: keeps pieces (envelope, ticket, share) of other nodes' jobs and its own, and answers for them. A
+ * decision and its write are one synchronous step, so no two requests can come between; every answer follows
+ * the write that it tells of.
+ */
+import { sha256 } from '@noble/hashes/sha2.js';
+import type { Trust } from './certificate.ts';
+import { decode, encode } from './codec.ts';
+import { headerBytes, plaintextLength } from './envelope.ts';
+import { InkmeshError } from './errors.ts';
+import type { Fact } from './facts.ts';
+import { rowOf } from './facts.ts';
+import { verifyGrant } from './grant.ts';
+import { type JobBody, type SettledBody, signReceipt } from './job-facts.ts';
+import {
+  afterRestart,
+  claimantOf,
+  emptyLease,
+  type Lease,
+  type LeaseAnswer,
+  type LeaseEvent,
+  leaseSchema,
+  next,
+  openClaims,
+} from './lease.ts';
+import type { FactLedger } from './ledger.ts';
+import { maxBodyFrameBytes, maxEnvelopeBytes, maxPiecesPerView, unsealedAge_ms, voteLease_ms } from './limits.ts';
+import type { Clock, Log, Piece, PieceTable, Spool } from './ports.ts';
+import {
+  type AbandonRequest,
+  type BeginReply,
+  type ClaimRequest,
+  type FetchRequest,
+  type Permission,
+  type SealRequest,
+  type SettleRequest,
+  type StoreRequest,
+  type ViewReply,
+  type ViewRequest,
+  viewPurpose,
+  type VoteReply,
+  type VoteRequest,
+} from './protocol.ts';
+import { verifyRequest } from './request.ts';
+import type { Body } from './rpc.ts';
+
+/** The grant's target of a cancellation, which has no printer. */
+const noTarget = '-';
+
+export interface CustodyOptions {
+  self: { peerId: string; key: CryptoKey };
+  trust: Trust;
+  pieces: PieceTable;
+  spool: Spool;
+  ledger: FactLedger;
+  clock: Clock;
+  /** agreed with the peers: grants are judged by it */
+  now_ms(): number;
+  log: Log;
+}
+
+export class Custody {
+  readonly #options: CustodyOptions;
+  /** jobs whose envelope is being written */
+  readonly #storing = new Set<string>();
+  readonly #sweeper: ReturnType<typeof setInterval>;
+
+  private constructor(options: CustodyOptions) {
+    this.#options = options;
+    this.#sweeper = setInterval(() => void this.#sweepUnsealed(), unsealedAge_ms / 10);
+  }
+
+  /** Ends what a crash left half-done: pieces without a job fact, envelopes without a piece, votes of another run. */
+  static async open(options: CustodyOptions): Promise<Custody> {
+    const custody = new Custody(options);
+    const { pieces, spool, ledger } = options;
+    for (const piece of pieces.list()) {
+      const lease = custody.#lease(piece);
+      if (!piece.sealed || (lease.erased && openClaims(lease).length === 0)) await custody.#erase(piece.job);
+      else pieces.setLease(piece.job, encode(afterRestart(lease)));
+    }
+    for (const job of await spool.list()) if (pieces.get(job) === undefined) await spool.remove(job);
+    ledger.onFact((fact) => {
+      if (fact.kind === 'withdrawn') void custody.#withdrawn(fact);
+    });
+    return custody;
+  }
+
+  close(): void {
+    clearInterval(this.#sweeper);
+  }
+
+  /** @returns octets of the envelope, when all three are durable */
+  async store(from: string, request: StoreRequest, body: Body): Promise<{ envelopeBytes: number }> {
+    const { job } = request;
+    const { pieces, spool } = this.#options;
+    if (this.#storing.has(job) || pieces.get(job) !== undefined) {
+      throw new InkmeshError('conflict', 'this job is kept here already');
+    }
+    this.#storing.add(job);
+    try {
+      const writer = await spool.create(job);
+      try {
+        for await (const chunk of body) {
+          if (writer.bytes + chunk.length > maxEnvelopeBytes) throw new InkmeshError('too-large', 'the job is too large');
+          await writer.write(chunk);
+        }
+        plaintextLength(writer.bytes);
+        await writer.finish();
+        this.keep(from, request, writer.bytes);
+        await writer.close();
+        return { envelopeBytes: writer.bytes };
+      } catch (error) {
+        await writer.abort();
+        throw error;
+      }
+    } finally {
+      this.#storing.delete(job);
+    }
+  }
+
+  /** Keeps ticket and share of an envelope that is in the spool already. Durable when it returns. */
+  keep(from: string, request: StoreRequest, envelopeBytes: number): void {
+    const { job, epoch, owner, submitter, ticket, share } = request;
+    this.#options.pieces.put({
+      ...{ job, epoch, owner, submitter, ticket, share, envelopeBytes },
+      acceptedBy: from,
+      stored_ms: this.#options.clock.wall_ms(),
+      sealed: false,
+      lease: encode(emptyLease),
+    });
+  }
+
+  async seal(from: string, request: SealRequest): Promise<void> {
+    const { pieces, ledger, self } = this.#options;
+    const fact = await ledger.judge(request.fact);
+    const piece = pieces.get(request.job);
+    if (piece === undefined || fact.kind !== 'job' || fact.subject !== request.job) {
+      throw new InkmeshError('not-found', 'this job is not kept here');
+    }
+    const { holders, owner, bytes, epoch } = fact.body as JobBody;
+    const fits = piece.acceptedBy === from && fact.author === from && holders.includes(self.peerId) &&
+      piece.owner === owner && piece.epoch === epoch && plaintextLength(piece.envelopeBytes) === bytes;
+    if (!fits) throw new InkmeshError('forbidden', 'the job fact is not of the piece that is kept here');
+    pieces.seal(request.job, rowOf(fact, request.fact));
+    ledger.noteHeld(fact, request.fact);
+  }
+
+  async abandon(from: string, { job }: AbandonRequest): Promise<void> {
+    const piece = this.#options.pieces.get(job);
+    if (piece === undefined) return;
+    if (piece.acceptedBy !== from || piece.sealed) throw new InkmeshError('forbidden', 'this job is not yours to drop');
+    await this.#erase(job);
+  }
+
+  async vote(from: string, request: VoteRequest): Promise<VoteReply> {
+    const { job, epoch, claim, permission } = request;
+    ownClaim(from, claim);
+    const held = this.#held(job);
+    const { nonce, target, confirm, prints } = await this.#permitted(permission, held, claim);
+    const header = await this.#header(job);
+    // from here to the write nothing else runs
+    const piece = this.#held(job);
+    if (piece.epoch !== epoch) throw new InkmeshError('conflict', 'the job’s holders have changed: try again');
+    const now_ms = Math.trunc(this.#options.clock.monotonic_ms());
+    const event: LeaseEvent = { type: 'vote', claim, nonce, target, confirm, now_ms, lease_ms: voteLease_ms };
+    const answer = this.#step(piece, event);
+    if (answer.type !== 'granted') throw refusalError(answer);
+    // who may only cancel gets no share
+    const share = prints ? piece.share : new Uint8Array(0);
+    return { share, ticket: piece.ticket, envelopeBytes: piece.envelopeBytes, header };
+  }
+
+  async begin(from: string, { job, epoch, claim }: ClaimRequest): Promise<BeginReply> {
+    ownClaim(from, claim);
+    const answer = this.#step(this.#held(job), { type: 'begin', claim });
+    if (answer.type !== 'begun') throw refusalError(answer);
+    const { self } = this.#options;
+    return { receipt: await signReceipt(self.key, { job, epoch, claim, holder: self.peerId }) };
+  }
+
+  async yield(from: string, { job, claim }: ClaimRequest): Promise<void> {
+    ownClaim(from, claim);
+    const piece = this.#options.pieces.get(job);
+    if (piece !== undefined) await this.#concluded(job, this.#step(piece, { type: 'yield', claim }));
+  }
+
+  async settle(from: string, request: SettleRequest): Promise<void> {
+    const { pieces, ledger } = this.#options;
+    if (pieces.get(request.job) === undefined) return;
+    const fact = await ledger.judge(request.fact);
+    if (fact.kind !== 'settled' || fact.subject !== request.job || fact.author !== from) {
+      throw new InkmeshError('forbidden', 'only the claimant settles its claim');
+    }
+    const { claim, outcome } = fact.body as SettledBody;
+    const piece = pieces.get(request.job);
+    if (piece === undefined) return;
+    const answer = this.#step(piece, { type: 'settle', claim, outcome });
+    if (outcome !== 'failed') ledger.add(fact, request.fact);
+    await this.#concluded(request.job, answer);
+  }
+
+  /** The envelope from `offset` on, for the claim that has this holder's vote. */
+  async fetch(from: string, { job, claim, offset }: FetchRequest): Promise<Body> {
+    ownClaim(from, claim);
+    if (this.#lease(this.#held(job)).vote?.claim !== claim) {
+      throw new InkmeshError('forbidden', 'the envelope goes to the claim that has the vote');
+    }
+    const reader = await this.#options.spool.open(job);
+    if (reader === undefined) throw new InkmeshError('unavailable', 'the envelope is missing here');
+    if (offset > reader.bytes) {
+      await reader.close();
+      throw new InkmeshError('bad-request', 'the offset is past the end of the envelope');
+    }
+    return (async function* () {
+      try {
+        for (let at = offset; at < reader.bytes; at += maxBodyFrameBytes) {
+          yield await reader.read(at, Math.min(maxBodyFrameBytes, reader.bytes - at));
+        }
+      } finally {
+        await reader.close();
+      }
+    })();
+  }
+
+  /** What is kept here for the owner who signed the proof, and sent the node that shows it. */
+  async view(from: string, { proof }: ViewRequest): Promise<ViewReply> {
+    const expected = { ...viewPurpose, audience: from };
+    const { by } = await verifyRequest(this.#options.trust, proof, expected, this.#options.now_ms());
+    return { pieces: this.viewOf((piece) => piece.owner === by.user) };
+  }
+
+  viewOf(which: (piece: Piece) => boolean): ViewReply['pieces'] {
+    const now_ms = this.#options.clock.monotonic_ms();
+    return this.#options.pieces.list().filter((piece) => piece.sealed && which(piece)).slice(0, maxPiecesPerView).map(
+      (piece) => {
+        const { vote } = this.#lease(piece);
+        const lapsed = vote?.phase === 'voted' && (vote.lapses_ms === null || vote.lapses_ms < now_ms);
+        return {
+          job: piece.job,
+          ticket: piece.ticket,
+          claim: lapsed ? null : vote?.claim ?? null,
+          begun: vote !== null && vote.phase !== 'voted',
+        };
+      },
+    );
+  }
+
+  #held(job: string): Piece {
+    const piece = this.#options.pieces.get(job);
+    if (piece === undefined || !piece.sealed || piece.share.length === 0) {
+      throw new InkmeshError('not-found', 'this job is not held here any more');
+    }
+    return piece;
+  }
+
+  #lease(piece: Piece): Lease {
+    return decode(leaseSchema, piece.lease);
+  }
+
+  /** One event of the lease: what it changes is durable before its answer is used. */
+  #step(piece: Piece, event: LeaseEvent): LeaseAnswer {
+    const before = this.#lease(piece);
+    const { lease, answer } = next(before, event);
+    if (lease !== before) this.#options.pieces.setLease(piece.job, encode(lease));
+    return answer;
+  }
+
+  async #concluded(job: string, answer: LeaseAnswer): Promise<void> {
+    if (answer.type !== 'erase') return;
+    this.#options.pieces.dropShare(job);
+    const piece = this.#options.pieces.get(job);
+    if (piece !== undefined && openClaims(this.#lease(piece)).length === 0) await this.#erase(job);
+  }
+
+  async #permitted(
+    permission: Permission,
+    piece: Piece,
+    claim: string,
+  ): Promise<{ nonce: string; target: string; confirm: readonly string[]; prints: boolean }> {
+    if ('token' in permission) {
+      const hash = sha256(new TextEncoder().encode(permission.token));
+      const submitted = piece.submitter?.every((octet, i) => octet === hash[i]) ?? false;
+      if (!submitted) throw new InkmeshError('forbidden', 'this token did not submit the job');
+      return { nonce: claim.slice(-36), target: noTarget, confirm: [], prints: false };
+    }
+    const { grant, by } = await verifyGrant(this.#options.trust, permission.grant, this.#options.now_ms());
+    if (by.user !== piece.owner) throw new InkmeshError('forbidden', 'this job belongs to somebody else');
+    if (grant.job !== piece.job) throw new InkmeshError('forbidden', 'the grant is for another job');
+    const nonce = Buffer.from(grant.nonce).toString('hex');
+    const prints = grant.action === 'release';
+    return { nonce, target: prints ? grant.target : noTarget, confirm: grant.confirm, prints };
+  }
+
+  async #header(job: string): Promise<Uint8Array> {
+    const reader = await this.#options.spool.open(job);
+    if (reader === undefined) throw new InkmeshError('unavailable', 'the envelope is missing here');
+    try {
+      return await reader.read(0, headerBytes);
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async #erase(job: string): Promise<void> {
+    // the share first: without it nothing that may be left over can be read
+    this.#options.pieces.remove(job);
+    await this.#options.spool.remove(job);
+  }
+
+  async #withdrawn(fact: Fact): Promise<void> {
+    const piece = this.#options.pieces.get(fact.subject);
+    if (piece !== undefined && this.#lease(piece).vote === null) await this.#erase(fact.subject);
+  }
+
+  async #sweepUnsealed(): Promise<void> {
+    const before_ms = this.#options.clock.wall_ms() - unsealedAge_ms;
+    for (const piece of this.#options.pieces.list()) {
+      if (!piece.sealed && piece.stored_ms < before_ms) await this.#erase(piece.job);
+    }
+  }
+}
+
+function ownClaim(from: string, claim: string): void {
+  if (claimantOf(claim) !== from) throw new InkmeshError('forbidden', 'a node speaks for its own claims only');
+}
+
+/** A refusal as the claimant gets it: `claim`, `claimant` and `begun` tell who has the job. */
+function refusalError(answer: LeaseAnswer): InkmeshError {
+  if (answer.type !== 'refused') return new InkmeshError('internal', `unexpected lease answer ${answer.type}`);
+  switch (answer.reason) {
+    case 'held-by': {
+      const { claim, claimant, begun } = answer;
+      const details = { claim, claimant, begun: String(begun) };
+      return new InkmeshError('busy', 'another node has claimed this job', details);
+    }
+    case 'nonce-bound':
+      return new InkmeshError('forbidden', 'this grant has been used at another node or printer: release anew');
+    case 'nonce-spent':
+      return new InkmeshError('forbidden', 'this grant has been used: release anew');
+    case 'too-many-claims':
+      return new InkmeshError('busy', 'this node has tried too often: release from another node');
+    case 'erased':
+      return new InkmeshError('not-found', 'this job is not held here any more');
+    case 'refused-claim':
+    case 'not-current':
+      return new InkmeshError('conflict', 'this claim has ended: release anew', { reason: answer.reason });
+  }
+}

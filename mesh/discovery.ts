@@ -1,0 +1,155 @@
+/**
+ * Finding and keeping other nodes: mDNS on the LAN, addresses from configuration, join tokens and hellos
+ * (kept over restarts), redialled with backoff. Every new outbound connection goes through the gate.
+ */
+import type { Connection } from '@libp2p/interface';
+import { peerIdFromString } from '@libp2p/peer-id';
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import type { Libp2p } from 'libp2p';
+import type { Gate } from './gate.ts';
+import { maxAddressesPerPeer, maxKnownPeers, redialMax_ms, redialMin_ms } from './limits.ts';
+import type { AddressTable, Clock, Log } from './ports.ts';
+
+const refusedFailures = 10;
+
+interface Known {
+  addresses: string[];
+  failures: number;
+  next_ms: number;
+  dialling: boolean;
+}
+
+export interface DiscoveryOptions {
+  host: Libp2p;
+  gate: Gate;
+  /** multiaddrs to try besides what is found */
+  configured: readonly string[];
+  addresses: AddressTable;
+  clock: Clock;
+  log: Log;
+  onGone(peer: string): void;
+}
+
+export class Discovery {
+  readonly #options: DiscoveryOptions;
+  /** by PeerId, or by the address itself while its PeerId is not known */
+  readonly #known = new Map<string, Known>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: DiscoveryOptions) {
+    this.#options = options;
+    const { host } = options;
+    host.addEventListener('peer:discovery', (event) => {
+      this.learn(event.detail.id.toString(), event.detail.multiaddrs.map(String));
+    });
+    host.addEventListener('connection:open', (event) => this.#opened(event.detail));
+    host.addEventListener('connection:close', (event) => this.#closed(event.detail.remotePeer.toString()));
+  }
+
+  start(): void {
+    for (const address of this.#options.configured) this.#remember(address, [address]);
+    for (const { peer, addresses } of this.#options.addresses.list()) this.#remember(peer, addresses);
+    this.#timer = setInterval(() => this.#dialDue(), redialMin_ms);
+    this.#dialDue();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Takes note of where a peer says or is said to be, and dials it if it is not connected. */
+  learn(peer: string, addresses: readonly string[]): void {
+    if (peer === this.#options.host.peerId.toString() || addresses.length === 0) return;
+    this.#remember(peer, addresses);
+    this.#dialDue();
+  }
+
+  /** The peers that this node can tell others about. */
+  exchange(): { peer: string; addresses: string[] }[] {
+    const connected = new Set(this.#options.host.getPeers().map(String));
+    return [...this.#known]
+      .filter(([peer]) => connected.has(peer))
+      .map(([peer, { addresses }]) => ({ peer, addresses }));
+  }
+
+  #remember(key: string, addresses: readonly string[]): void {
+    const usable = addresses.filter(isAddress).slice(0, maxAddressesPerPeer);
+    const known = this.#known.get(key);
+    if (known !== undefined) {
+      known.addresses = [...new Set([...usable, ...known.addresses])].slice(0, maxAddressesPerPeer);
+    } else if (usable.length > 0 && this.#known.size < maxKnownPeers) {
+      this.#known.set(key, { addresses: usable, failures: 0, next_ms: 0, dialling: false });
+    }
+  }
+
+  #dialDue(): void {
+    const now_ms = this.#options.clock.monotonic_ms();
+    for (const [key, known] of this.#known) {
+      if (known.dialling || known.next_ms > now_ms || this.#connected(key)) continue;
+      known.dialling = true;
+      void this.#dial(key, known).finally(() => {
+        known.dialling = false;
+      });
+    }
+  }
+
+  #connected(key: string): boolean {
+    return !key.startsWith('/') && this.#options.host.getConnections(peerIdFromString(key)).length > 0;
+  }
+
+  async #dial(key: string, known: Known): Promise<void> {
+    try {
+      const suffix = key.startsWith('/') ? '' : `/p2p/${key}`;
+      const connection = await this.#options.host.dial(known.addresses.map((a) => multiaddr(withPeer(a, suffix))));
+      known.failures = 0;
+      const peer = connection.remotePeer.toString();
+      if (key !== peer) this.#resolve(key, peer, known);
+    } catch {
+      known.failures++;
+    }
+    const backoff_ms = Math.min(redialMax_ms, redialMin_ms * 2 ** Math.min(known.failures, 10));
+    known.next_ms = this.#options.clock.monotonic_ms() + backoff_ms;
+  }
+
+  /** A configured address has told its PeerId: from now on it is that peer's. */
+  #resolve(address: string, peer: string, known: Known): void {
+    this.#known.delete(address);
+    if (peer !== this.#options.host.peerId.toString()) this.#remember(peer, known.addresses);
+  }
+
+  #opened(connection: Connection): void {
+    if (connection.direction !== 'outbound') return;
+    this.#options.gate.greet(connection).catch(() => this.#backOff(connection.remotePeer.toString()));
+  }
+
+  /** One that answers but does not belong here must not be dialled in a tight loop. */
+  #backOff(peer: string): void {
+    const known = this.#known.get(peer);
+    if (known === undefined) return;
+    known.failures = refusedFailures;
+    known.next_ms = this.#options.clock.monotonic_ms() + redialMax_ms;
+  }
+
+  #closed(peer: string): void {
+    if (this.#connected(peer)) return;
+    const known = this.#known.get(peer);
+    if (known !== undefined && known.failures === 0) known.next_ms = 0;
+    this.#options.onGone(peer);
+  }
+}
+
+function isAddress(text: string): boolean {
+  try {
+    multiaddr(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const withPeer = (address: string, suffix: string): string => address.replace(/\/p2p\/[^/]+$/, '') + suffix;
+
+/** The host's own addresses as it announces them, without its PeerId. */
+export function ownAddresses(host: Libp2p): string[] {
+  return host.getMultiaddrs().map((a: Multiaddr) => withPeer(a.toString(), '')).slice(0, maxAddressesPerPeer);
+}

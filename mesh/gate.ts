@@ -1,0 +1,155 @@
+/**
+ * Who is a member. libp2p proves a PeerId; the hello method proves that this organisation certified it. A peer
+ * that has not passed gets hello and enrolment, and nothing else of ours: rpc.ts asks `admitted` for every
+ * other method. The caller of a connection says hello first; the answer makes both sides members.
+ */
+import type { Connection } from '@libp2p/interface';
+import * as v from 'valibot';
+import { type NodeIdentity, type Trust, verifyIdentity } from './certificate.ts';
+import { bytes, integer, text } from './codec.ts';
+import { asInkmeshError, InkmeshError } from './errors.ts';
+import {
+  admissionWait_ms,
+  helloTimeout_ms,
+  maxAddressChars,
+  maxAddressesPerPeer,
+  maxClockSkew_ms,
+} from './limits.ts';
+import { peerId } from './names.ts';
+import type { Clock, Log } from './ports.ts';
+import type { Method, Rpc } from './rpc.ts';
+
+const maxCertificateBytes = 4096;
+const maxPeersInHello = 64;
+
+const addresses = v.pipe(v.array(text(maxAddressChars)), v.maxLength(maxAddressesPerPeer));
+
+const helloSchema = v.strictObject({
+  leaf: bytes(1, maxCertificateBytes),
+  issuers: v.pipe(v.array(bytes(1, maxCertificateBytes)), v.maxLength(4)),
+  time_ms: integer(0, Number.MAX_SAFE_INTEGER),
+  addresses,
+  /** where other members are: peer exchange */
+  peers: v.pipe(v.array(v.strictObject({ peer: peerId, addresses })), v.maxLength(maxPeersInHello)),
+});
+export type Hello = v.InferOutput<typeof helloSchema>;
+
+const hello: Method<typeof helloSchema, typeof helloSchema> = {
+  name: 'hello',
+  request: helloSchema,
+  reply: helloSchema,
+  admission: 'anyone',
+};
+
+/** A peer whose certificate has been checked, while it is connected. */
+export interface Member {
+  identity: NodeIdentity;
+  issuers: Uint8Array[];
+  /** its clock minus ours when it said hello */
+  clockOffset_ms: number;
+}
+
+export interface GateOptions {
+  rpc: Rpc;
+  trust: Trust;
+  clock: Clock;
+  log: Log;
+  /** what this node says of itself */
+  introduce(): Omit<Hello, 'time_ms'>;
+  onMember(member: Member, hello: Hello): void;
+}
+
+export class Gate {
+  readonly #options: GateOptions;
+  readonly #members = new Map<string, Member>();
+  /** hellos under way, which a method's first call may have to wait for */
+  readonly #pending = new Map<string, Promise<void>>();
+
+  private constructor(options: GateOptions) {
+    this.#options = options;
+  }
+
+  static async open(options: GateOptions): Promise<Gate> {
+    const gate = new Gate(options);
+    await options.rpc.handle(hello, async ({ from, request }) => {
+      await gate.#admit(from, request);
+      return { reply: gate.#introduce() };
+    });
+    options.rpc.admitBy((peer) => gate.admitted(peer));
+    return gate;
+  }
+
+  members(): Member[] {
+    return [...this.#members.values()];
+  }
+
+  member(peer: string): Member | undefined {
+    return this.#members.get(peer);
+  }
+
+  /** Says hello over a connection that this node has opened; closes it when the peer does not belong here. */
+  greet(connection: Connection): Promise<void> {
+    const peer = connection.remotePeer.toString();
+    const greeting = this.#greet(peer, connection).finally(() => this.#pending.delete(peer));
+    this.#pending.set(peer, greeting);
+    return greeting;
+  }
+
+  forget(peer: string): void {
+    this.#members.delete(peer);
+  }
+
+  /** Resolves if the peer is a member. @throws InkmeshError `forbidden` */
+  async admitted(peer: string): Promise<void> {
+    const deadline = this.#options.clock.monotonic_ms() + admissionWait_ms;
+    const greeting = this.#pending.get(peer);
+    if (!this.#members.has(peer) && greeting !== undefined) {
+      const late = deadline - this.#options.clock.monotonic_ms();
+      await Promise.race([greeting.catch(() => {}), new Promise((done) => setTimeout(done, late))]);
+    }
+    if (!this.#members.has(peer)) {
+      throw new InkmeshError('forbidden', 'this node serves members of its organisation only: say hello first');
+    }
+  }
+
+  /** Now, by the median of this node's clock and its peers': one wrong clock moves nothing. */
+  now_ms(): number {
+    const offsets = [0, ...this.members().map((m) => m.clockOffset_ms)].sort((a, b) => a - b);
+    const middle = offsets[Math.floor((offsets.length - 1) / 2)] ?? 0;
+    return this.#options.clock.wall_ms() + middle;
+  }
+
+  #introduce(): Hello {
+    return { ...this.#options.introduce(), time_ms: this.#options.clock.wall_ms() };
+  }
+
+  async #greet(peer: string, connection: Connection): Promise<void> {
+    try {
+      const { reply } = await this.#options.rpc.call(peer, hello, this.#introduce(), {
+        connection,
+        timeout_ms: helloTimeout_ms,
+      });
+      await this.#admit(peer, reply);
+    } catch (thrown) {
+      const error = asInkmeshError(thrown);
+      this.#options.log('warn', 'a peer was not admitted', { peer, reason: error.message });
+      await connection.close().catch(() => connection.abort(error));
+      throw error;
+    }
+  }
+
+  async #admit(peer: string, said: Hello): Promise<void> {
+    const { trust, clock } = this.#options;
+    const identity = await verifyIdentity(trust, said.leaf, said.issuers, clock.wall_ms());
+    if (identity.kind !== 'node' || identity.peerId !== peer) {
+      throw new InkmeshError('unauthenticated', 'the certificate is not that of the node that sent it');
+    }
+    const clockOffset_ms = said.time_ms - clock.wall_ms();
+    if (Math.abs(clockOffset_ms) > maxClockSkew_ms) {
+      throw new InkmeshError('unauthenticated', `the clocks are ${Math.round(clockOffset_ms / 3600_000)} h apart`);
+    }
+    const member = { identity, issuers: said.issuers, clockOffset_ms };
+    this.#members.set(peer, member);
+    this.#options.onMember(member, said);
+  }
+}

@@ -1,0 +1,44 @@
+/** Asking several holders at once, and going on when enough have answered. */
+import { asInkmeshError, type InkmeshError } from './errors.ts';
+
+export interface Gathered<Asked, Got> {
+  got: Got[];
+  failed: { of: Asked; error: InkmeshError }[];
+}
+
+export interface Gathering<Asked, Got> {
+  /** Settles when all have answered or failed. Never rejects. */
+  all: Promise<Gathered<Asked, Got>>;
+  /**
+   * Settles when all have answered, or `grace_ms` after `enough` have. What comes later does not change what it
+   * gave. Never rejects.
+   */
+  until(enough: number, grace_ms: number): Promise<Gathered<Asked, Got>>;
+}
+
+export function gather<Asked, Got>(asked: readonly Asked[], ask: (of: Asked) => Promise<Got>): Gathering<Asked, Got> {
+  const so: Gathered<Asked, Got> = { got: [], failed: [] };
+  const watchers: (() => void)[] = [];
+  const each = asked.map((of) =>
+    ask(of).then((got) => so.got.push(got), (thrown) => so.failed.push({ of, error: asInkmeshError(thrown) }))
+      .then(() => watchers.forEach((watch) => watch()))
+  );
+  const all = Promise.all(each).then(() => so);
+  const now = () => ({ got: [...so.got], failed: [...so.failed] });
+  return {
+    all: all.then(now),
+    until: (enough, grace_ms) =>
+      new Promise((resolve) => {
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        void all.then(() => {
+          clearTimeout(timer);
+          resolve(now());
+        });
+        const watch = () => {
+          if (so.got.length >= enough) timer ??= setTimeout(() => resolve(now()), grace_ms);
+        };
+        watchers.push(watch);
+        watch();
+      }),
+  };
+}

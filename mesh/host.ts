@@ -1,0 +1,71 @@
+/** Builds libp2p; nothing else constructs it. TCP, Noise and yamux; neither identify nor ping is served. */
+import { noise } from '@chainsafe/libp2p-noise';
+import type { PrivateKey } from '@libp2p/interface';
+import { mdns } from '@libp2p/mdns';
+import { tcp } from '@libp2p/tcp';
+import { yamux } from '@libp2p/yamux';
+import { multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p, type Libp2p } from 'libp2p';
+import { InkmeshError } from './errors.ts';
+import { dialTimeout_ms, maxConnections, mdnsInterval_ms } from './limits.ts';
+
+const MiB = 1024 * 1024;
+
+export interface HostOptions {
+  key: PrivateKey;
+  /** multiaddrs to listen on; none for a host that only dials */
+  listen: readonly string[];
+  /** SHA-256 of the organisation's root: nodes of other organisations on the LAN are not even dialled */
+  organisation: string;
+  mdns: boolean;
+}
+
+export async function createHost(options: HostOptions): Promise<Libp2p> {
+  const serviceTag = `_inkmesh-${options.organisation.slice(0, 12)}._udp.local`;
+  try {
+    return await createLibp2p({
+      privateKey: options.key,
+      addresses: { listen: [...options.listen] },
+      transports: [tcp()],
+      connectionEncrypters: [noise()],
+      // a window under the read buffer's bound, so that a paused stream holds its sender back and never breaks
+      streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 1 * MiB } })],
+      peerDiscovery: options.mdns ? [mdns({ serviceTag, interval: mdnsInterval_ms })] : [],
+      connectionManager: {
+        maxConnections,
+        dialTimeout: dialTimeout_ms,
+        // a site's nodes may all come from one address (a VPN's NAT) when it reconnects
+        inboundConnectionThreshold: maxConnections,
+        reconnectRetries: 0,
+      },
+      // every address that a peer announces is worth a try, private and loopback ones included
+      connectionGater: { denyDialMultiaddr: () => false },
+    });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new InkmeshError(
+      'unavailable',
+      `the mesh cannot listen on ${options.listen.join(', ')}: ${reason}; is another node running on this port?`,
+      {},
+      { cause },
+    );
+  }
+}
+
+/**
+ * `HOST:PORT`, `[v6]:PORT` or a multiaddr, as a multiaddr.
+ * @throws InkmeshError `bad-request`
+ */
+export function meshAddress(text: string): string {
+  const bad = () => new InkmeshError('bad-request', `"${text}" is not an address: use HOST:PORT or a multiaddr`);
+  try {
+    if (text.startsWith('/')) return multiaddr(text).toString();
+    const match = /^(?:\[([0-9a-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/i.exec(text);
+    if (match === null || Number(match[3]) > 65535) throw bad();
+    const [, v6, host, port] = match;
+    const family = v6 !== undefined ? 'ip6' : /^[\d.]+$/.test(host ?? '') ? 'ip4' : 'dns';
+    return multiaddr(`/${family}/${v6 ?? host}/tcp/${port}`).toString();
+  } catch {
+    throw bad();
+  }
+}

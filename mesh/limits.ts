@@ -1,0 +1,77 @@
+/** Every cap and timeout of the mesh in one place. Units are the last word of a name; bytes are octets. */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const second_ms = 1000;
+
+/** one request or reply, and one frame of a byte stream */
+export const maxMessageBytes = 64 * KiB;
+export const maxBodyFrameBytes = 512 * KiB;
+/** a message that carries Yjs updates */
+export const maxUpdateBytes = 16 * MiB;
+/** received but unread octets per stream, at which the sender is made to wait */
+export const readHighWaterBytes = 1 * MiB;
+
+/** streams that one connection may have open to one method at a time */
+export const maxStreamsPerMethod = 64;
+export const maxStreamsBeforeAdmission = 2;
+export const maxConnections = 128;
+
+export const dialTimeout_ms = 5 * second_ms;
+export const callTimeout_ms = 10 * second_ms;
+export const helloTimeout_ms = 5 * second_ms;
+/** how long a method waits for the hello of a peer that has just connected */
+export const admissionWait_ms = 2 * second_ms;
+/** a byte stream that moves nothing for this long is given up */
+export const stallTimeout_ms = 20 * second_ms;
+
+/** how far two clocks may disagree before a hello is refused: certificates could not be judged */
+export const maxClockSkew_ms = 12 * 3600 * second_ms;
+
+export const maxKnownPeers = 1024;
+export const maxAddressesPerPeer = 8;
+export const maxAddressChars = 256;
+export const redialMin_ms = 250;
+export const redialMax_ms = 30 * second_ms;
+export const mdnsInterval_ms = 5 * second_ms;
+
+export const maxFactBytes = 4 * KiB;
+export const maxFactBodyBytes = 3 * KiB;
+export const maxDocs = 4096;
+/** facts that wait for a certificate or another fact */
+export const maxDeferredFacts = 10_000;
+/** how far ahead of this node's clock a fact may be dated */
+export const maxFactLead_ms = 24 * 3600 * second_ms;
+export const updateBatch_ms = 15;
+export const snapshotDelay_ms = 1 * second_ms;
+/** a holder publishes a job fact that its author seems not to have published, after this */
+export const republishDelay_ms = 500;
+export const antiEntropy_ms = 30 * second_ms;
+
+export const holdersPerJob = 3;
+export const quorum = 2;
+export const maxTicketBytes = 4 * KiB;
+export const maxEnvelopeBytes = 8 * 1024 * MiB;
+/** stored and not sealed for this long: the accepting node is gone, the piece is swept */
+export const unsealedAge_ms = 10 * 60 * second_ms;
+/** seal is repeated for this long before the submission is given up */
+export const sealPatience_ms = 5 * second_ms;
+/** how long a holder may lag behind the others before it is replaced */
+export const slowHolder_ms = 15 * second_ms;
+
+/** a vote without begin may go to another claim after this */
+export const voteLease_ms = 10 * second_ms;
+/** how long the third vote is waited for once there is a quorum */
+export const thirdVoteGrace_ms = 150;
+export const claimAttempts = 4;
+export const claimRetryMin_ms = 50;
+export const claimRetryMax_ms = 300;
+/** how long `settle` waits for the holders before it goes on in the background */
+export const settlePatience_ms = 3 * second_ms;
+export const resendMin_ms = 200;
+export const resendMax_ms = 30 * second_ms;
+export const maxPiecesPerView = 256;
+export const maxReasonChars = 200;
+
+export const maxInviteUses = 1000;
+export const maxInviteLife_ms = 30 * 24 * 3600 * second_ms;

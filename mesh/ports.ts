@@ -1,0 +1,156 @@
+/**
+ * What the mesh needs of the machine it runs on. Tables answer synchronously: a change and the decision
+ * that it rests on are one step that no other request can come between. Every write is durable when it returns.
+ */
+
+/** Milliseconds since the epoch by this machine's clock, and a clock that never jumps. */
+export interface Clock {
+  wall_ms(): number;
+  monotonic_ms(): number;
+}
+
+/** One line for the operator; never a key, a token, a title or a document's octets. */
+export type Log = (level: 'info' | 'warn' | 'error', what: string, fields?: Record<string, unknown>) => void;
+
+/** A verified fact as it is kept: `record` is the signed bytes, the rest is what it is found by. */
+export interface FactRow {
+  doc: string;
+  author: string;
+  seq: number;
+  kind: string;
+  subject: string;
+  time_ms: number;
+  record: Uint8Array;
+}
+
+export interface CertificateRow {
+  peer: string;
+  leaf: Uint8Array;
+  issuers: Uint8Array[];
+}
+
+export interface FactTable {
+  /** Adds rows in one transaction; rows that are there already are left as they are. */
+  add(rows: readonly FactRow[]): void;
+  has(author: string, seq: number): boolean;
+  /** the highest sequence number of an author, 0 when there is none */
+  lastSeq(author: string): number;
+  byKind(kind: string): FactRow[];
+  byDoc(doc: string): FactRow[];
+  docs(): string[];
+  certificates(): CertificateRow[];
+  putCertificate(row: CertificateRow): void;
+  snapshot(doc: string): Uint8Array | undefined;
+  putSnapshot(doc: string, state: Uint8Array): void;
+}
+
+/** What a holder keeps of a job beside its envelope. */
+export interface Piece {
+  job: string;
+  epoch: number;
+  owner: string;
+  /** SHA-256 of the submit token that the job came by, null when a credential submitted it */
+  submitter: Uint8Array | null;
+  /** PeerId of the node that accepted the job */
+  acceptedBy: string;
+  ticket: Uint8Array;
+  share: Uint8Array;
+  envelopeBytes: number;
+  stored_ms: number;
+  /** a job fact names this node as a holder */
+  sealed: boolean;
+  /** CBOR of the lease */
+  lease: Uint8Array;
+}
+
+export interface PieceTable {
+  put(piece: Piece): void;
+  get(job: string): Piece | undefined;
+  list(): Piece[];
+  /** Marks the piece sealed and adds the job fact, in one transaction. */
+  seal(job: string, fact: FactRow): void;
+  setLease(job: string, lease: Uint8Array): void;
+  /** Overwrites the share, so that this holder can't help to decrypt any more. */
+  dropShare(job: string): void;
+  /** Removes the piece so that nothing of its share and ticket is left in the files of the table. */
+  remove(job: string): void;
+}
+
+/** A claim of this node, kept until every holder has heard how it ended. */
+export interface ClaimRow {
+  claim: string;
+  job: string;
+  /** `voting`: no octet has gone to a printer. `begun`: one may have. `ended`: the ending is decided */
+  phase: 'voting' | 'begun' | 'ended';
+  holders: string[];
+  receipts: { holder: string; signature: Uint8Array }[];
+  /** the settlement's fact once ended; null for a claim that was yielded */
+  settlement: Uint8Array | null;
+  target: string;
+}
+
+export interface ClaimTable {
+  put(row: ClaimRow): void;
+  list(): ClaimRow[];
+  remove(claim: string): void;
+}
+
+export interface Invite {
+  /** hex SHA-256 of the secret */
+  secretHash: string;
+  kind: 'node' | 'user';
+  site: string;
+  user: string | null;
+  roles: string[];
+  usesLeft: number;
+  expires_ms: number;
+}
+
+export interface InviteTable {
+  put(invite: Invite): void;
+  get(secretHash: string): Invite | undefined;
+  /**
+   * Spends one use for `subject`, durably. A subject that has spent one already may come again (its answer
+   * may have been lost). False when no use is left.
+   */
+  redeem(secretHash: string, subject: string): boolean;
+}
+
+export interface AddressTable {
+  list(): { peer: string; addresses: string[] }[];
+  put(peer: string, addresses: readonly string[]): void;
+}
+
+/** The tables of a node, in one database. */
+export interface Storage {
+  facts: FactTable;
+  pieces: PieceTable;
+  claims: ClaimTable;
+  invites: InviteTable;
+  addresses: AddressTable;
+}
+
+/** An envelope being written; what is written can be read back at once. */
+export interface SpoolWriter {
+  readonly bytes: number;
+  write(chunk: Uint8Array): Promise<void>;
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Resolves when the envelope is durable under its job's name; it can still be read from here. */
+  finish(): Promise<void>;
+  close(): Promise<void>;
+  /** Closes and removes what was written, finished or not. */
+  abort(): Promise<void>;
+}
+
+export interface SpoolReader {
+  readonly bytes: number;
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export interface Spool {
+  create(job: string): Promise<SpoolWriter>;
+  open(job: string): Promise<SpoolReader | undefined>;
+  remove(job: string): Promise<void>;
+  list(): Promise<string[]>;
+}

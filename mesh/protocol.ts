@@ -1,0 +1,159 @@
+/** The methods that a holder serves: their names, requests, replies. WIRE.md says how they follow each other. */
+import * as v from 'valibot';
+import { bytes, integer, text } from './codec.ts';
+import { headerBytes } from './envelope.ts';
+import { claimSchema } from './lease.ts';
+import { maxEnvelopeBytes, maxFactBytes, maxPiecesPerView, maxTicketBytes } from './limits.ts';
+import { userName, uuid } from './names.ts';
+import { type Method, noReply } from './rpc.ts';
+import { shareBytes } from './shares.ts';
+
+const epoch = v.literal(1);
+const tokenHash = bytes(32, 32);
+const token = text(128);
+
+const storeRequest = v.strictObject({
+  job: uuid,
+  epoch,
+  owner: userName,
+  /** SHA-256 of the submit token that the job came by */
+  submitter: v.nullable(tokenHash),
+  ticket: bytes(1, maxTicketBytes),
+  share: bytes(shareBytes, shareBytes),
+});
+export type StoreRequest = v.InferOutput<typeof storeRequest>;
+
+const storeReply = v.strictObject({ envelopeBytes: integer(1, maxEnvelopeBytes) });
+
+/** With the envelope as body. The reply says that envelope, share and ticket are durable. */
+export const storeMethod: Method<typeof storeRequest, typeof storeReply> = {
+  name: 'store',
+  request: storeRequest,
+  reply: storeReply,
+  admission: 'member',
+};
+
+const sealRequest = v.strictObject({ job: uuid, fact: bytes(1, maxFactBytes) });
+export type SealRequest = v.InferOutput<typeof sealRequest>;
+
+/** The job fact that names the holder. The reply says that it is durable. */
+export const sealMethod: Method<typeof sealRequest, typeof noReply> = {
+  name: 'seal',
+  request: sealRequest,
+  reply: noReply,
+  admission: 'member',
+};
+
+const abandonRequest = v.strictObject({ job: uuid });
+export type AbandonRequest = v.InferOutput<typeof abandonRequest>;
+
+/** From the accepting node, for a piece that is not sealed: it will not be. */
+export const abandonMethod: Method<typeof abandonRequest, typeof noReply> = {
+  name: 'abandon',
+  request: abandonRequest,
+  reply: noReply,
+  admission: 'member',
+};
+
+/** What allows a claim: the owner's grant, or (to cancel what it submitted) a submit token. */
+const permission = v.union([
+  v.strictObject({ grant: bytes(1, 24 * 1024) }),
+  v.strictObject({ token }),
+]);
+export type Permission = v.InferOutput<typeof permission>;
+
+const voteRequest = v.strictObject({ job: uuid, epoch, claim: claimSchema, permission });
+export type VoteRequest = v.InferOutput<typeof voteRequest>;
+
+const voteReply = v.strictObject({
+  /** empty for a cancellation */
+  share: bytes(0, shareBytes),
+  ticket: bytes(1, maxTicketBytes),
+  envelopeBytes: integer(1, maxEnvelopeBytes),
+  header: bytes(headerBytes, headerBytes),
+});
+export type VoteReply = v.InferOutput<typeof voteReply>;
+
+/** The vote is durable, and the share is the vote. */
+export const voteMethod: Method<typeof voteRequest, typeof voteReply> = {
+  name: 'vote',
+  request: voteRequest,
+  reply: voteReply,
+  admission: 'member',
+};
+
+const claimRequest = v.strictObject({ job: uuid, epoch, claim: claimSchema });
+export type ClaimRequest = v.InferOutput<typeof claimRequest>;
+
+const beginReply = v.strictObject({ receipt: bytes(64, 64) });
+export type BeginReply = v.InferOutput<typeof beginReply>;
+
+/** The begin is durable; the receipt is signed by the holder. */
+export const beginMethod: Method<typeof claimRequest, typeof beginReply> = {
+  name: 'begin',
+  request: claimRequest,
+  reply: beginReply,
+  admission: 'member',
+};
+
+export const yieldMethod: Method<typeof claimRequest, typeof noReply> = {
+  name: 'yield',
+  request: claimRequest,
+  reply: noReply,
+  admission: 'member',
+};
+
+const settleRequest = v.strictObject({ job: uuid, fact: bytes(1, maxFactBytes) });
+export type SettleRequest = v.InferOutput<typeof settleRequest>;
+
+export const settleMethod: Method<typeof settleRequest, typeof noReply> = {
+  name: 'settle',
+  request: settleRequest,
+  reply: noReply,
+  admission: 'member',
+};
+
+const fetchRequest = v.strictObject({
+  job: uuid,
+  claim: claimSchema,
+  offset: integer(0, maxEnvelopeBytes),
+});
+export type FetchRequest = v.InferOutput<typeof fetchRequest>;
+
+/** The envelope from `offset` to its end as the reply's body, to whose claim the holder's vote is for. */
+export const fetchMethod: Method<typeof fetchRequest, typeof noReply> = {
+  name: 'fetch',
+  request: fetchRequest,
+  reply: noReply,
+  admission: 'member',
+};
+
+const viewRequest = v.strictObject({
+  /** a request signed by the owner's credential */
+  proof: text(16 * 1024),
+});
+export type ViewRequest = v.InferOutput<typeof viewRequest>;
+
+const pieceView = v.strictObject({
+  job: uuid,
+  ticket: bytes(1, maxTicketBytes),
+  /** the claim that the vote is for, unless it has lapsed */
+  claim: v.nullable(claimSchema),
+  begun: v.boolean(),
+});
+export type PieceView = v.InferOutput<typeof pieceView>;
+
+const viewReply = v.strictObject({ pieces: v.pipe(v.array(pieceView), v.maxLength(maxPiecesPerView)) });
+export type ViewReply = v.InferOutput<typeof viewReply>;
+
+/** The tickets of an owner's jobs, to a node that the owner has sent. */
+export const viewMethod: Method<typeof viewRequest, typeof viewReply> = {
+  name: 'view',
+  request: viewRequest,
+  reply: viewReply,
+  admission: 'member',
+  maxBytes: maxPiecesPerView * (maxTicketBytes + 256),
+};
+
+/** What the owner's signed request says for `view`; its audience is the node that asks. */
+export const viewPurpose = { method: 'GET', path: '/tickets' } as const;

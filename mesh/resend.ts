@@ -1,0 +1,74 @@
+/** Telling every holder how a claim ended, until each has answered. */
+import type { Holders } from './holder.ts';
+import type { JobBody } from './job-facts.ts';
+import type { FactLedger } from './ledger.ts';
+import { resendMax_ms, resendMin_ms, settlePatience_ms } from './limits.ts';
+import type { ClaimRow, ClaimTable, Log } from './ports.ts';
+
+export interface ResenderOptions {
+  holders: Holders;
+  ledger: FactLedger;
+  claims: ClaimTable;
+  log: Log;
+}
+
+export class Resender {
+  readonly #options: ResenderOptions;
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  #closed = false;
+
+  constructor(options: ResenderOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when all holders have answered, or after `settlePatience_ms`; then it goes on by itself. */
+  async send(row: ClaimRow): Promise<void> {
+    const round = this.#round(row, resendMin_ms);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await Promise.race([round, new Promise((done) => timer = setTimeout(done, settlePatience_ms))]);
+    clearTimeout(timer);
+  }
+
+  /** Goes on telling after a restart. */
+  resume(row: ClaimRow): void {
+    this.#later(row, resendMin_ms);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+
+  async #round(row: ClaimRow, delay_ms: number): Promise<void> {
+    const told = await Promise.allSettled(row.holders.map((peer) => this.#tell(row, peer)));
+    if (this.#closed) return;
+    const open = row.holders.filter((_, i) => told[i]?.status === 'rejected');
+    if (open.length === 0) return this.#options.claims.remove(row.claim);
+    row.holders = open;
+    this.#options.claims.put(row);
+    this.#later(row, delay_ms);
+  }
+
+  async #tell(row: ClaimRow, peer: string): Promise<void> {
+    const holder = this.#options.holders(peer);
+    const { job, claim, settlement } = row;
+    if (settlement === null) await holder.yield({ job, epoch: 1, claim });
+    else await holder.settle({ job, fact: settlement });
+  }
+
+  #later(row: ClaimRow, delay_ms: number): void {
+    if (this.#expired(row)) return this.#options.claims.remove(row.claim);
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      void this.#round(row, Math.min(delay_ms * 2, resendMax_ms));
+    }, delay_ms);
+    this.#timers.add(timer);
+  }
+
+  /** A holder that stayed away for the job's whole life has nothing left to be told about. */
+  #expired(row: ClaimRow): boolean {
+    const job = this.#options.ledger.latest('job', row.job);
+    const keptPast_ms = 7 * 24 * 3600_000;
+    return job !== undefined && (job.body as JobBody).expires_ms + keptPast_ms < Date.now();
+  }
+}

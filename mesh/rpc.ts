@@ -1,0 +1,226 @@
+/**
+ * One request, one reply or a byte stream: each method is a libp2p protocol `/inkmesh/<method>/1`. A request
+ * is a CBOR frame, then, where the method takes one, a body: frames of at least one octet, ended
+ * by an empty frame. The reply is a CBOR frame `{ok}` or `{error}`, then a body where the method gives one.
+ * Noise authenticates every octet, the empty frame tells an end from a break. See WIRE.md.
+ */
+import type { Connection, Stream } from '@libp2p/interface';
+import { peerIdFromString } from '@libp2p/peer-id';
+import type { Libp2p } from 'libp2p';
+import * as v from 'valibot';
+import { decode, encode, text } from './codec.ts';
+import { asInkmeshError, type Code, codes, InkmeshError } from './errors.ts';
+import { Frames } from './frames.ts';
+import {
+  callTimeout_ms,
+  maxBodyFrameBytes,
+  maxMessageBytes,
+  maxStreamsBeforeAdmission,
+  maxStreamsPerMethod,
+  stallTimeout_ms,
+} from './limits.ts';
+
+/** A method's contract: both ends check what they get against it. */
+export interface Method<Req extends v.GenericSchema, Res extends v.GenericSchema> {
+  readonly name: string;
+  readonly request: Req;
+  readonly reply: Res;
+  /** who may call it: `anyone` that reaches the port, or a `member` whose certificate the gate has checked */
+  readonly admission: 'anyone' | 'member';
+  /** octets of a request or reply, `maxMessageBytes` unless told */
+  readonly maxBytes?: number;
+}
+
+export type Body = AsyncIterable<Uint8Array>;
+
+export interface Incoming<Request> {
+  /** PeerId of the caller, proven by Noise */
+  from: string;
+  connection: Connection;
+  request: Request;
+  /** the request's body; it ends only if the caller ended it, and throws on a break */
+  body: Body;
+}
+
+export interface Answer<Reply> {
+  reply: Reply;
+  body?: Body;
+}
+
+export interface CallOptions {
+  body?: Body;
+  /** for the reply to arrive, after the request's body is sent; `callTimeout_ms` unless told */
+  timeout_ms?: number;
+  signal?: AbortSignal;
+  /** over this connection, not any connection to the peer */
+  connection?: Connection;
+}
+
+/** Settles when the peer may be served; throws InkmeshError when it may not. */
+export type Admission = (peer: string) => Promise<void>;
+
+const envelopeSchema = v.union([
+  v.strictObject({ ok: v.unknown() }),
+  v.strictObject({
+    error: v.strictObject({
+      code: v.picklist(codes),
+      message: text(1024),
+      details: v.record(text(64), text(1024)),
+    }),
+  }),
+]);
+
+export class Rpc {
+  readonly #host: Libp2p;
+  #admission: Admission = () => Promise.reject(new InkmeshError('forbidden', 'this node admits nobody yet'));
+
+  constructor(host: Libp2p) {
+    this.#host = host;
+  }
+
+  /** Sets who passes as a member; the gate is built on top of this. */
+  admitBy(admission: Admission): void {
+    this.#admission = admission;
+  }
+
+  async handle<Req extends v.GenericSchema, Res extends v.GenericSchema>(
+    method: Method<Req, Res>,
+    serve: (incoming: Incoming<v.InferOutput<Req>>) => Promise<Answer<v.InferInput<Res>>>,
+  ): Promise<void> {
+    const open = method.admission === 'anyone';
+    await this.#host.handle(protocol(method.name), (stream, connection) => {
+      void this.#serve(method, stream, connection, serve);
+    }, { maxInboundStreams: open ? maxStreamsBeforeAdmission : maxStreamsPerMethod });
+  }
+
+  /**
+   * @returns the reply and its body; a body must be read to its end or its iterator returned
+   * @throws InkmeshError what the peer answered; `unavailable` when it can't be reached, `timeout`
+   */
+  async call<Req extends v.GenericSchema, Res extends v.GenericSchema>(
+    peer: string,
+    method: Method<Req, Res>,
+    request: v.InferInput<Req>,
+    options: CallOptions = {},
+  ): Promise<{ reply: v.InferOutput<Res>; body: Body }> {
+    const frames = new Frames(await this.#open(peer, method.name, options));
+    const stop = () => frames.abort(new InkmeshError('timeout', `${method.name} was given up`));
+    options.signal?.addEventListener('abort', stop, { once: true });
+    try {
+      if (options.signal?.aborted) throw new InkmeshError('timeout', `${method.name} was given up`);
+      await frames.write(encode(request));
+      if (options.body !== undefined) await sendBody(frames, options.body).catch(unlessBroken);
+      await frames.end();
+      const reply = await readReply(frames, method, options.timeout_ms ?? callTimeout_ms);
+      return { reply, body: readBody(frames) };
+    } catch (thrown) {
+      const error = asInkmeshError(thrown);
+      frames.abort(error);
+      throw error;
+    } finally {
+      options.signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  async #open(peer: string, name: string, options: CallOptions): Promise<Stream> {
+    try {
+      const signal = AbortSignal.any([
+        AbortSignal.timeout(callTimeout_ms),
+        ...(options.signal === undefined ? [] : [options.signal]),
+      ]);
+      const where = { signal, maxOutboundStreams: maxStreamsPerMethod };
+      if (options.connection !== undefined) return await options.connection.newStream(protocol(name), where);
+      return await this.#host.dialProtocol(peerIdFromString(peer), protocol(name), where);
+    } catch (cause) {
+      throw new InkmeshError('unavailable', `the node ${peer} cannot be reached`, { peer }, { cause });
+    }
+  }
+
+  async #serve<Req extends v.GenericSchema, Res extends v.GenericSchema>(
+    method: Method<Req, Res>,
+    stream: Stream,
+    connection: Connection,
+    serve: (incoming: Incoming<v.InferOutput<Req>>) => Promise<Answer<v.InferInput<Res>>>,
+  ): Promise<void> {
+    const frames = new Frames(stream);
+    const from = connection.remotePeer.toString();
+    try {
+      let answer: Answer<v.InferInput<Res>>;
+      try {
+        if (method.admission === 'member') await this.#admission(from);
+        const frame = await frames.read(method.maxBytes ?? maxMessageBytes, callTimeout_ms);
+        if (frame === undefined) throw new InkmeshError('bad-request', 'the request is missing');
+        const request = decode(method.request, frame);
+        answer = await serve({ from, connection, request, body: readBody(frames) });
+      } catch (thrown) {
+        await frames.write(encode({ error: errorFrame(asInkmeshError(thrown)) }));
+        await frames.end();
+        // a body that is still on its way would wait for a reader for ever
+        frames.abort(asInkmeshError(thrown));
+        return;
+      }
+      await frames.write(encode({ ok: answer.reply }));
+      if (answer.body !== undefined) await sendBody(frames, answer.body);
+      await frames.end();
+    } catch (broken) {
+      // the peer went away, or the reply's body failed half-way: a reset tells it that nothing is complete
+      frames.abort(asInkmeshError(broken));
+    }
+  }
+}
+
+const protocol = (name: string) => `/inkmesh/${name}/1`;
+
+function errorFrame(error: InkmeshError): { code: Code; message: string; details: Record<string, string> } {
+  const message = error.code === 'internal' ? 'the node failed internally; its log says why' : error.message;
+  return { code: error.code, message: message.slice(0, 1024), details: { ...error.details } };
+}
+
+async function readReply<Res extends v.GenericSchema>(
+  frames: Frames,
+  method: { name: string; reply: Res; maxBytes?: number },
+  timeout_ms: number,
+): Promise<v.InferOutput<Res>> {
+  const frame = await frames.read((method.maxBytes ?? maxMessageBytes) + 4096, timeout_ms);
+  if (frame === undefined) throw new InkmeshError('unavailable', `${method.name} got no answer`);
+  const envelope = decode(envelopeSchema, frame);
+  if ('error' in envelope) {
+    const { code, message, details } = envelope.error;
+    throw new InkmeshError(code, message, details);
+  }
+  const checked = v.safeParse(method.reply, envelope.ok);
+  if (!checked.success) throw new InkmeshError('bad-request', `${method.name}: the reply has the wrong shape`);
+  return checked.output;
+}
+
+async function sendBody(frames: Frames, body: Body): Promise<void> {
+  for await (const chunk of body) {
+    for (let at = 0; at < chunk.length; at += maxBodyFrameBytes) {
+      await frames.write(chunk.subarray(at, at + maxBodyFrameBytes));
+    }
+  }
+  await frames.write(new Uint8Array(0));
+}
+
+/** A peer that refuses in mid-body answers, then breaks the stream: its answer counts, so go on to read it. */
+function unlessBroken(thrown: unknown): void {
+  if (!(thrown instanceof InkmeshError && thrown.code === 'unavailable')) throw thrown;
+}
+
+/** Whoever stops reading half-way resets the stream. @throws InkmeshError `unavailable` on a break */
+async function* readBody(frames: Frames): Body {
+  let whole = false;
+  try {
+    while (!whole) {
+      const frame = await frames.read(maxBodyFrameBytes, stallTimeout_ms);
+      if (frame === undefined) throw new InkmeshError('unavailable', 'the byte stream broke off');
+      whole = frame.length === 0;
+      if (!whole) yield frame;
+    }
+  } finally {
+    if (!whole) frames.abort(new InkmeshError('unavailable', 'the rest was not wanted'));
+  }
+}
+
+/** The empty reply. */
+export const noReply = v.strictObject({});

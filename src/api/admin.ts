@@ -1,0 +1,117 @@
+/** API routes of administrators: nodes, users, invitations, printers; and the node's status. */
+import type { Context } from 'hono';
+import * as v from 'valibot';
+import { check, integer, text } from '../../mesh/codec.ts';
+import { InkmeshError } from '../../mesh/errors.ts';
+import {
+  formatToken,
+  hashSecret,
+  type InviteTable,
+  maxInviteLife_ms,
+  maxInviteUses,
+  type Mesh,
+  newSecret,
+  type Trust,
+} from '../../mesh/mod.ts';
+import { printerName, role, siteName, userName } from '../../mesh/names.ts';
+import { probe } from '../deliver/deliver.ts';
+import type { Directory, Printer } from '../directory.ts';
+import { type Api, type ApiEnv, requireAdmin, signedJson } from './app.ts';
+
+export interface AdminDoors {
+  mesh: Mesh;
+  trust: Trust;
+  directory: Directory;
+  invites: InviteTable;
+  /** whether this node may enrol others */
+  registrar: boolean;
+  status(): object;
+}
+
+const inviteRequest = v.strictObject({
+  site: siteName,
+  uses: integer(1, maxInviteUses),
+  life_ms: integer(1000, maxInviteLife_ms),
+  roles: v.pipe(v.array(role), v.maxLength(5)),
+});
+const userRequest = v.strictObject({ name: userName, email: v.optional(text(254)) });
+const userInviteRequest = v.strictObject({ life_ms: integer(1000, maxInviteLife_ms) });
+const printerRequest = v.strictObject({ name: printerName, uri: text(1023), site: siteName });
+
+export function adminRoutes(api: Api, doors: AdminDoors): void {
+  api.get('/v1/status', (c) => c.json(doors.status()));
+  api.get('/v1/nodes', (c) => c.json(nodes(doors)));
+  api.get('/v1/printers', (c) => c.json(doors.directory.printers()));
+  api.post('/v1/invites', (c) => inviteNode(c, doors));
+  api.post('/v1/users', async (c) => {
+    requireRegistrar(c, doors);
+    const { name, email } = check(userRequest, await signedJson(c));
+    return c.json(await doors.directory.addUser(name, email));
+  });
+  api.post('/v1/users/:name/invite', (c) => inviteUser(c, doors));
+  api.post('/v1/printers', (c) => addPrinter(c, doors));
+}
+
+function nodes(doors: AdminDoors): object[] {
+  const { mesh } = doors;
+  const connected = new Set(mesh.members().map((member) => member.identity.peerId));
+  return mesh.ledger.nodes().map((node) => ({
+    name: node.name,
+    site: node.site,
+    roles: node.roles,
+    peer: node.peerId,
+    self: node.peerId === mesh.self.peerId,
+    connected: node.peerId === mesh.self.peerId || connected.has(node.peerId),
+    certificate_expires: new Date(node.notAfter).toISOString(),
+  }));
+}
+
+async function inviteNode(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
+  requireRegistrar(c, doors);
+  const { site, uses, life_ms, roles } = check(inviteRequest, await signedJson(c));
+  return c.json(invite(doors, { kind: 'node', site, user: null, roles, uses, life_ms }));
+}
+
+async function inviteUser(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
+  requireRegistrar(c, doors);
+  const { life_ms } = check(userInviteRequest, await signedJson(c));
+  const name = check(userName, c.req.param('name') ?? '');
+  if (doors.directory.user(name) === undefined) {
+    throw new InkmeshError('not-found', `there is no user "${name}": inkmesh user add ${name}`);
+  }
+  const { site } = doors.mesh.self;
+  return c.json(invite(doors, { kind: 'user', site, user: name, roles: [], uses: 1, life_ms }));
+}
+
+function invite(
+  doors: AdminDoors,
+  wanted: { kind: 'node' | 'user'; site: string; user: string | null; roles: string[]; uses: number; life_ms: number },
+): { token: string; expires: string } {
+  const secret = newSecret();
+  const expires = Date.now() + wanted.life_ms;
+  const { kind, site, user, roles, uses } = wanted;
+  doors.invites.put({ secretHash: hashSecret(secret), kind, site, user, roles, usesLeft: uses, expires_ms: expires });
+  const root = new Uint8Array(Buffer.from(doors.trust.fingerprint, 'hex'));
+  const common = { root, secret, site, expires, addresses: doors.mesh.addresses() };
+  const token = formatToken(user === null ? { kind: 'node', ...common } : { kind: 'user', user, ...common });
+  return { token, expires: new Date(expires).toISOString() };
+}
+
+async function addPrinter(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
+  requireRegistrar(c, doors);
+  const { name, uri, site } = check(printerRequest, await signedJson(c));
+  const found = await probe(uri);
+  const printer: Printer = {
+    ...{ name, uri, site },
+    ...(found.fingerprint === undefined ? {} : { fingerprint: found.fingerprint }),
+    ...(found.makeAndModel === undefined ? {} : { model: found.makeAndModel }),
+  };
+  return c.json(await doors.directory.addPrinter(printer));
+}
+
+function requireRegistrar(c: Context<ApiEnv>, doors: AdminDoors): void {
+  requireAdmin(c);
+  if (doors.registrar) return;
+  const registrars = doors.mesh.ledger.nodes().filter((n) => n.roles.includes('registrar')).map((n) => n.name);
+  throw new InkmeshError('forbidden', `this node is no registrar: run the command on ${registrars.join(' or ')}`);
+}

@@ -1,0 +1,119 @@
+/**
+ * A node's own HTTP API on the release port: what the command line (and later pages and panels) talk to. Every
+ * request is signed with a user's credential for this node, method and path; nobody acts for another user.
+ */
+import { createHash } from 'node:crypto';
+import { type Context, Hono } from 'hono';
+import { asInkmeshError, type Code, InkmeshError } from '../../mesh/errors.ts';
+import { type Trust, type UserIdentity, verifyRequest } from '../../mesh/mod.ts';
+
+export interface ApiEnv {
+  Variables: {
+    by: UserIdentity;
+    /** whether the signature covers the body */
+    covered: boolean;
+  };
+}
+
+export type Api = Hono<ApiEnv>;
+
+export interface ApiOptions {
+  trust: Trust;
+  /** PeerId of this node */
+  audience: string;
+  now_ms(): number;
+}
+
+const status: Record<Code, 400 | 401 | 403 | 404 | 409 | 413 | 422 | 500 | 503 | 504> = {
+  'bad-request': 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  'not-found': 404,
+  busy: 409,
+  conflict: 409,
+  'too-large': 413,
+  corrupt: 422,
+  internal: 500,
+  unavailable: 503,
+  timeout: 504,
+};
+
+const scheme = 'Inkmesh ';
+const maxJsonBytes = 64 * 1024;
+const maxNonces = 100_000;
+/** longer than a signed request is valid */
+const nonceLife_ms = 5 * 60_000;
+
+/** An API without routes: authentication and errors. */
+export function createApi(options: ApiOptions): Api {
+  const app: Api = new Hono<ApiEnv>();
+  const seen = new Nonces();
+  app.use(async (c, next) => {
+    const header = c.req.header('authorization') ?? '';
+    if (!header.startsWith(scheme)) throw new InkmeshError('unauthenticated', 'sign the request with a credential');
+    const url = new URL(c.req.url);
+    const expected = { method: c.req.method, path: url.pathname + url.search, audience: options.audience };
+    const { by, nonce, bodyHash } = await verifyRequest(
+      options.trust,
+      header.slice(scheme.length),
+      expected,
+      options.now_ms(),
+    );
+    if (!seen.first(Buffer.from(nonce).toString('hex'), performance.now())) {
+      throw new InkmeshError('unauthenticated', 'this request has been seen before: sign a new one');
+    }
+    if (bodyHash !== null) await checkBody(c, bodyHash);
+    c.set('by', by);
+    c.set('covered', bodyHash !== null);
+    await next();
+  });
+  app.onError((thrown, c) => {
+    const error = asInkmeshError(thrown);
+    return c.json({ error: { code: error.code, message: error.message, details: error.details } }, status[error.code]);
+  });
+  app.notFound((c) => c.json({ error: { code: 'not-found', message: 'there is no such address', details: {} } }, 404));
+  return app;
+}
+
+/** Answers with an error unless the asker is an administrator. @throws InkmeshError `forbidden` */
+export function requireAdmin(c: Context<ApiEnv>): void {
+  if (!c.var.by.roles.includes('admin')) {
+    throw new InkmeshError('forbidden', 'this needs an administrator: use --credential FILE of one');
+  }
+}
+
+/** The request's JSON, which its signature must cover. @throws InkmeshError `bad-request`, `unauthenticated` */
+export async function signedJson(c: Context<ApiEnv>): Promise<unknown> {
+  if (!c.var.covered) throw new InkmeshError('unauthenticated', 'sign the request with its body');
+  try {
+    return await c.req.json();
+  } catch (cause) {
+    throw new InkmeshError('bad-request', 'the request is not JSON', {}, { cause });
+  }
+}
+
+async function checkBody(c: Context<ApiEnv>, expected: Uint8Array): Promise<void> {
+  if (Number(c.req.header('content-length') ?? Infinity) > maxJsonBytes) {
+    throw new InkmeshError('too-large', `a request has at most ${maxJsonBytes} bytes`);
+  }
+  const body = new Uint8Array(await c.req.arrayBuffer());
+  if (!createHash('sha256').update(body).digest().equals(expected)) {
+    throw new InkmeshError('unauthenticated', 'the request was changed on its way');
+  }
+}
+
+/** The nonces of the last minutes, so that a request counts once. */
+class Nonces {
+  readonly #seen = new Map<string, number>();
+
+  first(nonce: string, now_ms: number): boolean {
+    for (const [old, at_ms] of this.#seen) {
+      if (at_ms > now_ms - nonceLife_ms) break;
+      this.#seen.delete(old);
+    }
+    if (this.#seen.has(nonce)) return false;
+    if (this.#seen.size >= maxNonces) throw new InkmeshError('busy', 'too many requests: try again in some minutes');
+    this.#seen.set(nonce, now_ms);
+    return true;
+  }
+}

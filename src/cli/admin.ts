@@ -1,0 +1,140 @@
+/** Commands of administrators: invitations, users, nodes, printers; and the status of a node. */
+import { adminClient, userClient } from './client.ts';
+import { type Args, type Command, option, size, table } from './command.ts';
+
+const common = { dir: option.text, credential: option.text } as const;
+
+interface Token {
+  token: string;
+  expires: string;
+}
+
+export const inviteNode: Command = {
+  name: 'invite node',
+  usage: '--site SITE --dir DIR [--uses N] [--ttl 7d] [--role ROLE]...',
+  about: 'print a join token for other machines',
+  options: { ...common, site: option.text, uses: option.text, ttl: option.text, role: option.list },
+  positionals: 0,
+  run: async (args) => {
+    const invite = await (await adminClient(args)).post<Token>('/v1/invites', {
+      site: args.required('site'),
+      uses: args.integer('uses', 1),
+      life_ms: args.duration('ttl', '7d'),
+      roles: args.list('role'),
+    });
+    return { json: invite, text: `On the other machine, until ${invite.expires}:\n  inkmesh join ${invite.token} --dir DIR` };
+  },
+};
+
+export const userAdd: Command = {
+  name: 'user add',
+  usage: 'NAME --dir DIR [--email EMAIL]',
+  about: 'make a user known',
+  options: { ...common, email: option.text },
+  positionals: 1,
+  run: async (args) => {
+    const name = args.at(0);
+    const email = args.optional('email');
+    const user = await (await adminClient(args)).post('/v1/users', email === undefined ? { name } : { name, email });
+    return { json: user, text: `${name} is a user now. Next: inkmesh user invite ${name}` };
+  },
+};
+
+export const userInvite: Command = {
+  name: 'user invite',
+  usage: 'NAME --dir DIR [--ttl 7d]',
+  about: 'print an invitation that makes a device the user’s',
+  options: { ...common, ttl: option.text },
+  positionals: 1,
+  run: async (args) => {
+    const name = args.at(0);
+    const path = `/v1/users/${encodeURIComponent(name)}/invite`;
+    const invite = await (await adminClient(args)).post<Token>(path, { life_ms: args.duration('ttl', '7d') });
+    return { json: invite, text: `${name}, until ${invite.expires}:\n  inkmesh login ${invite.token}` };
+  },
+};
+
+interface NodeView {
+  name: string;
+  site: string;
+  roles: string[];
+  connected: boolean;
+}
+
+export const nodeList: Command = {
+  name: 'node list',
+  usage: '--dir DIR',
+  about: 'the organisation’s nodes, and which are awake',
+  options: common,
+  positionals: 0,
+  run: async (args) => {
+    const nodes = await (await adminClient(args)).get<NodeView[]>('/v1/nodes');
+    const rows = nodes.map((node) => [node.name, node.site, node.roles.join(','), node.connected ? 'awake' : 'not reached']);
+    return { json: nodes, text: table([['NODE', 'SITE', 'ROLES', 'STATE'], ...rows]) };
+  },
+};
+
+interface PrinterView {
+  name: string;
+  site: string;
+  uri: string;
+  model?: string;
+}
+
+export const printerAdd: Command = {
+  name: 'printer add',
+  usage: 'URI --name NAME --site SITE --dir DIR',
+  about: 'make a printer known: ipp://, ipps:// or socket://',
+  options: { ...common, name: option.text, site: option.text },
+  positionals: 1,
+  run: async (args) => {
+    const printer = await (await adminClient(args)).post<PrinterView>('/v1/printers', {
+      uri: args.at(0),
+      name: args.required('name'),
+      site: args.required('site'),
+    });
+    return { json: printer, text: `"${printer.name}" is ${printer.model ?? 'a printer'} at ${printer.uri}` };
+  },
+};
+
+export const printerList: Command = {
+  name: 'printer list',
+  usage: '--dir DIR',
+  about: 'the printers that jobs can be released at',
+  options: common,
+  positionals: 0,
+  run: async (args) => {
+    const printers = await (await userOrAdmin(args)).get<PrinterView[]>('/v1/printers');
+    const rows = printers.map((printer) => [printer.name, printer.site, printer.uri, printer.model ?? '']);
+    return { json: printers, text: table([['PRINTER', 'SITE', 'URI', 'MODEL'], ...rows]) };
+  },
+};
+
+interface StatusView {
+  node: string;
+  site: string;
+  members: { name: string }[];
+  holding: { jobs: number; bytes: number };
+}
+
+export const status: Command = {
+  name: 'status',
+  usage: '--dir DIR',
+  about: 'what a node holds and whom it reaches',
+  options: common,
+  positionals: 0,
+  run: async (args) => {
+    const view = await (await userOrAdmin(args)).get<StatusView>('/v1/status');
+    const reached = view.members.map((member) => member.name).join(', ') || 'nobody';
+    const { jobs, bytes } = view.holding;
+    return {
+      json: view,
+      text: `${view.node} at site ${view.site}: reaches ${reached}; holds pieces of ${jobs} jobs (${size(bytes)})`,
+    };
+  },
+};
+
+/** For what everybody may see: the logged-in user, or the administrator on the machine that has that credential. */
+async function userOrAdmin(args: Args) {
+  return await adminClient(args).catch(() => userClient(args));
+}

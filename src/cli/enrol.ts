@@ -1,0 +1,190 @@
+/** Commands that make identities on this machine: org init, join, login. */
+import { hostname, networkInterfaces } from 'node:os';
+import { join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { InkmeshError } from '../../mesh/errors.ts';
+import { check } from '../../mesh/codec.ts';
+import { nodeName, siteName } from '../../mesh/names.ts';
+import {
+  type Authority,
+  createOrganisation,
+  createRequest,
+  exportAuthority,
+  generateHostKey,
+  generateKeys,
+  issueNode,
+  issueTls,
+  issueUser,
+  type JoinToken,
+  parseToken,
+  redeem,
+  tlsSubject,
+} from '../../mesh/mod.ts';
+import { readConfig } from '../config.ts';
+import {
+  files,
+  readRun,
+  refuseExisting,
+  writeCredential,
+  writeDurably,
+  writeNode,
+  writeRegistrar,
+} from '../datadir.ts';
+import { tokenHash } from '../directory.ts';
+import { credentialPath } from './client.ts';
+import { type Args, type Command, option, type Result } from './command.ts';
+
+const clock = { wall_ms: () => Date.now(), monotonic_ms: () => performance.now() };
+
+export const orgInit: Command = {
+  name: 'org init',
+  usage: '--name NAME --dir DIR [--site SITE] [--node NAME]',
+  about: 'found an organisation, and make this machine its registrar',
+  options: { name: option.text, dir: option.text, site: option.text, node: option.text },
+  positionals: 0,
+  run: async (args) => {
+    const dir = resolve(args.required('dir'));
+    const site = check(siteName, args.optional('site') ?? 'main');
+    const name = check(nodeName, args.optional('node') ?? machineName());
+    await refuseExisting(dir);
+    const { authority, rootFile, passphrase } = await createOrganisation(args.required('name'), Date.now());
+    const rootPath = join(dir, 'organisation-root.age');
+    await writeDurably(rootPath, rootFile);
+    await writeRegistrar(dir, await exportAuthority(authority));
+    const admin = await writeAdmin(dir, authority, site);
+    await writeRegistrarNode(dir, authority, { name, site });
+    return {
+      json: { organisation: authority.trust.organisation, dir, site, node: name, root: rootPath, passphrase, admin },
+      text: [
+        `${authority.trust.organisation} is founded; this machine is its registrar "${name}" at site "${site}".`,
+        `Keep offline:  ${rootPath}`,
+        `  passphrase:  ${passphrase}`,
+        `  (shown this once; the standard age tool opens the file with it)`,
+        `Administrator: ${admin}`,
+        `Next:          inkmesh node --dir ${dir}`,
+        `               inkmesh invite node --site ${site} --dir ${dir}`,
+      ].join('\n'),
+    };
+  },
+};
+
+async function writeAdmin(dir: string, authority: Authority, site: string): Promise<string> {
+  const path = files.adminCredential(dir);
+  const keys = await generateKeys();
+  const subject = { user: 'admin', device: crypto.randomUUID(), roles: ['admin'] as const, publicKey: keys.publicKey };
+  const leaf = await issueUser(authority, subject, Date.now());
+  const { root } = authority.trust;
+  await writeCredential(path, { user: 'admin', site, keys, leaf, issuers: [authority.meshIssuer.der], root, token: null });
+  return path;
+}
+
+async function writeRegistrarNode(
+  dir: string,
+  authority: Authority,
+  { name, site }: { name: string; site: string },
+): Promise<void> {
+  const { hostKey, peerId } = await generateHostKey();
+  const keys = await generateKeys();
+  const { publicKey } = keys;
+  const leaf = await issueNode(authority, { name, site, peerId, roles: ['registrar'], publicKey }, Date.now());
+  const tls = await issueTls(authority, tlsSubject(publicKey, name, site, ownIps()), Date.now());
+  await writeNode(dir, {
+    ...{ hostKey, keys, leaf },
+    issuers: [authority.meshIssuer.der],
+    tls: { leaf: tls, issuer: authority.tlsIssuer.der },
+    root: authority.trust.root,
+    registrars: [],
+  });
+}
+
+export const joinCommand: Command = {
+  name: 'join',
+  usage: 'TOKEN --dir DIR [--at HOST:PORT] [--node NAME] [--config FILE]',
+  about: 'enrol this machine with a join token',
+  options: { dir: option.text, at: option.text, node: option.text, config: option.text },
+  positionals: 1,
+  run: async (args, terminal) => {
+    const dir = resolve(args.required('dir'));
+    const token = parseToken(args.at(0));
+    if (token.kind !== 'node') throw new InkmeshError('bad-request', 'this is a user’s invitation: use inkmesh login');
+    await refuseExisting(dir);
+    const config = await readConfig(configFile(args, dir));
+    const name = check(nodeName, args.optional('node') ?? machineName());
+    const { hostKey } = await generateHostKey();
+    const keys = await generateKeys();
+    const listen = `/ip4/${config.address}/tcp/${config.ports.mesh}`;
+    const port = config.ports.mesh;
+    const reachableAt = port === 0 ? [] : ownIps().filter((ip) => !ip.includes(':'));
+    const addresses = reachableAt.slice(0, 8).map((ip) => `${ip}:${port}`);
+    const registrars = registrarsOf(token, args);
+    const enrolled = await redeem({
+      ...{ hostKey, clock, secret: token.secret, rootFingerprint: token.root },
+      addresses: registrars,
+      listen: port === 0 ? [] : [listen],
+      request: await createRequest(keys),
+      subject: { kind: 'node', name, addresses },
+    });
+    if (enrolled.tls === undefined) throw new InkmeshError('internal', 'the registrar gave no TLS certificate');
+    const { leaf, issuers, tls, trust } = enrolled;
+    await writeNode(dir, { hostKey, keys, leaf, issuers, tls, root: trust.root, registrars });
+    const reachable = addresses.length === 0 ? null : enrolled.reachable;
+    if (reachable === false) terminal.say(`Others cannot reach TCP port ${port} of this machine: open it in its firewall.`);
+    return {
+      json: { organisation: trust.organisation, site: enrolled.site, node: name, dir, reachable },
+      text: `"${name}" belongs to ${trust.organisation}, site "${enrolled.site}".\nNext: inkmesh node --dir ${dir}`,
+    };
+  },
+};
+
+export const login: Command = {
+  name: 'login',
+  usage: 'INVITE [--credential FILE] [--at HOST:PORT] [--dir DIR]',
+  about: 'make this device a user’s, with an invitation',
+  options: { credential: option.text, at: option.text, dir: option.text },
+  positionals: 1,
+  run: async (args): Promise<Result> => {
+    const invite = parseToken(args.at(0));
+    if (invite.kind !== 'user') throw new InkmeshError('bad-request', 'this is a node’s join token: use inkmesh join');
+    const path = args.optional('credential') ?? credentialPath();
+    const { hostKey } = await generateHostKey();
+    const keys = await generateKeys();
+    const token = Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString('base64url');
+    const device = crypto.randomUUID();
+    const { leaf, issuers, trust, site, user } = await redeem({
+      ...{ hostKey, clock, secret: invite.secret, rootFingerprint: invite.root },
+      addresses: registrarsOf(invite, args),
+      listen: [],
+      request: await createRequest(keys),
+      subject: { kind: 'user', device, tokenHash: new Uint8Array(tokenHash(token)) },
+    });
+    if (user === null) throw new InkmeshError('internal', 'the registrar named no user');
+    await writeCredential(path, { user, site, keys, leaf, issuers, root: trust.root, token });
+    const dir = args.optional('dir');
+    const port = dir === undefined ? 9265 : (await readRun(dir)).ports.https;
+    const uri = `ipps://localhost:${port}/ipp/print/${token}`;
+    return {
+      json: { user, organisation: trust.organisation, credential: path, token, print_uri: uri },
+      text: `This device is ${user}’s now: ${path}\nPrint dialogs on a machine that runs a node add the printer\n  ${uri}`,
+    };
+  },
+};
+
+function registrarsOf(token: JoinToken, args: Args): string[] {
+  const at = args.optional('at');
+  return at === undefined ? [...token.addresses] : [at];
+}
+
+/** `--config`, or the data directory's own when it has one. */
+export function configFile(args: Args, dir: string): string | undefined {
+  const own = files.config(dir);
+  return args.optional('config') ?? (existsSync(own) ? own : undefined);
+}
+
+function machineName(): string {
+  const name = hostname().toLowerCase().split('.')[0]?.replaceAll(/[^a-z0-9-]+/g, '-').replaceAll(/^-+|-+$/g, '');
+  return name === undefined || name === '' ? 'node' : name.slice(0, 63);
+}
+
+function ownIps(): string[] {
+  return Object.values(networkInterfaces()).flatMap((list) => list ?? []).map(({ address }) => address);
+}

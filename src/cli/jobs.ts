@@ -1,0 +1,169 @@
+/** Commands of users: print, list, show, release and cancel jobs. */
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
+import { check, encode } from '../../mesh/codec.ts';
+import { InkmeshError } from '../../mesh/errors.ts';
+import { signGrant } from '../../mesh/mod.ts';
+import { type JobOptions, jobOptionsSchema, type JobView } from '../job.ts';
+import type { Released } from '../release/release.ts';
+import { userClient } from './client.ts';
+import { type Args, type Command, option, type Result, size, table, type Terminal } from './command.ts';
+
+const common = { dir: option.text, credential: option.text } as const;
+const template = { copies: option.text, sides: option.text, color: option.text, media: option.text } as const;
+const templateUsage = '[--copies N] [--sides SIDES] [--color MODE] [--media SIZE]';
+
+/** Document formats by file name, IANA media types. */
+const formats: Readonly<Record<string, string>> = {
+  '.pdf': 'application/pdf',
+  '.ps': 'application/postscript',
+  '.jpg': 'image/jpeg',
+  '.jpeg': 'image/jpeg',
+  '.pwg': 'image/pwg-raster',
+  '.urf': 'image/urf',
+};
+
+export const print: Command = {
+  name: 'print',
+  usage: `FILE --dir DIR [--title T] ${templateUsage}`,
+  about: 'submit a document; it waits until you release it',
+  options: { ...common, ...template, title: option.text },
+  positionals: 1,
+  run: async (args, terminal) => {
+    const file = args.at(0);
+    const client = await userClient(args);
+    const ticket = {
+      title: args.optional('title') ?? basename(file),
+      format: formats[extname(file).toLowerCase()] ?? 'application/octet-stream',
+      options: jobOptions(args),
+    };
+    const header = Buffer.from(JSON.stringify(ticket)).toString('base64url');
+    const accepted = await client.upload<{ id: string; bytes: number; holders: string[] }>(
+      '/v1/jobs',
+      read(file, terminal),
+      { 'inkmesh-ticket': header, 'content-type': 'application/octet-stream' },
+    );
+    return {
+      json: accepted,
+      text: `${accepted.id}  ${size(accepted.bytes)}, held on ${accepted.holders.join(', ')}\n` +
+        `Next: inkmesh release ${accepted.id} --printer NAME`,
+    };
+  },
+};
+
+async function* read(file: string, terminal: Terminal): AsyncGenerator<Uint8Array> {
+  let total: number;
+  try {
+    total = (await stat(file)).size;
+  } catch (cause) {
+    throw new InkmeshError('not-found', `${file} cannot be read`, {}, { cause });
+  }
+  let sent = 0;
+  for await (const part of createReadStream(file, { highWaterMark: 256 * 1024 })) {
+    sent += (part as Uint8Array).length;
+    terminal.progress('sending', sent, total);
+    yield part as Uint8Array;
+  }
+}
+
+export const jobs: Command = {
+  name: 'jobs',
+  usage: '--dir DIR',
+  about: 'your jobs',
+  options: common,
+  positionals: 0,
+  run: async (args) => {
+    const client = await userClient(args);
+    const list = await client.get<JobView[]>('/v1/jobs', await client.viewHeader());
+    const rows = list.map((job) => [job.id, job.state, size(job.bytes), job.title ?? waitingFor(job), job.submitted]);
+    return { json: list, text: list.length === 0 ? 'no jobs' : table([['JOB', 'STATE', 'SIZE', 'TITLE', 'SUBMITTED'], ...rows]) };
+  },
+};
+
+const waitingFor = (job: JobView): string => `(waiting for ${job.holders.join(' or ')})`;
+
+interface Shown extends JobView {
+  trace: { at: string; what: string }[];
+}
+
+export const jobShow: Command = {
+  name: 'job show',
+  usage: 'ID --dir DIR',
+  about: 'one job, and what has become of it step by step',
+  options: common,
+  positionals: 1,
+  run: async (args) => {
+    const client = await userClient(args);
+    const job = await client.get<Shown>(`/v1/jobs/${encodeURIComponent(args.at(0))}`, await client.viewHeader());
+    const head = `${job.id}  ${job.state}  ${job.title ?? waitingFor(job)}  ${size(job.bytes)}`;
+    const open = job.claims.map((claim) => `unsettled claim: ${claim}`);
+    return { json: job, text: [head, ...job.trace.map(({ at, what }) => `  ${at}  ${what}`), ...open].join('\n') };
+  },
+};
+
+export const cancel: Command = {
+  name: 'cancel',
+  usage: 'ID --dir DIR [--confirm-reprint CLAIM]...',
+  about: 'erase a job unprinted',
+  options: { ...common, 'confirm-reprint': option.list },
+  positionals: 1,
+  run: async (args) => {
+    const client = await userClient(args);
+    const job = args.at(0);
+    const confirm = args.list('confirm-reprint');
+    const grant = await signGrant(
+      client.credential,
+      { job, action: 'cancel', target: '', options: new Uint8Array(0), confirm },
+      Date.now(),
+    );
+    const path = `/v1/jobs/${encodeURIComponent(job)}/cancel`;
+    const done = await client.post(path, { grant: Buffer.from(grant).toString('base64') });
+    return { json: done, text: `${job} is cancelled` };
+  },
+};
+
+export const release: Command = {
+  name: 'release',
+  usage: `ID --printer NAME --dir DIR ${templateUsage} [--confirm-reprint CLAIM]...`,
+  about: 'print a job now',
+  options: { ...common, ...template, printer: option.text, 'confirm-reprint': option.list },
+  positionals: 1,
+  run: async (args, terminal): Promise<Result> => {
+    const client = await userClient(args);
+    const job = args.at(0);
+    const printer = args.required('printer');
+    const options = jobOptions(args);
+    const grant = await signGrant(client.credential, {
+      ...{ job, target: printer, options: encode(options) },
+      action: 'release',
+      confirm: args.list('confirm-reprint'),
+    }, Date.now());
+    const request = { printer, options, grant: Buffer.from(grant).toString('base64') };
+    let result: Released | undefined;
+    await client.follow(`/v1/jobs/${encodeURIComponent(job)}/release`, request, (line) => {
+      const step = line as { sent?: number; total?: number; result?: Released; error?: string };
+      if (step.sent !== undefined && step.total !== undefined) terminal.progress('printing', step.sent, step.total);
+      if (step.error !== undefined) throw new InkmeshError('internal', step.error);
+      result = step.result ?? result;
+    });
+    if (result === undefined) throw new InkmeshError('unavailable', 'the node stopped: see inkmesh job show');
+    const why = result.reason === undefined ? '' : `: ${result.reason}`;
+    const ok = result.outcome === 'printed' || result.outcome === 'sent';
+    return { json: result, text: `${result.outcome} at ${printer}${why}`, code: ok ? 0 : 1 };
+  },
+};
+
+const colorModes: Readonly<Record<string, string>> = { on: 'color', off: 'monochrome' };
+
+/** @throws InkmeshError `bad-request` */
+function jobOptions(args: Args): JobOptions {
+  const color = args.optional('color');
+  const given = {
+    copies: args.optional('copies') === undefined ? undefined : args.integer('copies', 1),
+    sides: args.optional('sides'),
+    'print-color-mode': color === undefined ? undefined : colorModes[color] ?? color,
+    media: args.optional('media'),
+  };
+  return check(jobOptionsSchema, Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)));
+}

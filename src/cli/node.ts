@@ -1,0 +1,34 @@
+/** The command that runs an edge node in the foreground. */
+import { resolve } from 'node:path';
+import type { Log } from '../../mesh/mod.ts';
+import { readConfig } from '../config.ts';
+import { startNode } from '../node.ts';
+import { type Command, option } from './command.ts';
+import { configFile } from './enrol.ts';
+
+/** One line of JSON on standard error. */
+const log: Log = (level, what, fields = {}) => {
+  process.stderr.write(JSON.stringify({ time: new Date().toISOString(), level, what, ...fields }) + '\n');
+};
+
+export const node: Command = {
+  name: 'node',
+  usage: '--dir DIR [--config FILE]',
+  about: 'run the edge node in the foreground, until SIGTERM',
+  options: { dir: option.text, config: option.text },
+  positionals: 0,
+  run: async (args, terminal) => {
+    const dir = resolve(args.required('dir'));
+    const running = await startNode(dir, await readConfig(configFile(args, dir)), log);
+    const { self } = running.mesh;
+    const { ports } = running.run;
+    const plain = ports.http === null ? '' : `, plain IPP ${ports.http}`;
+    terminal.show({
+      json: { ready: true, node: self.name, site: self.site, ...running.run },
+      text: `${self.name} is ready: mesh ${ports.mesh}, IPPS ${ports.https}${plain}, release ${ports.release}`,
+    });
+    await terminal.stopped;
+    await running.stop();
+    return { json: { stopped: true }, text: `${self.name} has stopped` };
+  },
+};

@@ -1,0 +1,112 @@
+/** Finds the command in the arguments, runs it, and prints what it gives. */
+import { asInkmeshError } from '../../mesh/errors.ts';
+import { inviteNode, nodeList, printerAdd, printerList, status, userAdd, userInvite } from './admin.ts';
+import { Args, type Command, type Result, sentence, type Terminal, UsageError } from './command.ts';
+import { demo } from './demo.ts';
+import { joinCommand, login, orgInit } from './enrol.ts';
+import { cancel, jobs, jobShow, print, release } from './jobs.ts';
+import { node } from './node.ts';
+import { version } from './version.ts';
+
+const commands: readonly Command[] = [
+  orgInit,
+  inviteNode,
+  joinCommand,
+  node,
+  nodeList,
+  userAdd,
+  userInvite,
+  login,
+  printerAdd,
+  printerList,
+  print,
+  jobs,
+  jobShow,
+  release,
+  cancel,
+  status,
+  demo,
+  version,
+];
+
+/** Runs one command line. @returns the exit code: 0 done, 1 failed, 2 bad usage */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  const json = argv.includes('--json');
+  const terminal = makeTerminal(json);
+  try {
+    const found = find(argv);
+    if (found === undefined) {
+      if (argv.length === 0 || argv.includes('--help') || argv[0] === 'help') {
+        process.stdout.write(help() + '\n');
+        return 0;
+      }
+      throw new UsageError(`there is no command "${argv.slice(0, 2).join(' ')}": see inkmesh --help`);
+    }
+    const result = await found.command.run(new Args(found.command, found.rest), terminal);
+    terminal.show(result);
+    return result.code ?? 0;
+  } catch (thrown) {
+    terminal.progress('', 0, 0);
+    process.stderr.write(`inkmesh: ${sentence(thrown)}\n`);
+    if (json) process.stdout.write(JSON.stringify({ error: errorJson(thrown) }) + '\n');
+    return thrown instanceof UsageError ? 2 : 1;
+  }
+}
+
+/** Runs a command inside another one. @returns what `--json` would print */
+export async function runInside<T>(argv: readonly string[]): Promise<T> {
+  const found = find(argv);
+  if (found === undefined) throw new TypeError(`there is no command ${argv.join(' ')}`);
+  const silent: Terminal = { json: true, say: () => {}, show: () => {}, progress: () => {}, stopped: new Promise(() => {}) };
+  return (await found.command.run(new Args(found.command, found.rest), silent)).json as T;
+}
+
+function find(argv: readonly string[]): { command: Command; rest: readonly string[] } | undefined {
+  for (const words of [2, 1]) {
+    const command = commands.find((known) => known.name === argv.slice(0, words).join(' '));
+    if (command !== undefined) return { command, rest: argv.slice(words) };
+  }
+  return undefined;
+}
+
+function help(): string {
+  const lines = commands.map(({ name, usage, about }) => `  inkmesh ${name} ${usage}\n      ${about}`);
+  return ['inkmesh: secure print release without a print server', '', ...lines, '', 'Every command takes --json.'].join('\n');
+}
+
+function errorJson(thrown: unknown): object {
+  if (thrown instanceof UsageError) return { code: 'usage', message: thrown.message, details: {} };
+  const { code, message, details } = asInkmeshError(thrown);
+  return { code, message, details };
+}
+
+function makeTerminal(json: boolean): Terminal {
+  const draws = !json && process.stderr.isTTY === true;
+  let drawn = '';
+  const clear = () => {
+    if (drawn !== '') process.stderr.write('\r' + ' '.repeat(drawn.length) + '\r');
+    drawn = '';
+  };
+  return {
+    json,
+    say: (line) => {
+      clear();
+      if (!json) process.stderr.write(line + '\n');
+    },
+    show: (result: Result) => {
+      clear();
+      process.stdout.write((json ? JSON.stringify(result.json) : result.text) + '\n');
+    },
+    progress: (label, done, total) => {
+      if (!draws) return;
+      clear();
+      if (total === 0) return;
+      const filled = Math.round((done / total) * 30);
+      drawn = `${label} [${'#'.repeat(filled)}${'.'.repeat(30 - filled)}] ${Math.floor((done / total) * 100)} %`;
+      process.stderr.write(drawn);
+    },
+    stopped: new Promise((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+    }),
+  };
+}

@@ -1,0 +1,48 @@
+/** A node's configuration file: JSON, every key optional, unknown keys refused. */
+import { readFile } from 'node:fs/promises';
+import * as v from 'valibot';
+import { check, integer, text } from '../mesh/codec.ts';
+import { InkmeshError } from '../mesh/errors.ts';
+
+const port = integer(0, 65535);
+const host = text(253);
+
+const configSchema = v.strictObject({
+  /** the interface that clients and other nodes reach: an IP address */
+  address: v.optional(host, '0.0.0.0'),
+  ports: v.optional(
+    v.strictObject({
+      /** submission over plain HTTP/IPP; off unless given */
+      http: v.optional(v.nullable(port), null),
+      mesh: v.optional(port, 9264),
+      /** submission over HTTPS/IPPS */
+      https: v.optional(port, 9265),
+      /** the release API, for this machine's own commands */
+      release: v.optional(port, 9266),
+    }),
+    {},
+  ),
+  /** HOST:PORT or multiaddrs of other nodes, for where mDNS does not reach */
+  peers: v.optional(v.pipe(v.array(text(256)), v.maxLength(256)), []),
+  mdns: v.optional(v.boolean(), true),
+  /** how long a stopping node finishes what is in flight, seconds */
+  drain_s: v.optional(integer(0, 3600), 30),
+});
+export type Config = v.InferOutput<typeof configSchema>;
+
+/** The configuration in a file, or the defaults when no file is given. @throws InkmeshError `bad-request` */
+export async function readConfig(file: string | undefined): Promise<Config> {
+  if (file === undefined) return check(configSchema, {});
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(file, 'utf8'));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new InkmeshError('bad-request', `the configuration ${file} cannot be read: ${reason}`, {}, { cause });
+  }
+  try {
+    return check(configSchema, value);
+  } catch (error) {
+    throw error instanceof InkmeshError ? new InkmeshError('bad-request', `${file}: ${error.message}`) : error;
+  }
+}

@@ -1,0 +1,110 @@
+/** What an IPP printer says it can do, and whether it can print a ticket now (RFC 8011 section 5.4). */
+import { InkmeshError } from '../../mesh/errors.ts';
+import {
+  type Attribute,
+  attributesOf,
+  find,
+  firstNumber,
+  integer,
+  type IppMessage,
+  keyword,
+  stringOf,
+  stringsOf,
+} from '../ipp/message.ts';
+import { groups, operations, printerStateEnum, statusName } from '../ipp/registry.ts';
+import type { Ticket } from '../job.ts';
+import type { IppSession } from './ipp-session.ts';
+
+/** Keywords only: what some printers write into texts is not UTF-8. */
+const wanted = [
+  'printer-state',
+  'printer-state-reasons',
+  'printer-is-accepting-jobs',
+  'document-format-supported',
+  'operations-supported',
+  'copies-supported',
+  'sides-supported',
+  'print-color-mode-supported',
+  'media-supported',
+];
+
+/** @throws InkmeshError `unavailable` and what `IppSession.ask` throws */
+export async function printerAttributes(
+  session: IppSession,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<Attribute[]> {
+  const attributes = [keyword('requested-attributes', ...names)];
+  const answer = await session.ask({ operation: 'Get-Printer-Attributes', attributes }, signal);
+  requireSuccess(answer, 'the printer does not say what it can do');
+  return attributesOf(answer, groups['printer-attributes-tag']);
+}
+
+export function capabilities(session: IppSession, signal: AbortSignal): Promise<Attribute[]> {
+  return printerAttributes(session, wanted, signal);
+}
+
+export const isSuccess = (answer: IppMessage) => answer.code < 0x0100;
+
+/** What a printer said when it refused, as words. */
+export function refusalOf(answer: IppMessage): string {
+  const message = stringsOf(attributesOf(answer, groups['operation-attributes-tag']), 'status-message')[0];
+  return message === undefined || message === ''
+    ? statusName(answer.code)
+    : `${statusName(answer.code)} (${message})`;
+}
+
+/** @throws InkmeshError `unavailable` */
+export function requireSuccess(answer: IppMessage, otherwise: string): void {
+  if (!isSuccess(answer)) throw new InkmeshError('unavailable', `${otherwise}: ${refusalOf(answer)}`);
+}
+
+/** Why the printer cannot print this ticket now, or undefined. */
+export function obstacle(printer: readonly Attribute[], ticket: Ticket): string | undefined {
+  const reasons = stringsOf(printer, 'printer-state-reasons').filter((reason) => reason !== 'none').join(
+    ', ',
+  );
+  const because = reasons === '' ? '' : `: ${reasons}`;
+  const accepting = find(printer, 'printer-is-accepting-jobs')?.values[0];
+  if (accepting?.syntax === 'boolean' && !accepting.value) return `the printer takes no jobs now${because}`;
+  if (firstNumber(printer, 'printer-state') === printerStateEnum.stopped) {
+    return `the printer has stopped${because}`;
+  }
+  const formats = stringsOf(printer, 'document-format-supported').map((format) => format.toLowerCase());
+  if (formats.length > 0 && !formats.includes(ticket.format.toLowerCase())) {
+    return `the printer does not take ${ticket.format}, only ${formats.join(', ')}`;
+  }
+  return undefined;
+}
+
+export function hasOperation(printer: readonly Attribute[], name: keyof typeof operations): boolean {
+  const values = find(printer, 'operations-supported')?.values ?? [];
+  return values.some((value) => value.syntax === 'enum' && value.value === operations[name]);
+}
+
+export interface Template {
+  attributes: Attribute[];
+  /** what the ticket asks for and the printer cannot do, by name */
+  without: string[];
+}
+
+/** The ticket's options as job template attributes, as far as the printer supports them. */
+export function template(printer: readonly Attribute[], { options }: Ticket): Template {
+  const result: Template = { attributes: [], without: [] };
+  const add = (attribute: Attribute, supported: boolean) => {
+    if (supported) result.attributes.push(attribute);
+    else result.without.push(attribute.name);
+  };
+  const { copies } = options;
+  if (copies !== undefined && copies > 1) {
+    const most = find(printer, 'copies-supported')?.values[0];
+    add(integer('copies', copies), most?.syntax === 'rangeOfInteger' && copies <= most.upper);
+  }
+  for (const name of ['sides', 'print-color-mode', 'media'] as const) {
+    const value = options[name];
+    if (value === undefined) continue;
+    const supported = find(printer, `${name}-supported`)?.values ?? [];
+    add(keyword(name, value), supported.some((known) => stringOf(known) === value));
+  }
+  return result;
+}

@@ -1,0 +1,245 @@
+/** IPP over HTTP/1.1 to one printer (RFC 8010 section 4): one connection after the other, each checked before use. */
+import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
+import type { Socket } from 'node:net';
+import { InkmeshError } from '../../mesh/errors.ts';
+import { encodeMessage } from '../ipp/codec.ts';
+import {
+  type Attribute,
+  charset,
+  type Group,
+  type IppMessage,
+  nameAttribute,
+  naturalLanguage,
+  uri as uriAttribute,
+  withinOctets,
+} from '../ipp/message.ts';
+import { groups, type OperationName, operations, statuses, versions } from '../ipp/registry.ts';
+import { readMessage } from '../ipp/stream.ts';
+import { deliverLimits } from '../limits.ts';
+import { checkPin, endpointOf, openTcp, openTls } from './connect.ts';
+import { inTime, type Source } from './source.ts';
+
+const defaultPort = 631;
+
+export interface Asked {
+  operation: OperationName;
+  /** behind charset, language, printer-uri and requesting-user-name */
+  attributes?: readonly Attribute[];
+  /** job template attributes */
+  job?: readonly Attribute[];
+}
+
+/** Always yields the connection that was opened and checked, and never another one. */
+class OneConnection extends Agent {
+  readonly socket: Socket;
+
+  constructor(socket: Socket) {
+    super({ keepAlive: true, maxSockets: 1 });
+    this.socket = socket;
+  }
+
+  override createConnection(): Socket {
+    return this.socket;
+  }
+
+  get usable(): boolean {
+    return !this.socket.destroyed && this.socket.writable && !this.socket.readableEnded;
+  }
+}
+
+export class IppSession {
+  readonly #uri: URL;
+  readonly #user: string;
+  readonly #pin: { fingerprint: string | undefined } | undefined;
+  #connection: OneConnection | undefined;
+  #version: number = versions['2.0'];
+  #requestId = 0;
+  #fingerprint: string | undefined;
+
+  /** @param pin the certificate that an ipps printer must show; any when it is left out */
+  constructor(uri: URL, user: string, pin?: { fingerprint: string | undefined }) {
+    this.#uri = uri;
+    this.#user = user;
+    this.#pin = pin;
+  }
+
+  /** of the certificate of the last connection */
+  get fingerprint(): string | undefined {
+    return this.#fingerprint;
+  }
+
+  /**
+   * One request without a document.
+   * @throws InkmeshError `unavailable`, `timeout`, or `forbidden` for a wrong certificate
+   */
+  async ask(asked: Asked, signal: AbortSignal): Promise<IppMessage> {
+    const reused = this.#connection?.usable ?? false;
+    const answer = async () => {
+      const message = this.#message(asked);
+      const limit_ms = deliverLimits.request_ms;
+      return await this.#exchange(
+        await this.#connected(),
+        message,
+        limit_ms,
+        signal,
+        (request) => void request.end(),
+      );
+    };
+    // a printer may close an idle connection at any time: that is no failure
+    const first = await answer().catch((thrown: unknown) => {
+      if (!reused || signal.aborted || asked.operation === 'Create-Job') throw thrown;
+      return answer();
+    });
+    if (first.code !== statuses['server-error-version-not-supported'] || this.#version === versions['1.1']) {
+      return first;
+    }
+    this.#version = versions['1.1'];
+    return await answer();
+  }
+
+  /**
+   * One request with the document behind it.
+   * @throws what `ask` throws, and whatever reading the document throws
+   */
+  async send(asked: Asked, source: Source, signal: AbortSignal): Promise<IppMessage> {
+    const connection = await this.#connected();
+    const body = async (request: ClientRequest, answered: Promise<unknown>) => {
+      let over = false;
+      const end = answered.finally(() => over = true);
+      end.catch(() => {});
+      await source.pump(async (chunk) => {
+        if (!request.write(chunk)) await Promise.race([drained(request), end]);
+      }, () => over);
+      if (!over) request.end();
+    };
+    const answer = await this.#exchange(
+      connection,
+      this.#message(asked),
+      deliverLimits.stall_ms,
+      signal,
+      body,
+    );
+    // the rest of a document that was refused would be taken for the next request
+    if (!source.complete) this.close();
+    return answer;
+  }
+
+  close(): void {
+    this.#connection?.destroy();
+    this.#connection?.socket.destroy();
+    this.#connection = undefined;
+  }
+
+  async #connected(): Promise<OneConnection> {
+    if (this.#connection?.usable) return this.#connection;
+    this.close();
+    const endpoint = endpointOf(this.#uri, defaultPort);
+    let socket: Socket;
+    if (this.#uri.protocol === 'ipps:') {
+      const connection = await openTls(endpoint);
+      if (this.#pin !== undefined) checkPin(connection, this.#pin.fingerprint);
+      this.#fingerprint = connection.fingerprint;
+      socket = connection.socket;
+    } else socket = await openTcp(endpoint);
+    return this.#connection = new OneConnection(socket);
+  }
+
+  #message({ operation, attributes = [], job = [] }: Asked): Uint8Array {
+    this.#requestId += 1;
+    const head = [
+      charset('attributes-charset', 'utf-8'),
+      naturalLanguage('attributes-natural-language', 'en'),
+      uriAttribute('printer-uri', this.#uri.href),
+      // the target comes before anything else (RFC 8011 section 4.1.5)
+      ...attributes.filter((attribute) => attribute.name === 'job-id'),
+      nameAttribute('requesting-user-name', withinOctets(this.#user, 255)),
+      ...attributes.filter((attribute) => attribute.name !== 'job-id'),
+    ];
+    const all: Group[] = [{ tag: groups['operation-attributes-tag'], attributes: head }];
+    if (job.length > 0) all.push({ tag: groups['job-attributes-tag'], attributes: [...job] });
+    return encodeMessage({
+      version: this.#version,
+      code: operations[operation],
+      requestId: this.#requestId,
+      groups: all,
+    });
+  }
+
+  async #exchange(
+    agent: OneConnection,
+    message: Uint8Array,
+    limit_ms: number,
+    signal: AbortSignal,
+    body: (request: ClientRequest, answered: Promise<unknown>) => void | Promise<void>,
+  ): Promise<IppMessage> {
+    const endpoint = endpointOf(this.#uri, defaultPort);
+    const request = httpRequest({
+      agent,
+      host: endpoint.host,
+      port: endpoint.port,
+      method: 'POST',
+      path: `${this.#uri.pathname || '/'}${this.#uri.search}`,
+      headers: { 'content-type': 'application/ipp', 'transfer-encoding': 'chunked' },
+    });
+    const answered = new Promise<IncomingMessage>((resolve, reject) => {
+      request.once('response', resolve);
+      request.on('error', (error: NodeJS.ErrnoException) => reject(lost(error)));
+      request.once('close', () => reject(lost(new Error('it closed the connection'))));
+    });
+    answered.catch(() => {});
+    try {
+      request.write(message);
+      await body(request, answered);
+      const response = await inTime(answered, limit_ms, signal, 'the printer does not answer');
+      return await inTime(
+        answerOf(response),
+        deliverLimits.request_ms,
+        signal,
+        'the printer does not finish its answer',
+      );
+    } catch (thrown) {
+      request.destroy();
+      this.close();
+      throw thrown;
+    }
+  }
+}
+
+function lost(error: NodeJS.ErrnoException): InkmeshError {
+  return new InkmeshError(
+    'unavailable',
+    `the connection to the printer was lost: ${error.code ?? error.message}`,
+  );
+}
+
+function drained(request: ClientRequest): Promise<void> {
+  return new Promise((resolve) => request.once('drain', () => resolve()));
+}
+
+async function answerOf(response: IncomingMessage): Promise<IppMessage> {
+  if (response.statusCode !== 200) {
+    const meanings: Record<number, string> = {
+      401: 'it wants a password',
+      403: 'it refuses this machine',
+      404: 'the path in its address is wrong',
+      426: 'it wants TLS: use an address with ipps://',
+    };
+    const status = response.statusCode ?? 0;
+    throw new InkmeshError(
+      'unavailable',
+      `the printer answered HTTP ${status}${meanings[status] ? `: ${meanings[status]}` : ''}`,
+    );
+  }
+  const { message, document } = await readMessage(response).catch((cause: unknown) => {
+    throw new InkmeshError('unavailable', 'the answer of the printer is not IPP', {}, { cause });
+  });
+  // to its end, so that the connection can be used again
+  let extra = 0;
+  for await (const chunk of document) {
+    extra += chunk.length;
+    if (extra > deliverLimits.maxResponseBytes) {
+      throw new InkmeshError('unavailable', 'the answer of the printer does not end');
+    }
+  }
+  return message;
+}

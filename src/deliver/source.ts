@@ -1,0 +1,100 @@
+/** The document of a delivery on its way out: what was handed on, and when. */
+import { InkmeshError } from '../../mesh/errors.ts';
+import { deliverLimits } from '../limits.ts';
+import type { Delivery, Outcome } from './deliver.ts';
+
+/** Hands one chunk to the printer; resolves when there is room for the next. */
+export type Write = (chunk: Uint8Array) => Promise<void>;
+
+export class Source {
+  readonly #delivery: Delivery;
+  #bytes = 0;
+  #firstByte_ms: number | undefined;
+  #lastByte_ms: number | undefined;
+
+  constructor(delivery: Delivery) {
+    this.#delivery = delivery;
+  }
+
+  /** whether an octet was handed on, so that something may come out */
+  get begun(): boolean {
+    return this.#firstByte_ms !== undefined;
+  }
+
+  get complete(): boolean {
+    return this.#lastByte_ms !== undefined;
+  }
+
+  get times(): Pick<Outcome, 'firstByte_ms' | 'lastByte_ms'> {
+    return {
+      ...(this.#firstByte_ms === undefined ? {} : { firstByte_ms: this.#firstByte_ms }),
+      ...(this.#lastByte_ms === undefined ? {} : { lastByte_ms: this.#lastByte_ms }),
+    };
+  }
+
+  /**
+   * Hands on the whole document, as fast as it is taken.
+   * @param enough asked before each chunk: whether the printer has answered already and wants no more
+   * @throws whatever the document or `write` throws; InkmeshError `timeout` when the printer stalls, `corrupt` when
+   * the document has not the length that was announced
+   */
+  async pump(write: Write, enough: () => boolean = () => false): Promise<void> {
+    const { document, bytes, signal, onProgress } = this.#delivery;
+    for await (const chunk of inPace(document, signal)) {
+      if (enough()) return;
+      if (chunk.length === 0) continue;
+      if (this.#bytes + chunk.length > bytes) {
+        throw new InkmeshError('corrupt', 'the document is longer than announced');
+      }
+      this.#firstByte_ms ??= performance.now();
+      await inTime(write(chunk), deliverLimits.stall_ms, signal, 'the printer takes no more');
+      this.#bytes += chunk.length;
+      onProgress?.(this.#bytes);
+    }
+    if (this.#bytes !== bytes) throw new InkmeshError('corrupt', 'the document is shorter than announced');
+    this.#lastByte_ms = performance.now();
+  }
+}
+
+/** The same chunks, given up when they stop coming or the delivery is stopped. */
+async function* inPace(document: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const chunks = document[Symbol.asyncIterator]();
+  try {
+    while (true) {
+      const next = await inTime(chunks.next(), deliverLimits.stall_ms, signal, 'the document does not come');
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    // not awaited: it may wait for the very chunk that does not come
+    Promise.resolve(chunks.return?.()).catch(() => {});
+  }
+}
+
+/** @throws InkmeshError `timeout` when `work` has not ended in time, and the signal's reason when it is aborted */
+export async function inTime<T>(
+  work: Promise<T>,
+  limit_ms: number,
+  signal: AbortSignal,
+  late: string,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let stop = () => {};
+  const stopped = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new InkmeshError('timeout', late)), limit_ms);
+    stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** A sentence for people out of anything thrown. */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,68 @@
+/** The nouns of printing that several parts share: the ticket, its options, and how a job is shown. */
+import * as v from 'valibot';
+import { integer, text } from '../mesh/codec.ts';
+
+/** Job template attributes that travel with a job, under their PWG 5100 names and keywords. */
+export const jobOptionsSchema = v.strictObject({
+  copies: v.optional(integer(1, 999)),
+  sides: v.optional(v.picklist(['one-sided', 'two-sided-long-edge', 'two-sided-short-edge'])),
+  'print-color-mode': v.optional(v.picklist(['auto', 'color', 'monochrome'])),
+  media: v.optional(text(255)),
+});
+export type JobOptions = v.InferOutput<typeof jobOptionsSchema>;
+
+/** What is known of a job without its key. Kept by its holders only. */
+export const ticketSchema = v.strictObject({
+  title: text(255),
+  /** MIME media type of the document as it was submitted, `application/octet-stream` when not told */
+  format: v.pipe(text(127), v.regex(/^[a-z0-9.+-]+\/[a-z0-9.+-]+$/i)),
+  options: jobOptionsSchema,
+});
+export type Ticket = v.InferOutput<typeof ticketSchema>;
+
+export const jobStates = [
+  'storing',
+  'held',
+  'claimed',
+  'delivering',
+  'printed',
+  'sent',
+  'interrupted',
+  'cancelled',
+  'expired',
+] as const;
+export type JobState = typeof jobStates[number];
+
+/** A job as lists show it: the JSON of `inkmesh jobs --json`. */
+export interface JobView {
+  /** UUID, lower case */
+  id: string;
+  owner: string;
+  /** null while none of the job's holders is awake */
+  title: string | null;
+  site: string;
+  state: JobState;
+  /** octets of the document */
+  bytes: number;
+  /** null while none of the job's holders is awake */
+  format: string | null;
+  /** ISO 8601, UTC */
+  submitted: string;
+  /** ISO 8601, UTC */
+  expires: string;
+  /** names of the nodes that hold it */
+  holders: string[];
+  /** unsettled claims, as `--confirm-reprint` takes them */
+  claims: string[];
+  degraded?: string;
+  printer?: string;
+  reason?: string;
+}
+
+/**
+ * The IPP job-id of a job (1 to 2^31-1): the first 31 bits of its UUID, so that every node that serves a
+ * printer under one name gives one job the same number. Ids that map to 0 are never made.
+ */
+export function jobNumber(id: string): number {
+  return Number.parseInt(id.slice(0, 8), 16) & 0x7fffffff;
+}

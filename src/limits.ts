@@ -1,0 +1,58 @@
+/**
+ * Every cap of the print system (the mesh has its own file). Octets unless the name says otherwise; `_ms` are
+ * milliseconds.
+ */
+
+/** What one IPP message may cost before anything looks at it (RFC 8010). */
+export const ippLimits = {
+  /** header and attributes, without the document */
+  maxHeaderBytes: 256 * 1024,
+  maxGroups: 1024,
+  /** in all groups and collections together */
+  maxAttributes: 4096,
+  maxValues: 16384,
+  /** collections within collections */
+  maxDepth: 8,
+  maxNameBytes: 255,
+  /** lengths are signed 16-bit numbers (RFC 8010 section 3.1.4) */
+  maxValueBytes: 0x7fff,
+} as const;
+
+/** The IPP front. */
+export const submitLimits = {
+  /** from the request to the end of its attributes */
+  readHeader_ms: 15_000,
+  maxTokenLength: 256,
+  /** jobs that were created and whose document is not stored yet */
+  maxOpenJobs: 1024,
+  maxOpenJobsPerToken: 16,
+  /** between Create-Job and Send-Document, told as multiple-operation-time-out */
+  openJob_ms: 120_000,
+  maxJobsListed: 500,
+  /** compressed octets that are inflated at a time, so that what they expand to (1032 times at most) stays small */
+  inflateStepBytes: 4096,
+} as const;
+
+/** Printers, when a job is delivered to them. */
+export const deliverLimits = {
+  connect_ms: 5_000,
+  /** one IPP request without a document, from its first octet to the end of the answer */
+  request_ms: 10_000,
+  maxResponseBytes: 256 * 1024,
+  /** a printer that takes no octet of the document, or does not answer when it has them all */
+  stall_ms: 180_000,
+  /** a printer that says it is busy is asked again for so long */
+  busy_ms: 30_000,
+  busyRetry_ms: 100,
+  /** how often a printer is asked what its job does */
+  followFirst_ms: 50,
+  followMost_ms: 1_000,
+  /** from the last octet to the end of the printer's job */
+  follow_ms: 30 * 60_000,
+  /** a printer that cannot be reached while it prints */
+  lost_ms: 60_000,
+  /** from Cancel-Job to the end of the printer's job */
+  cancel_ms: 15_000,
+  /** RAW: from our last octet to the printer's closing the connection */
+  rawClose_ms: 10_000,
+} as const;

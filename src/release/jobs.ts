@@ -1,0 +1,123 @@
+/** Jobs as lists show them: facts, and the tickets that awake holders hand to the owner. */
+import { decode } from '../../mesh/codec.ts';
+import type { Fact, JobBody, Mesh, Piece, SettledBody } from '../../mesh/mod.ts';
+import { type JobState, type JobView, type Ticket, ticketSchema } from '../job.ts';
+
+/** How long lists wait for a holder that does not answer. */
+const holderPatience_ms = 1500;
+
+interface Known {
+  ticket: Ticket | undefined;
+  claim: string | null;
+  begun: boolean;
+}
+
+export class Jobs {
+  readonly #mesh: Mesh;
+
+  constructor(mesh: Mesh) {
+    this.#mesh = mesh;
+  }
+
+  /**
+   * The jobs of an owner, newest first.
+   * @param proof the owner's signed request for this node to see tickets
+   */
+  async of(owner: string, proof: string): Promise<JobView[]> {
+    const facts = this.#mesh.ledger.all('job').filter((fact) => (fact.body as JobBody).owner === owner);
+    const known = await this.#ask(facts, proof);
+    return facts.flatMap((fact) => this.view(fact, known.get(fact.subject)) ?? []).reverse();
+  }
+
+  /**
+   * What was submitted with a token at this node: held here, or remembered of this run.
+   * @param remembered job id -> ticket
+   */
+  local(remembered: ReadonlyMap<string, Ticket>, tokenHash: Uint8Array): JobView[] {
+    const bySubmitter = (piece: Piece) => piece.submitter !== null && Buffer.from(piece.submitter).equals(tokenHash);
+    const held = new Map(this.#mesh.custody.viewOf(bySubmitter).map((piece) => [piece.job, piece]));
+    return [...new Set([...held.keys(), ...remembered.keys()])].flatMap((id) => {
+      const fact = this.#mesh.ledger.latest('job', id);
+      const piece = held.get(id);
+      const ticket = piece === undefined ? remembered.get(id) : decode(ticketSchema, piece.ticket);
+      const known = { ticket, claim: piece?.claim ?? null, begun: piece?.begun ?? false };
+      return fact === undefined ? [] : this.view(fact, known) ?? [];
+    });
+  }
+
+  /** One job; undefined for one that was taken back before it was accepted. */
+  view(fact: Fact, known: Known | undefined): JobView | undefined {
+    const { ledger } = this.#mesh;
+    const body = fact.body as JobBody;
+    if (ledger.latest('withdrawn', fact.subject) !== undefined) return undefined;
+    const settlements = ledger.about('settled', fact.subject).map((s) => s.body as SettledBody);
+    const end = settlements.find((s) => s.outcome !== 'interrupted') ?? settlements.at(-1);
+    const over = end !== undefined && end.outcome !== 'interrupted';
+    return {
+      id: fact.subject,
+      owner: body.owner,
+      title: known?.ticket?.title ?? null,
+      site: fact.doc.split('/')[1] ?? '',
+      state: over ? end.outcome as JobState : this.#state(known, settlements),
+      bytes: body.bytes,
+      format: known?.ticket?.format ?? null,
+      submitted: new Date(fact.time_ms).toISOString(),
+      expires: new Date(body.expires_ms).toISOString(),
+      holders: body.holders.map((peer) => this.#mesh.nameOf(peer)),
+      claims: !over && known?.begun === true && known.claim !== null ? [known.claim] : [],
+      ...(end === undefined || end.target === '' ? {} : { printer: end.target }),
+      ...(end === undefined || end.reason === '' ? {} : { reason: end.reason }),
+    };
+  }
+
+  /** What has become of a job, step by step, for `job show`. */
+  trace(fact: Fact): { at: string; what: string }[] {
+    const body = fact.body as JobBody;
+    const name = (peer: string) => this.#mesh.nameOf(peer);
+    const accepted = [
+      { at: fact.time_ms, what: `accepted by ${name(fact.author)}` },
+      { at: fact.time_ms, what: `stored on ${body.holders.map(name).join(', ')}` },
+    ];
+    const ended = this.#mesh.ledger.about('settled', fact.subject).map((settled) => {
+      const { outcome, target, reason } = settled.body as SettledBody;
+      const at = target === '' ? '' : ` at ${target}`;
+      const why = reason === '' ? '' : `: ${reason}`;
+      return { at: settled.time_ms, what: `${outcome}${at} by ${name(settled.author)}${why}` };
+    });
+    return [...accepted, ...ended].map(({ at, what }) => ({ at: new Date(at).toISOString(), what }));
+  }
+
+  #state(known: Known | undefined, settlements: readonly SettledBody[]): JobState {
+    if (known === undefined || known.claim === null) return 'held';
+    if (!known.begun) return 'claimed';
+    const claimant = known.claim.slice(0, known.claim.indexOf('/'));
+    const told = settlements.some((s) => s.claim === known.claim);
+    const alive = claimant === this.#mesh.self.peerId ||
+      this.#mesh.members().some((member) => member.identity.peerId === claimant);
+    return told || !alive ? 'interrupted' : 'delivering';
+  }
+
+  /** Asks every holder of unfinished jobs once; a begun claim anywhere counts more than a vote. */
+  async #ask(facts: readonly Fact[], proof: string): Promise<Map<string, Known>> {
+    const { ledger, holders, self } = this.#mesh;
+    const open = facts.filter((fact) =>
+      ledger.about('settled', fact.subject).every((s) => (s.body as SettledBody).outcome === 'interrupted')
+    );
+    const connected = new Set([self.peerId, ...this.#mesh.members().map((m) => m.identity.peerId)]);
+    const peers = new Set(open.flatMap((fact) => (fact.body as JobBody).holders).filter((p) => connected.has(p)));
+    const known = new Map<string, Known>();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((done) => timer = setTimeout(done, holderPatience_ms));
+    const answers = [...peers].map(async (peer) => {
+      const { pieces } = await holders(peer).view({ proof });
+      for (const { job, ticket, claim, begun } of pieces) {
+        const before = known.get(job);
+        if (before?.begun === true || (before?.claim != null && !begun)) continue;
+        known.set(job, { ticket: decode(ticketSchema, ticket), claim, begun });
+      }
+    });
+    await Promise.race([Promise.allSettled(answers), late]);
+    clearTimeout(timer);
+    return known;
+  }
+}

@@ -1,0 +1,131 @@
+/** The door by which jobs come out: claim, begin, decrypt, deliver, settle. Also how one is cancelled. */
+import { decode } from '../../mesh/codec.ts';
+import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
+import type { Claim, JobBody, Mesh, Permission } from '../../mesh/mod.ts';
+import { deliver, type Outcome } from '../deliver/deliver.ts';
+import type { Printer } from '../directory.ts';
+import { type JobOptions, jobOptionsSchema, ticketSchema } from '../job.ts';
+
+/** What `inkmesh release --json` prints. Times are milliseconds since the release was asked for. */
+export interface Released {
+  id: string;
+  outcome: 'printed' | 'sent' | 'failed' | 'interrupted' | 'refused';
+  printer: string;
+  claimed_ms: number | null;
+  first_byte_ms: number | null;
+  last_byte_ms: number | null;
+  done_ms: number;
+  reason?: string;
+}
+
+export interface ReleaseRequest {
+  job: string;
+  printer: Printer;
+  permission: Permission;
+  /** the grant's options, CBOR: they override the ticket's */
+  options: Uint8Array;
+  onProgress?(sent: number, total: number): void;
+}
+
+export class ReleaseDoor {
+  readonly #mesh: Mesh;
+  readonly #stop = new AbortController();
+  #active = 0;
+
+  constructor(mesh: Mesh) {
+    this.#mesh = mesh;
+  }
+
+  /** Releases and cancellations under way. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** Ends the deliveries under way: a job that has not begun is free again, one that has is interrupted. */
+  abort(): void {
+    this.#stop.abort();
+  }
+
+  /** Prints a job. Whatever goes wrong is an outcome; only misuse throws. */
+  async release(request: ReleaseRequest): Promise<Released> {
+    const start_ms = performance.now();
+    const since = (at_ms: number | undefined) => at_ms === undefined ? null : Math.round(at_ms - start_ms);
+    const base = { id: request.job, printer: request.printer.name };
+    this.#active++;
+    try {
+      const claim = await this.#mesh.claimant.claim(request.job, request.permission, request.printer.name);
+      const claimed_ms = since(performance.now());
+      const outcome = await this.#deliver(claim, request);
+      return {
+        ...base,
+        outcome: outcome.outcome,
+        claimed_ms,
+        first_byte_ms: since(outcome.firstByte_ms),
+        last_byte_ms: since(outcome.lastByte_ms),
+        done_ms: since(performance.now()) ?? 0,
+        ...(outcome.reason === undefined ? {} : { reason: outcome.reason }),
+      };
+    } catch (thrown) {
+      const { message } = this.#explained(request.job, asInkmeshError(thrown));
+      const times = { claimed_ms: null, first_byte_ms: null, last_byte_ms: null };
+      return { ...base, outcome: 'refused', ...times, done_ms: since(performance.now()) ?? 0, reason: message };
+    } finally {
+      this.#active--;
+    }
+  }
+
+  /** @throws InkmeshError when the job is not the asker's, is being printed, or is gone */
+  async cancel(job: string, permission: Permission): Promise<void> {
+    this.#active++;
+    try {
+      const claim = await this.#mesh.claimant.claim(job, permission, '');
+      await claim.begin();
+      await claim.settle('cancelled');
+    } catch (thrown) {
+      throw this.#explained(job, asInkmeshError(thrown));
+    } finally {
+      this.#active--;
+    }
+  }
+
+  async #deliver(claim: Claim, request: ReleaseRequest): Promise<Outcome> {
+    let begun = false;
+    const { owner, bytes } = claim.job.body as JobBody;
+    let outcome: Outcome;
+    try {
+      const ticket = decode(ticketSchema, claim.ticket);
+      const chosen: JobOptions = request.options.length === 0 ? {} : decode(jobOptionsSchema, request.options);
+      outcome = await deliver({
+        printer: target(request.printer),
+        ticket: { ...ticket, options: { ...ticket.options, ...chosen } },
+        user: owner,
+        document: claim.document(),
+        bytes,
+        begin: async () => {
+          await claim.begin();
+          begun = true;
+        },
+        signal: this.#stop.signal,
+        onProgress: (sent) => request.onProgress?.(sent, bytes),
+      });
+    } catch (thrown) {
+      const reason = asInkmeshError(thrown).message;
+      outcome = { outcome: begun ? 'interrupted' : 'failed', reason };
+    }
+    if (begun) await claim.settle(outcome.outcome, outcome.reason);
+    else await claim.yield();
+    return outcome;
+  }
+
+  /** A job that is gone is not just "not found": say what became of it. */
+  #explained(job: string, error: InkmeshError): InkmeshError {
+    const settled = this.#mesh.ledger.latest('settled', job)?.body as { outcome: string; target: string } | undefined;
+    if (error.code !== 'not-found' || settled === undefined) return error;
+    const where = settled.target === '' ? '' : ` at ${settled.target}`;
+    return new InkmeshError('not-found', `this job was ${settled.outcome} already${where}`);
+  }
+}
+
+function target({ name, uri, fingerprint }: Printer): { name: string; uri: string; fingerprint?: string } {
+  return fingerprint === undefined ? { name, uri } : { name, uri, fingerprint };
+}

@@ -1,0 +1,286 @@
+/** The tables of a node in one SQLite database: every write is on disk when it returns. */
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { join } from 'node:path';
+import { InkmeshError } from '../mesh/errors.ts';
+import type {
+  AddressTable,
+  ClaimRow,
+  ClaimTable,
+  FactRow,
+  FactTable,
+  Invite,
+  InviteTable,
+  Piece,
+  PieceTable,
+  Storage,
+} from '../mesh/mod.ts';
+
+const schemaVersion = 1;
+
+const schema = `
+  CREATE TABLE facts (author TEXT, seq INTEGER, doc TEXT, kind TEXT, subject TEXT, time_ms INTEGER, record BLOB,
+    PRIMARY KEY (author, seq)) STRICT;
+  CREATE INDEX facts_by_doc ON facts (doc);
+  CREATE INDEX facts_by_kind ON facts (kind, time_ms);
+  CREATE TABLE certificates (peer TEXT PRIMARY KEY, leaf BLOB, issuers TEXT) STRICT;
+  CREATE TABLE snapshots (doc TEXT PRIMARY KEY, state BLOB) STRICT;
+  CREATE TABLE pieces (job TEXT PRIMARY KEY, epoch INTEGER, owner TEXT, submitter BLOB, acceptedBy TEXT, ticket BLOB,
+    share BLOB, envelopeBytes INTEGER, stored_ms INTEGER, sealed INTEGER, lease BLOB) STRICT;
+  CREATE TABLE claims (claim TEXT PRIMARY KEY, job TEXT, phase TEXT, holders TEXT, receipts TEXT, settlement BLOB,
+    target TEXT) STRICT;
+  CREATE TABLE invites (secretHash TEXT PRIMARY KEY, kind TEXT, site TEXT, user TEXT, roles TEXT, usesLeft INTEGER,
+    expires_ms INTEGER) STRICT;
+  CREATE TABLE redemptions (secretHash TEXT, subject TEXT, PRIMARY KEY (secretHash, subject)) STRICT;
+  CREATE TABLE addresses (peer TEXT PRIMARY KEY, addresses TEXT) STRICT;
+  PRAGMA user_version = ${schemaVersion};
+`;
+
+type Row = Record<string, SQLOutputValue>;
+
+/** The database of a data directory. @throws InkmeshError when it was written by a newer inkmesh, or is damaged */
+export class State implements Storage {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  readonly facts: FactTable = factTable(this);
+  readonly pieces: PieceTable = pieceTable(this);
+  readonly claims: ClaimTable = claimTable(this);
+  readonly invites: InviteTable = inviteTable(this);
+  readonly addresses: AddressTable = addressTable(this);
+
+  constructor(dir: string) {
+    this.#db = new DatabaseSync(join(dir, 'state.sqlite'));
+    // FULL: a commit is on disk when it returns; secure_delete: what is removed is overwritten
+    this.#db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
+      PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 2000;`);
+    const version = this.row('PRAGMA user_version')?.['user_version'];
+    if (version === 0) this.transaction(() => this.#db.exec(schema));
+    else if (version !== schemaVersion) {
+      throw new InkmeshError('conflict', `${dir} was written by another version of inkmesh (schema ${version})`);
+    }
+  }
+
+  rows(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#statement(sql).all(...values);
+  }
+
+  row(sql: string, ...values: SQLInputValue[]): Row | undefined {
+    return this.#statement(sql).get(...values);
+  }
+
+  /** @returns the number of rows changed */
+  run(sql: string, ...values: SQLInputValue[]): number {
+    return Number(this.#statement(sql).run(...values).changes);
+  }
+
+  transaction(change: () => void): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      change();
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  /** Empties the write-ahead log, which still holds what was just removed from the database. */
+  scrub(): void {
+    this.row('PRAGMA wal_checkpoint(TRUNCATE)');
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#db.close();
+  }
+
+  #statement(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const statement = this.#db.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}
+
+const string = (value: SQLOutputValue | undefined): string => String(value);
+const number = (value: SQLOutputValue | undefined): number => Number(value);
+const blob = (value: SQLOutputValue | undefined): Uint8Array =>
+  value instanceof Uint8Array ? value : new Uint8Array(0);
+const list = (value: SQLOutputValue | undefined): string[] => JSON.parse(string(value)) as string[];
+const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
+const unhex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
+
+function factTable(state: State): FactTable {
+  const insert = `INSERT OR IGNORE INTO facts (author, seq, doc, kind, subject, time_ms, record)
+    VALUES (?, ?, ?, ?, ?, ?, ?)`;
+  const fact = (row: Row): FactRow => ({
+    doc: string(row['doc']),
+    author: string(row['author']),
+    seq: number(row['seq']),
+    kind: string(row['kind']),
+    subject: string(row['subject']),
+    time_ms: number(row['time_ms']),
+    record: blob(row['record']),
+  });
+  return {
+    add: (rows) =>
+      state.transaction(() => {
+        for (const f of rows) {
+          state.run(insert, f.author, f.seq, f.doc, f.kind, f.subject, f.time_ms, f.record);
+        }
+      }),
+    has: (author, seq) => state.row('SELECT 1 FROM facts WHERE author = ? AND seq = ?', author, seq) !== undefined,
+    lastSeq: (author) => number(state.row('SELECT max(seq) AS last FROM facts WHERE author = ?', author)?.['last'] ?? 0),
+    byKind: (kind) => state.rows('SELECT * FROM facts WHERE kind = ? ORDER BY time_ms, author, seq', kind).map(fact),
+    byDoc: (doc) => state.rows('SELECT * FROM facts WHERE doc = ? ORDER BY time_ms, author, seq', doc).map(fact),
+    docs: () =>
+      state.rows('SELECT doc FROM facts UNION SELECT doc FROM snapshots').map((row) => string(row['doc'])),
+    certificates: () =>
+      state.rows('SELECT * FROM certificates').map((row) => ({
+        peer: string(row['peer']),
+        leaf: blob(row['leaf']),
+        issuers: list(row['issuers']).map(unhex),
+      })),
+    putCertificate: ({ peer, leaf, issuers }) => {
+      const same = state.row('SELECT 1 FROM certificates WHERE peer = ? AND leaf = ?', peer, leaf);
+      if (same !== undefined) return;
+      const packed = JSON.stringify(issuers.map(hex));
+      state.run('INSERT OR REPLACE INTO certificates (peer, leaf, issuers) VALUES (?, ?, ?)', peer, leaf, packed);
+    },
+    snapshot: (doc) => {
+      const row = state.row('SELECT state FROM snapshots WHERE doc = ?', doc);
+      return row === undefined ? undefined : blob(row['state']);
+    },
+    putSnapshot: (doc, packed) => {
+      state.run('INSERT OR REPLACE INTO snapshots (doc, state) VALUES (?, ?)', doc, packed);
+    },
+  };
+}
+
+function pieceTable(state: State): PieceTable {
+  const piece = (row: Row): Piece => ({
+    job: string(row['job']),
+    epoch: number(row['epoch']),
+    owner: string(row['owner']),
+    submitter: row['submitter'] instanceof Uint8Array ? row['submitter'] : null,
+    acceptedBy: string(row['acceptedBy']),
+    ticket: blob(row['ticket']),
+    share: blob(row['share']),
+    envelopeBytes: number(row['envelopeBytes']),
+    stored_ms: number(row['stored_ms']),
+    sealed: row['sealed'] === 1,
+    lease: blob(row['lease']),
+  });
+  return {
+    put: (p) => {
+      state.run(
+        `INSERT INTO pieces (job, epoch, owner, submitter, acceptedBy, ticket, share, envelopeBytes, stored_ms, sealed,
+          lease) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        ...[p.job, p.epoch, p.owner, p.submitter, p.acceptedBy, p.ticket, p.share, p.envelopeBytes, p.stored_ms],
+        p.sealed ? 1 : 0,
+        p.lease,
+      );
+    },
+    get: (job) => {
+      const row = state.row('SELECT * FROM pieces WHERE job = ?', job);
+      return row === undefined ? undefined : piece(row);
+    },
+    list: () => state.rows('SELECT * FROM pieces').map(piece),
+    seal: (job, f) =>
+      state.transaction(() => {
+        state.run('UPDATE pieces SET sealed = 1 WHERE job = ?', job);
+        state.run(
+          `INSERT OR IGNORE INTO facts (author, seq, doc, kind, subject, time_ms, record)
+            VALUES (?, ?, ?, ?, ?, ?, ?)`,
+          ...[f.author, f.seq, f.doc, f.kind, f.subject, f.time_ms, f.record],
+        );
+      }),
+    setLease: (job, lease) => {
+      state.run('UPDATE pieces SET lease = ? WHERE job = ?', lease, job);
+    },
+    dropShare: (job) => {
+      if (state.run("UPDATE pieces SET share = x'' WHERE job = ? AND share <> x''", job) > 0) state.scrub();
+    },
+    remove: (job) => {
+      if (state.run('DELETE FROM pieces WHERE job = ?', job) > 0) state.scrub();
+    },
+  };
+}
+
+function claimTable(state: State): ClaimTable {
+  return {
+    put: (c) => {
+      const receipts = JSON.stringify(c.receipts.map(({ holder, signature }) => [holder, hex(signature)]));
+      state.run(
+        `INSERT OR REPLACE INTO claims (claim, job, phase, holders, receipts, settlement, target)
+          VALUES (?, ?, ?, ?, ?, ?, ?)`,
+        ...[c.claim, c.job, c.phase, JSON.stringify(c.holders), receipts, c.settlement, c.target],
+      );
+    },
+    list: () =>
+      state.rows('SELECT * FROM claims').map((row): ClaimRow => ({
+        claim: string(row['claim']),
+        job: string(row['job']),
+        phase: string(row['phase']) as ClaimRow['phase'],
+        holders: list(row['holders']),
+        receipts: (JSON.parse(string(row['receipts'])) as [string, string][]).map(([holder, signature]) => ({
+          holder,
+          signature: unhex(signature),
+        })),
+        settlement: row['settlement'] instanceof Uint8Array ? row['settlement'] : null,
+        target: string(row['target']),
+      })),
+    remove: (claim) => {
+      state.run('DELETE FROM claims WHERE claim = ?', claim);
+    },
+  };
+}
+
+function inviteTable(state: State): InviteTable {
+  return {
+    put: (i) => {
+      state.run(
+        'INSERT INTO invites (secretHash, kind, site, user, roles, usesLeft, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',
+        ...[i.secretHash, i.kind, i.site, i.user, JSON.stringify(i.roles), i.usesLeft, i.expires_ms],
+      );
+    },
+    get: (hash): Invite | undefined => {
+      const row = state.row('SELECT * FROM invites WHERE secretHash = ?', hash);
+      if (row === undefined) return undefined;
+      return {
+        secretHash: hash,
+        kind: string(row['kind']) as Invite['kind'],
+        site: string(row['site']),
+        user: row['user'] === null ? null : string(row['user']),
+        roles: list(row['roles']),
+        usesLeft: number(row['usesLeft']),
+        expires_ms: number(row['expires_ms']),
+      };
+    },
+    redeem: (hash, subject) => {
+      let redeemed = false;
+      state.transaction(() => {
+        const again = state.row('SELECT 1 FROM redemptions WHERE secretHash = ? AND subject = ?', hash, subject);
+        redeemed = again !== undefined ||
+          state.run('UPDATE invites SET usesLeft = usesLeft - 1 WHERE secretHash = ? AND usesLeft > 0', hash) === 1;
+        if (redeemed) state.run('INSERT OR IGNORE INTO redemptions (secretHash, subject) VALUES (?, ?)', hash, subject);
+      });
+      return redeemed;
+    },
+  };
+}
+
+function addressTable(state: State): AddressTable {
+  return {
+    list: () =>
+      state.rows('SELECT * FROM addresses').map((row) => ({
+        peer: string(row['peer']),
+        addresses: list(row['addresses']),
+      })),
+    put: (peer, addresses) => {
+      const packed = JSON.stringify(addresses);
+      const same = state.row('SELECT 1 FROM addresses WHERE peer = ? AND addresses = ?', peer, packed);
+      if (same === undefined) state.run('INSERT OR REPLACE INTO addresses (peer, addresses) VALUES (?, ?)', peer, packed);
+    },
+  };
+}

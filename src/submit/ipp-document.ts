@@ -1,0 +1,50 @@
+/** The document of a request on its way to the door: inflated, counted, never whole in memory. */
+import { InkmeshError } from '../../mesh/errors.ts';
+import { submitLimits } from '../limits.ts';
+import { refusal } from './ipp-request.ts';
+import type { Compression } from './ipp-ticket.ts';
+
+/**
+ * The octets of the document itself, at most `max` of them.
+ * @throws InkmeshError (while it is read) `bad-request` for an empty or wrongly compressed one, `too-large`
+ */
+export async function* documentBytes(
+  body: AsyncIterable<Uint8Array>,
+  compression: Compression,
+  max: number,
+): AsyncGenerator<Uint8Array> {
+  let length = 0;
+  for await (const chunk of compression === 'none' ? body : inflated(body, compression)) {
+    length += chunk.length;
+    if (length > max) throw new InkmeshError('too-large', `the document is larger than ${max} octets`);
+    if (chunk.length > 0) yield chunk;
+  }
+  if (length === 0) throw new InkmeshError('bad-request', 'the document is empty');
+}
+
+/** `deflate` is RFC 1951 without a wrapper (RFC 8011 section 5.4.32). */
+async function* inflated(
+  body: AsyncIterable<Uint8Array>,
+  compression: 'gzip' | 'deflate',
+): AsyncGenerator<Uint8Array> {
+  let bodyFailed: { thrown: unknown } | undefined;
+  async function* steps(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    try {
+      for await (const chunk of body) {
+        for (let at = 0; at < chunk.length; at += submitLimits.inflateStepBytes) {
+          yield new Uint8Array(chunk.subarray(at, at + submitLimits.inflateStepBytes));
+        }
+      }
+    } catch (thrown) {
+      bodyFailed = { thrown };
+      throw thrown;
+    }
+  }
+  const format = compression === 'gzip' ? 'gzip' : 'deflate-raw';
+  try {
+    yield* ReadableStream.from(steps()).pipeThrough(new DecompressionStream(format));
+  } catch {
+    if (bodyFailed !== undefined) throw bodyFailed.thrown;
+    throw refusal('client-error-compression-error', `the document is not ${compression}`);
+  }
+}

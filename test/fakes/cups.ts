@@ -1,0 +1,97 @@
+/** A private cupsd on 127.0.0.1: its state is in a temporary folder, and it browses nothing. */
+import { execFile } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { join } from 'node:path';
+import process from 'node:process';
+import { promisify } from 'node:util';
+import { freePort, spawnKept, stop, tempDir, waitFor } from './processes.ts';
+import { toolPath } from './require.ts';
+
+const run = promisify(execFile);
+const start_ms = 20_000;
+/** what one lpadmin or lp may take */
+const client_ms = 60_000;
+
+export interface Cups {
+  /** Runs a CUPS client against this server and resolves to its output. @throws Error when it fails */
+  client(command: string, ...args: string[]): Promise<string>;
+  /** the end of the error log, to say why a test failed */
+  log(): string;
+  stop(): Promise<void>;
+}
+
+/** Needs cupsd. */
+export async function startCups(): Promise<Cups> {
+  const dir = tempDir();
+  const port = await freePort();
+  configure(dir, port);
+  const home = join(dir, 'home');
+  const files = ['-c', join(dir, 'cupsd.conf'), '-s', join(dir, 'cups-files.conf')];
+  const cupsd = spawnKept(toolPath('cupsd') ?? 'cupsd', ['-f', ...files], { env: { HOME: home } });
+  const answers = () => cupsd.exit() === undefined && isOpen(port);
+  await waitFor(async () => await answers() ? true : undefined, {
+    deadline_ms: start_ms,
+    what: 'cupsd to answer',
+  });
+  const env = { ...process.env, HOME: home, CUPS_SERVER: `127.0.0.1:${port}` };
+  return {
+    client: async (command, ...args) => {
+      const { stdout } = await run(toolPath(command) ?? command, args, { env, timeout: client_ms });
+      return stdout;
+    },
+    log: () => readFileSync(join(dir, 'error_log'), 'utf8').slice(-8000),
+    stop: async () => {
+      await stop(cupsd);
+    },
+  };
+}
+
+function configure(dir: string, port: number): void {
+  // filters and backends run as another user when the server is root
+  const asRoot = process.getuid?.() === 0;
+  chmodSync(dir, 0o755);
+  for (const name of ['spool', 'cache', 'state', 'tmp', 'ssl', 'home']) {
+    const folder = join(dir, name);
+    mkdirSync(folder);
+    if (asRoot && name !== 'ssl') {
+      chownSync(folder, 0, Number(groupId('lp')));
+      chmodSync(folder, name === 'spool' ? 0o710 : 0o1770);
+    }
+  }
+  const filesConf = [
+    `ServerRoot ${dir}`,
+    `RequestRoot ${dir}/spool`,
+    `CacheDir ${dir}/cache`,
+    `StateDir ${dir}/state`,
+    `TempDir ${dir}/tmp`,
+    `ServerKeychain ${dir}/ssl`,
+    ...['Access', 'Error', 'Page'].map((kind) => `${kind}Log ${dir}/${kind.toLowerCase()}_log`),
+    ...(asRoot ? ['SystemGroup root', 'User lp', 'Group lp'] : []),
+  ];
+  const open = ['  Order allow,deny', '  Allow from all'];
+  const cupsdConf = [
+    'LogLevel debug',
+    `Listen 127.0.0.1:${port}`,
+    'Browsing No',
+    'DefaultAuthType None',
+    'WebInterface No',
+    ...['<Location />', ...open, '</Location>', '<Location /admin>', ...open, '</Location>'],
+    ...['<Policy default>', '<Limit All>', ...open, '</Limit>', '</Policy>'],
+  ];
+  writeFileSync(join(dir, 'cups-files.conf'), filesConf.join('\n') + '\n');
+  writeFileSync(join(dir, 'cupsd.conf'), cupsdConf.join('\n') + '\n');
+}
+
+function groupId(name: string): string {
+  const entry = readFileSync('/etc/group', 'utf8').split('\n').find((line) => line.startsWith(`${name}:`));
+  return entry?.split(':')[2] ?? '0';
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: '127.0.0.1', port });
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}

@@ -1,0 +1,119 @@
+/** An IppDoor that keeps nothing but digests, and the servers that tests reach it by. */
+import { createHash } from 'node:crypto';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { createAdaptorServer } from '@hono/node-server';
+import { InkmeshError } from '../../mesh/errors.ts';
+import type { JobState, JobView, Ticket } from '../../src/job.ts';
+import { ippApp, type IppDoor } from '../../src/submit/ipp.ts';
+
+export interface Submitted {
+  job: string;
+  ticket: Ticket;
+  sha256: string;
+  bytes: number;
+  state: JobState;
+  submitted: string;
+}
+
+export const token = 'tok-0123456789abcdef';
+
+export class MemoryDoor implements IppDoor {
+  readonly queue = { name: 'Office', uuid: '8a1a6c1e-6f0b-4f0b-9a52-1d5f4a6a3c11', organisation: 'Example' };
+  readonly submitted: Submitted[] = [];
+  /** octets of documents */
+  read = 0;
+  /** documents that broke off */
+  failed = 0;
+  maxDocumentBytes = 512 * 1024 * 1024;
+  /** awaited before the next chunk is read */
+  pace: () => Promise<void> = () => Promise.resolve();
+  /** what the job becomes once it is stored */
+  stateAfter: JobState = 'held';
+  aborted = 0;
+
+  owner(asked: string): Promise<{ user: string } | undefined> {
+    return Promise.resolve(asked === token ? { user: 'ada' } : undefined);
+  }
+
+  async submit(
+    _token: string,
+    job: string,
+    ticket: Ticket,
+    document: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const hash = createHash('sha256');
+    let bytes = 0;
+    signal.addEventListener('abort', () => this.aborted += 1, { once: true });
+    try {
+      for await (const chunk of document) {
+        hash.update(chunk);
+        bytes += chunk.length;
+        this.read += chunk.length;
+        await this.pace();
+      }
+    } catch (thrown) {
+      this.failed += 1;
+      throw thrown;
+    }
+    const submitted = new Date().toISOString();
+    this.submitted.push({
+      job,
+      ticket,
+      sha256: hash.digest('hex'),
+      bytes,
+      state: this.stateAfter,
+      submitted,
+    });
+  }
+
+  jobs(): Promise<JobView[]> {
+    return Promise.resolve(this.submitted.map((kept) => ({
+      id: kept.job,
+      owner: 'ada',
+      title: kept.ticket.title,
+      site: 'a',
+      state: kept.state,
+      bytes: kept.bytes,
+      format: kept.ticket.format,
+      submitted: kept.submitted,
+      expires: kept.submitted,
+      holders: [],
+      claims: [],
+    })));
+  }
+
+  cancel(_token: string, job: string): Promise<void> {
+    const kept = this.submitted.find((kept) => kept.job === job);
+    if (kept === undefined) throw new InkmeshError('not-found', 'there is no such job');
+    kept.state = 'cancelled';
+    return Promise.resolve();
+  }
+}
+
+export interface Served {
+  port: number;
+  /** ipp: or ipps: */
+  uri: string;
+  close(): Promise<void>;
+}
+
+/** Serves the door on 127.0.0.1, with TLS when there are a key and a certificate (PEM). */
+export async function serveDoor(door: IppDoor, tls?: { key: string; cert: string }): Promise<Served> {
+  const { fetch } = ippApp(door);
+  const server = createAdaptorServer(
+    tls === undefined ? { fetch } : { fetch, createServer: createTlsServer, serverOptions: tls },
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    uri: `${tls === undefined ? 'ipp' : 'ipps'}://localhost:${port}/ipp/print/${token}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        if ('closeAllConnections' in server) server.closeAllConnections();
+      }),
+  };
+}

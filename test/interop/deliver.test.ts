@@ -1,0 +1,295 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type KeepingPrinter, startEvePrinter, startTestPrinter } from '../../src/cli/demo-printer.ts';
+import { deliver, type Delivery, probe } from '../../src/deliver/deliver.ts';
+import type { Ticket } from '../../src/job.ts';
+import { selfSigned } from '../fakes/certificate.ts';
+import { MemoryDoor, serveDoor } from '../fakes/ipp-door.ts';
+import { freePort, tempDir, waitFor } from '../fakes/processes.ts';
+import { requireTools } from '../fakes/require.ts';
+import { startSink } from '../fakes/sink.ts';
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+const content = randomBytes(3 * 1024 * 1024 + 17);
+const ticket: Ticket = { title: 'Quarterly figures', format: 'application/pdf', options: {} };
+
+async function* pieces(bytes: Uint8Array, size = 64 * 1024): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+/** A delivery of `content`, and what happened to it. */
+function delivery(uri: string, changes: Partial<Delivery> & { fingerprint?: string } = {}) {
+  const seen = { begun: 0, read: 0, progress: 0 };
+  const document = changes.document ?? pieces(content);
+  const { fingerprint, ...rest } = changes;
+  const made: Delivery = {
+    ticket,
+    user: 'ada',
+    bytes: content.length,
+    begin: () => {
+      seen.begun += 1;
+      return Promise.resolve();
+    },
+    signal: new AbortController().signal,
+    onProgress: (bytes) => seen.progress = bytes,
+    ...rest,
+    printer: { name: 'p', uri, ...(fingerprint === undefined ? {} : { fingerprint }) },
+    document: (async function* () {
+      for await (const chunk of document) {
+        seen.read += chunk.length;
+        yield chunk;
+      }
+    })(),
+  };
+  return { made, seen };
+}
+
+function keptDigests({ kept }: KeepingPrinter): string[] {
+  return readdirSync(kept).map((name) => sha256(readFileSync(join(kept, name))));
+}
+
+/** Runs `body` with a printer of Debian's, unless it is not installed. */
+function withEve(name: string, body: (printer: KeepingPrinter) => Promise<void>): void {
+  test(name, async () => {
+    const printer = await startEvePrinter({ dir: tempDir() });
+    if (printer === undefined) throw new Error('ippeveprinter is gone');
+    try {
+      await body(printer);
+    } finally {
+      await printer.stop();
+    }
+  });
+}
+
+if (requireTools(['ippeveprinter', 'dbus-daemon'])) {
+  withEve('ippeveprinter prints what was delivered, octet for octet', async (printer) => {
+    const { made, seen } = delivery(printer.uri);
+    const outcome = await deliver(made);
+    assert.is(outcome.outcome, 'printed', outcome.reason);
+    assert.equal(keptDigests(printer), [sha256(content)]);
+    assert.equal(seen, { begun: 1, read: content.length, progress: content.length });
+    assert.ok((outcome.firstByte_ms ?? NaN) <= (outcome.lastByte_ms ?? NaN));
+  });
+
+  withEve('jobs behind each other wait for the printer that is busy', async (printer) => {
+    const outcomes = await Promise.all([1, 2, 3].map(() => deliver(delivery(printer.uri).made)));
+    assert.equal(
+      outcomes.map((each) => each.outcome),
+      ['printed', 'printed', 'printed'],
+      JSON.stringify(outcomes),
+    );
+    assert.equal(keptDigests(printer), [1, 2, 3].map(() => sha256(content)));
+  });
+
+  withEve('ipps prints with the certificate that was accepted, and with no other', async (printer) => {
+    const uri = printer.uri.replace('ipp:', 'ipps:');
+    const { fingerprint = '', formats, makeAndModel } = await probe(uri);
+    assert.match(fingerprint, /^[0-9a-f]{64}$/);
+    assert.ok(formats?.includes('application/pdf'));
+    assert.ok(makeAndModel);
+    const right = delivery(uri, { fingerprint });
+    assert.is((await deliver(right.made)).outcome, 'printed');
+    for (const wrong of [{ fingerprint: '00'.repeat(32) }, {}]) {
+      const { made, seen } = delivery(uri, wrong);
+      const outcome = await deliver(made);
+      assert.is(outcome.outcome, 'failed');
+      assert.match(outcome.reason ?? '', 'printer accept');
+      assert.equal(seen, { begun: 0, read: 0, progress: 0 });
+    }
+    assert.equal(keptDigests(printer), [sha256(content)]);
+  });
+
+  withEve('a format that the printer does not take fails before begin', async (printer) => {
+    const { made, seen } = delivery(printer.uri, { ticket: { ...ticket, format: 'application/postscript' } });
+    const outcome = await deliver(made);
+    assert.is(outcome.outcome, 'failed');
+    assert.match(outcome.reason ?? '', 'application/postscript');
+    assert.is(seen.begun, 0);
+  });
+
+  withEve('a document that breaks off is cancelled at the printer', async (printer) => {
+    const document = (async function* () {
+      yield content.subarray(0, 1024 * 1024);
+      throw new Error('the holder is gone');
+    })();
+    const outcome = await deliver(delivery(printer.uri, { document }).made);
+    assert.ok(['failed', 'interrupted'].includes(outcome.outcome), outcome.outcome);
+    assert.match(outcome.reason ?? '', 'the holder is gone');
+    const next = await deliver(delivery(printer.uri).made);
+    assert.is(next.outcome, 'printed', next.reason);
+  });
+
+  withEve('a printer that dies in mid-document leaves an interrupted job', async (printer) => {
+    const document = (async function* () {
+      yield content.subarray(0, 1024 * 1024);
+      await printer.stop();
+      yield content.subarray(1024 * 1024);
+    })();
+    const { made } = delivery(printer.uri, { document });
+    assert.is((await deliver(made)).outcome, 'interrupted');
+  });
+
+  withEve('when begin throws nothing is printed', async (printer) => {
+    const { made, seen } = delivery(printer.uri, { begin: () => Promise.reject(new Error('no quorum')) });
+    const thrown = await deliver(made).catch((error: unknown) => error);
+    assert.match(String(thrown), 'no quorum');
+    assert.is(seen.read, 0);
+    assert.equal(keptDigests(printer), []);
+  });
+}
+
+test('our own test printer prints too, with the options that it knows', async () => {
+  const printer = await startTestPrinter({ dir: tempDir() });
+  try {
+    const options = { copies: 2, sides: 'two-sided-long-edge', media: 'unheard_of_1x1mm' } as const;
+    const { made } = delivery(printer.uri, { ticket: { ...ticket, options } });
+    const outcome = await deliver(made);
+    assert.is(outcome.outcome, 'printed', outcome.reason);
+    assert.match(outcome.reason ?? '', 'media');
+    assert.equal(keptDigests(printer), [sha256(content)]);
+  } finally {
+    await printer.stop();
+  }
+});
+
+test('ticket options reach the printer, and the document waits for it', async () => {
+  const door = new MemoryDoor();
+  door.stateAfter = 'printed';
+  let open = () => {};
+  const gate = new Promise<void>((resolve) => open = resolve);
+  door.pace = () => gate;
+  const tls = requireTools(['openssl']) ? selfSigned() : undefined;
+  const printer = await serveDoor(door, tls);
+  try {
+    const options = { copies: 3, 'print-color-mode': 'monochrome' } as const;
+    const bytes = 64 * 1024 * 1024;
+    const document = pieces(new Uint8Array(bytes));
+    const pin = tls === undefined ? {} : { fingerprint: tls.fingerprint };
+    const { made, seen } = delivery(printer.uri, { ticket: { ...ticket, options }, document, bytes, ...pin });
+    const delivered = deliver(made);
+    let last = { read: -1, at: 0 };
+    await waitFor(() => {
+      if (seen.read !== last.read) last = { read: seen.read, at: performance.now() };
+      return seen.read > 0 && performance.now() - last.at > 300 ? true : undefined;
+    }, { deadline_ms: 10_000, what: 'the delivery to stall' });
+    assert.ok(seen.read < bytes / 2, `${seen.read} octets were read for a printer that takes none`);
+    open();
+    const outcome = await delivered;
+    assert.is(outcome.outcome, 'printed', outcome.reason);
+    assert.equal(door.submitted[0]?.ticket.options, options);
+    assert.is(door.submitted[0]?.ticket.title, ticket.title);
+    assert.is(door.submitted[0]?.bytes, bytes);
+  } finally {
+    await printer.close();
+  }
+});
+
+test('a stopped delivery is cancelled', async () => {
+  const door = new MemoryDoor();
+  door.pace = () => new Promise(() => {});
+  const printer = await serveDoor(door);
+  const stop = new AbortController();
+  try {
+    const { made } = delivery(printer.uri, { signal: stop.signal });
+    const delivered = deliver(made);
+    await waitFor(() => door.read > 0 ? true : undefined, { deadline_ms: 5000, what: 'the first octets' });
+    stop.abort(new Error('stopped by its owner'));
+    const outcome = await delivered;
+    assert.is(outcome.outcome, 'interrupted');
+    assert.match(outcome.reason ?? '', 'stopped by its owner');
+  } finally {
+    await printer.close();
+  }
+});
+
+test('a printer that is off, or that speaks no IPP, fails before begin', async () => {
+  const web = createServer((_request, response) => response.end('hello'));
+  await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+  const address = web.address();
+  const webPort = typeof address === 'object' ? address?.port : 0;
+  try {
+    for (const uri of [`ipp://127.0.0.1:${webPort}/`, `ipps://127.0.0.1:${webPort}/`]) {
+      const { made, seen } = delivery(uri);
+      assert.is((await deliver(made)).outcome, 'failed');
+      assert.is(seen.begun, 0);
+    }
+    for (const scheme of ['ipp', 'ipps', 'socket']) {
+      const { made, seen } = delivery(`${scheme}://127.0.0.1:${await freePort()}/ipp/print`);
+      const outcome = await deliver(made);
+      assert.is(outcome.outcome, 'failed');
+      assert.match(outcome.reason ?? '', 'cannot be reached');
+      assert.is(seen.begun, 0);
+    }
+  } finally {
+    web.close();
+  }
+  assert.throws(() => deliver(delivery('lpr://x').made), /ipp:\/\//);
+});
+
+test('RAW: all octets arrive', async () => {
+  const sink = await startSink();
+  try {
+    const { made, seen } = delivery(sink.uri);
+    const outcome = await deliver(made);
+    assert.is(outcome.outcome, 'sent', outcome.reason);
+    assert.equal(sink.documents, [{ bytes: content.length, sha256: sha256(content) }]);
+    assert.equal(seen, { begun: 1, read: content.length, progress: content.length });
+  } finally {
+    await sink.stop();
+  }
+});
+
+test('RAW: a reset in mid-document is an interrupted job', async () => {
+  const sink = await startSink({ resetAfter: 500_000 });
+  try {
+    const outcome = await deliver(delivery(sink.uri).made);
+    assert.is(outcome.outcome, 'interrupted');
+    assert.ok(outcome.reason);
+  } finally {
+    await sink.stop();
+  }
+});
+
+test('RAW: no octet is sent when begin throws, or when the document never starts', async () => {
+  const sink = await startSink();
+  try {
+    const refused = delivery(sink.uri, { begin: () => Promise.reject(new Error('no quorum')) });
+    assert.match(String(await deliver(refused.made).catch((error: unknown) => error)), 'no quorum');
+    // deno-lint-ignore require-yield
+    const document = (async function* (): AsyncGenerator<Uint8Array> {
+      throw new Error('the share is corrupt');
+    })();
+    const outcome = await deliver(delivery(sink.uri, { document }).made);
+    assert.is(outcome.outcome, 'failed');
+    await waitFor(() => sink.connections === 2 ? true : undefined, {
+      deadline_ms: 5000,
+      what: 'both connections',
+    });
+    assert.ok(sink.documents.every((document) => document.bytes === 0));
+  } finally {
+    await sink.stop();
+  }
+});
+
+test('a document of another length than announced is never called printed', async () => {
+  const sink = await startSink();
+  const printer = await startTestPrinter({ dir: tempDir() });
+  try {
+    for (const bytes of [content.length - 1, content.length + 1]) {
+      for (const uri of [sink.uri, printer.uri]) {
+        const outcome = await deliver(delivery(uri, { bytes }).made);
+        assert.ok(['failed', 'interrupted'].includes(outcome.outcome), `${uri}: ${outcome.outcome}`);
+      }
+    }
+    assert.equal(keptDigests(printer).filter((digest) => digest === sha256(content)), []);
+  } finally {
+    await sink.stop();
+    await printer.stop();
+  }
+});
+
+test.run();

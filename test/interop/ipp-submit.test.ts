@@ -1,0 +1,243 @@
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { copyFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { type ClientRequest, request } from 'node:http';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { encodeMessage } from '../../src/ipp/codec.ts';
+import { charset, mimeMediaType, naturalLanguage, uri } from '../../src/ipp/message.ts';
+import { groups, operations } from '../../src/ipp/registry.ts';
+import { selfSigned } from '../fakes/certificate.ts';
+import { startCups } from '../fakes/cups.ts';
+import { MemoryDoor, type Served, serveDoor, token } from '../fakes/ipp-door.ts';
+import { tempDir, waitFor } from '../fakes/processes.ts';
+import { requireTools } from '../fakes/require.ts';
+
+const run = promisify(execFile);
+const dir = tempDir();
+const suites = '/usr/share/cups/ipptool';
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+/** One blank page. */
+function pdf(): Uint8Array {
+  const objects = [
+    '<</Type/Catalog/Pages 2 0 R>>',
+    '<</Type/Pages/Kids[3 0 R]/Count 1>>',
+    '<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<<>>>>',
+  ];
+  let text = '%PDF-1.4\n';
+  const offsets = objects.map((object, index) => {
+    const at = text.length;
+    text += `${index + 1} 0 obj\n${object}\nendobj\n`;
+    return `${String(at).padStart(10, '0')} 00000 n \n`;
+  });
+  const start = text.length;
+  text += `xref\n0 4\n0000000000 65535 f \n${
+    offsets.join('')
+  }trailer\n<</Size 4/Root 1 0 R>>\nstartxref\n${start}\n%%EOF\n`;
+  return new TextEncoder().encode(text);
+}
+
+const small = join(dir, 'small.pdf');
+writeFileSync(small, pdf());
+
+/** ipptool's report. @throws Error with that report when a test failed */
+async function ipptool(printer: string, name: string, ...options: string[]): Promise<string> {
+  const args = ['-t', '-f', small, ...options, printer, join(suites, `${name}.test`)];
+  const failed = (error: { stdout?: string; stderr?: string }) => {
+    throw new Error(`ipptool ${name}:\n${error.stdout}${error.stderr}`);
+  };
+  const { stdout } = await run('ipptool', args, { timeout: 60_000 }).catch(failed);
+  return stdout;
+}
+
+if (requireTools(['ipptool', 'openssl'])) {
+  for (const scheme of ['ipp', 'ipps']) {
+    test(`ipptool submits, lists and cancels over ${scheme}`, async () => {
+      const door = new MemoryDoor();
+      const served = await serveDoor(door, scheme === 'ipps' ? selfSigned() : undefined);
+      try {
+        assert.ok(served.uri.startsWith(`${scheme}:`));
+        const printing = ['print-job', 'create-job', 'print-job-gzip', 'print-job-deflate'];
+        for (const name of ['get-printer-attributes', 'validate-job', ...printing, 'get-jobs']) {
+          await ipptool(served.uri, name);
+        }
+        assert.equal(door.submitted.map((job) => job.sha256), printing.map(() => sha256(pdf())));
+        assert.equal(door.submitted.map((job) => job.ticket.format), printing.map(() => 'application/pdf'));
+        assert.equal(door.submitted[0]?.ticket.options, { copies: 1 });
+        await ipptool(served.uri, 'cancel-current-job');
+        assert.is(door.submitted.filter((job) => job.state === 'cancelled').length, 1);
+        const attributes = await ipptool(served.uri, 'get-printer-attributes', '-v');
+        assert.match(attributes, served.uri);
+      } finally {
+        await served.close();
+      }
+    });
+  }
+
+  test('an unknown token is answered like a revoked one, and its document is not read', async () => {
+    const door = new MemoryDoor();
+    const served = await serveDoor(door);
+    try {
+      const wrong = served.uri.replace(token, 'tok-unknown');
+      const thrown = await ipptool(wrong, 'print-job').catch((error: unknown) => error);
+      assert.match(String(thrown), 'client-error-not-found');
+      assert.is(door.read, 0);
+    } finally {
+      await served.close();
+    }
+  });
+
+  test('ipptool sends 30 MB over TLS, octet for octet', async () => {
+    const door = new MemoryDoor();
+    const served = await serveDoor(door, selfSigned());
+    const bytes = randomBytes(30 * 1024 * 1024);
+    const file = join(dir, 'large.pdf');
+    writeFileSync(file, bytes);
+    try {
+      await ipptool(served.uri, 'print-job', '-f', file);
+      assert.equal(door.submitted.map((job) => job.sha256), [sha256(bytes)]);
+    } finally {
+      await served.close();
+    }
+  });
+
+  test('the suites of IPP/1.1 and 2.0, reported', async () => {
+    const door = new MemoryDoor();
+    door.stateAfter = 'printed';
+    const served = await serveDoor(door);
+    const own = tempDir();
+    try {
+      for (const name of readdirSync(suites)) copyFileSync(join(suites, name), join(own, name));
+      // the queue does not render: any octets do for the sample documents that the package leaves out
+      for (const name of ['document-a4', 'document-letter']) {
+        for (const type of ['pdf', 'ps']) writeFileSync(join(own, `${name}.${type}`), pdf());
+      }
+      for (const name of ['color.jpg', 'gray.jpg']) writeFileSync(join(own, name), pdf());
+      for (const suite of ['ipp-1.1', 'ipp-2.0']) {
+        const args = ['-t', '-I', '-d', 'uriuser=ada', '-f', small, served.uri, join(own, `${suite}.test`)];
+        const { stdout } = await run('ipptool', args, { timeout: 120_000 }).catch((
+          error: { stdout: string },
+        ) => error);
+        const count = (result: string) => stdout.split(`[${result}]`).length - 1;
+        console.log(`${suite}: ${count('PASS')} passed, ${count('FAIL')} failed, ${count('SKIP')} skipped`);
+      }
+    } finally {
+      await served.close();
+    }
+  });
+}
+
+/** The attributes of a Print-Job of a PDF. */
+function printJob(printer: string): Uint8Array {
+  return encodeMessage({
+    version: 0x0200,
+    code: operations['Print-Job'],
+    requestId: 7,
+    groups: [{
+      tag: groups['operation-attributes-tag'],
+      attributes: [
+        charset('attributes-charset', 'utf-8'),
+        naturalLanguage('attributes-natural-language', 'en'),
+        uri('printer-uri', printer),
+        mimeMediaType('document-format', 'application/pdf'),
+      ],
+    }],
+  });
+}
+
+function post(served: Served): ClientRequest {
+  const headers = { 'content-type': 'application/ipp', 'transfer-encoding': 'chunked' };
+  return request(served.uri.replace('ipp:', 'http:'), { method: 'POST', headers });
+}
+
+test('a client sends no faster than the door stores', async () => {
+  const door = new MemoryDoor();
+  const served = await serveDoor(door);
+  let open = () => {};
+  const gate = new Promise<void>((resolve) => open = resolve);
+  door.pace = () => gate;
+  try {
+    const client = post(served);
+    const answered = once(client, 'response');
+    client.write(printJob(served.uri));
+    const chunk = randomBytes(64 * 1024);
+    const chunks = 1024;
+    let sent = 0;
+    const sending = (async () => {
+      for (; sent < chunks; sent++) if (!client.write(chunk)) await once(client, 'drain');
+      client.end();
+    })();
+    // stalled: nothing was sent between two looks 300 ms apart
+    let last = { sent: -1, at: 0 };
+    await waitFor(() => {
+      if (sent !== last.sent) last = { sent, at: performance.now() };
+      return sent > 0 && performance.now() - last.at > 300 ? true : undefined;
+    }, { deadline_ms: 20_000, what: 'the client to stall' });
+    assert.ok(sent < chunks / 2, `${sent} of ${chunks} chunks were taken while the door was shut`);
+    assert.ok(door.read <= 256 * 1024, `${door.read} octets were read from a shut door`);
+    open();
+    await sending;
+    const [response] = await answered;
+    response.resume();
+    assert.is(response.statusCode, 200);
+    assert.is(door.submitted[0]?.bytes, chunks * chunk.length);
+  } finally {
+    await served.close();
+  }
+});
+
+test('a client that goes away in mid-document leaves no job', async () => {
+  const door = new MemoryDoor();
+  const served = await serveDoor(door);
+  try {
+    const client = post(served);
+    client.on('error', () => {});
+    client.write(printJob(served.uri));
+    client.write(randomBytes(100_000));
+    await waitFor(() => door.read > 0 ? true : undefined, { deadline_ms: 5000, what: 'the first chunk' });
+    client.destroy();
+    await waitFor(() => door.failed > 0 ? true : undefined, {
+      deadline_ms: 5000,
+      what: 'the door to notice',
+    });
+    assert.is(door.aborted, 1);
+    assert.equal(door.submitted, []);
+  } finally {
+    await served.close();
+  }
+});
+
+if (requireTools(['cupsd', 'lpadmin', 'lp', 'openssl'])) {
+  for (const scheme of ['ipp', 'ipps']) {
+    test(`CUPS adds the queue as IPP Everywhere and prints to it over ${scheme}`, async () => {
+      const door = new MemoryDoor();
+      const served = await serveDoor(door, scheme === 'ipps' ? selfSigned() : undefined);
+      const cups = await startCups();
+      try {
+        await cups.client('lpadmin', '-p', 'inkmesh', '-E', '-v', served.uri, '-m', 'everywhere');
+        const options = ['-o', 'media=iso_a4_210x297mm', '-o', 'sides=two-sided-long-edge', '-n', '2'];
+        await cups.client('lp', '-d', 'inkmesh', '-t', 'Quarterly figures', ...options, small);
+        const job = await waitFor(() => door.submitted[0], { deadline_ms: 30_000, what: 'CUPS to submit' });
+        assert.is(job.ticket.format, 'application/pdf');
+        assert.is(job.ticket.title, 'Quarterly figures');
+        assert.is(job.ticket.options.copies, 2);
+        assert.is(job.ticket.options.sides, 'two-sided-long-edge');
+        assert.is(job.ticket.options.media, 'iso_a4_210x297mm');
+        const left = async () => (await cups.client('lpstat', '-o')).trim() === '' ? true : undefined;
+        await waitFor(left, { deadline_ms: 30_000, what: 'CUPS to be done with the held job' });
+        assert.is(door.submitted.length, 1);
+      } catch (cause) {
+        throw new Error(cups.log(), { cause });
+      } finally {
+        await cups.stop();
+        await served.close();
+      }
+    });
+  }
+}
+
+test.run();

@@ -1,0 +1,188 @@
+/**
+ * `deno task test [--deadline SECONDS] [FILTER...]`: runs every test file under test/, or those whose path
+ * there contains a FILTER, each in a process group of its own. Unit tests run two at a time; files under interop/
+ * and e2e/ use ports, daemons and the whole machine, and run alone. The last line is `N passed, N failed`; a file
+ * that crashes, hangs or tests nothing counts as failed. Exit code 0 only when nothing failed.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { Report } from './child.ts';
+
+const defaultDeadline_s = 180;
+const unitTestsAtOnce = 2;
+/** of one file; what is older is forgotten */
+const maxOutputChars = 1024 * 1024;
+/** how long the output of an ended file is awaited: a process that left its group may hold the pipe */
+const pipeGrace_ms = 2000;
+
+interface End {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  timedOut: boolean;
+  output: string;
+}
+
+interface Outcome {
+  passed: number;
+  failed: number;
+  skipped: number;
+  /** why the file failed other than by its tests */
+  reasons: string[];
+  missing: string[];
+}
+
+const testFolder = dirname(fileURLToPath(import.meta.url));
+const running = new Set<ChildProcess>();
+
+function findTests(filters: string[]): string[] {
+  return readdirSync(testFolder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts'))
+    .filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
+    .sort();
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // nothing is left of it
+  }
+}
+
+/** Runs child.ts on one file. Whatever the file started in its group is dead when this resolves. */
+function runChild(file: string, reportFile: string, temp: string, deadline_ms: number): Promise<End> {
+  const runtime = process.versions['deno'] === undefined ? [] : ['run', '-A'];
+  const args = [...runtime, join(testFolder, 'child.ts'), join(testFolder, file), reportFile];
+  const child = spawn(process.execPath, args, {
+    cwd: dirname(testFolder),
+    env: { ...process.env, TMPDIR: temp },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  running.add(child);
+  let output = '';
+  let timedOut = false;
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8');
+    stream.on('data', (text: string) => output = (output + text).slice(-maxOutputChars));
+  }
+  const timer = setTimeout(() => {
+    timedOut = true;
+    killGroup(child);
+  }, deadline_ms);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => {
+      clearTimeout(timer);
+      killGroup(child);
+      running.delete(child);
+      const end = () => resolve({ code, signal, timedOut, output });
+      const grace = setTimeout(end, pipeGrace_ms);
+      child.on('close', () => {
+        clearTimeout(grace);
+        end();
+      });
+    });
+  });
+}
+
+function readReport(file: string): Report | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Report;
+  } catch {
+    return undefined;
+  }
+}
+
+function judge(end: End, report: Report | undefined, deadline_ms: number): Outcome {
+  const { passed = 0, total = 0, skipped = 0, strays = [], missing = [] } = report ?? {};
+  const reasons = [...strays];
+  if (end.timedOut) reasons.push(`killed after ${deadline_ms / 1000} s`);
+  else if (report === undefined) {
+    reasons.push(`ended (${end.signal ?? end.code}) before its tests were finished`);
+  } else if (total === 0 && missing.length === 0 && strays.length === 0) reasons.push('registers no test');
+  else if (end.code !== (passed === total && strays.length === 0 ? 0 : 1)) {
+    reasons.push(`ended (${end.signal ?? end.code}) in an unexpected way`);
+  }
+  return { passed, failed: total - passed + reasons.length, skipped, reasons, missing };
+}
+
+function describe(file: string, outcome: Outcome, end: End, took_ms: number): string {
+  const { passed, failed, skipped, reasons, missing } = outcome;
+  const counts = [`${passed} passed`];
+  if (failed > 0) counts.push(`${failed} failed`);
+  if (skipped > 0) counts.push(`${skipped} skipped`);
+  counts.push(`${(took_ms / 1000).toFixed(1)} s`);
+  const install = missing.length > 0 ? `; skipped: install ${missing.join(' ')}` : '';
+  const word = failed > 0 ? 'FAILED' : passed > 0 ? 'ok    ' : 'none  ';
+  const head = `${word} ${file} (${counts.join(', ')})${install}`;
+  if (failed === 0) return head;
+  return [head, ...end.output.trimEnd().split('\n'), ...reasons].join('\n       ');
+}
+
+async function runFile(file: string, folder: string, deadline_ms: number): Promise<Outcome> {
+  const temp = join(folder, 'tmp');
+  mkdirSync(temp, { recursive: true });
+  // daemons that give up root must be able to reach what a test makes for them
+  for (const path of [folder, temp]) chmodSync(path, 0o711);
+  const reportFile = join(folder, 'report.json');
+  const start = performance.now();
+  const end = await runChild(file, reportFile, temp, deadline_ms);
+  const outcome = judge(end, readReport(reportFile), deadline_ms);
+  console.log(describe(file, outcome, end, performance.now() - start));
+  return outcome;
+}
+
+async function runAll(files: string[], deadline_ms: number): Promise<Map<string, Outcome>> {
+  const outcomes = new Map<string, Outcome>();
+  const folder = mkdtempSync(join(tmpdir(), 'inkmesh-test-'));
+  chmodSync(folder, 0o711);
+  process.on('exit', () => {
+    for (const child of running) killGroup(child);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  });
+  const isAlone = (file: string) => /^(?:interop|e2e)\//.test(file);
+  const work = async (queue: string[]) => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      outcomes.set(file, await runFile(file, join(folder, String(files.indexOf(file))), deadline_ms));
+    }
+  };
+  const together = files.filter((file) => !isAlone(file));
+  await Promise.all(Array.from({ length: unitTestsAtOnce }, () => work(together)));
+  await work(files.filter(isAlone));
+  return outcomes;
+}
+
+function readArguments(): { filters: string[]; deadline_ms: number } {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { deadline: { type: 'string', default: String(defaultDeadline_s) } },
+  });
+  const deadline_ms = Number(values.deadline) * 1000;
+  if (!(deadline_ms > 0)) throw new RangeError('--deadline takes a number of seconds');
+  return { filters: positionals, deadline_ms };
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
+const { filters, deadline_ms } = readArguments();
+const files = findTests(filters);
+const outcomes = await runAll(files, deadline_ms);
+const sum = (count: (outcome: Outcome) => number) =>
+  [...outcomes.values()].map(count).reduce((a, b) => a + b, 0);
+const failed = sum((outcome) => outcome.failed) + (files.length === 0 ? 1 : 0);
+
+if (files.length === 0) console.log(`no test file matches ${filters.join(' ')}`);
+for (const [file, outcome] of outcomes) {
+  if (outcome.failed > 0) console.log(`failed: ${file}`);
+}
+const missing = new Set([...outcomes.values()].flatMap((outcome) => outcome.missing));
+if (missing.size > 0) console.log(`skipped: install ${[...missing].sort().join(' ')}`);
+console.log(`${sum((outcome) => outcome.passed)} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
