@@ -8,7 +8,8 @@ import { InkmeshError } from './errors.ts';
 
 /** The deterministic CBOR of a plain value (maps, arrays, strings, integers, bytes, booleans, null). */
 export function encode(value: unknown): Uint8Array {
-  return cborEncode(value);
+  // a plain Uint8Array wherever it runs: on Node cborg gives a Buffer, which Yjs and others take for something else
+  return new Uint8Array(cborEncode(value));
 }
 
 const strict = {

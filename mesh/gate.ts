@@ -132,7 +132,8 @@ export class Gate {
       await this.#admit(peer, reply);
     } catch (thrown) {
       const error = asInkmeshError(thrown);
-      this.#options.log('warn', 'a peer was not admitted', { peer, reason: error.message });
+      const level = error.code === 'unavailable' ? 'info' : 'warn';
+      this.#options.log(level, 'a peer was not admitted', { peer, reason: error.message });
       await connection.close().catch(() => connection.abort(error));
       throw error;
     }

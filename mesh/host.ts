@@ -20,32 +20,39 @@ export interface HostOptions {
   mdns: boolean;
 }
 
+/** Builds a host that does not listen yet: its methods are registered first, then `startHost`. */
 export async function createHost(options: HostOptions): Promise<Libp2p> {
   const serviceTag = `_inkmesh-${options.organisation.slice(0, 12)}._udp.local`;
+  return await createLibp2p({
+    start: false,
+    privateKey: options.key,
+    addresses: { listen: [...options.listen] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    // a window under the read buffer's bound, so that a paused stream holds its sender back and never breaks
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 1 * MiB } })],
+    peerDiscovery: options.mdns ? [mdns({ serviceTag, interval: mdnsInterval_ms })] : [],
+    connectionManager: {
+      maxConnections,
+      dialTimeout: dialTimeout_ms,
+      // a site's nodes may all come from one address (a VPN's NAT) when it reconnects
+      inboundConnectionThreshold: maxConnections,
+      reconnectRetries: 0,
+    },
+    // every address that a peer announces is worth a try, private and loopback ones included
+    connectionGater: { denyDialMultiaddr: () => false },
+  });
+}
+
+/** @throws InkmeshError `unavailable` when an address can't be listened on */
+export async function startHost(host: Libp2p, listen: readonly string[]): Promise<void> {
   try {
-    return await createLibp2p({
-      privateKey: options.key,
-      addresses: { listen: [...options.listen] },
-      transports: [tcp()],
-      connectionEncrypters: [noise()],
-      // a window under the read buffer's bound, so that a paused stream holds its sender back and never breaks
-      streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 1 * MiB } })],
-      peerDiscovery: options.mdns ? [mdns({ serviceTag, interval: mdnsInterval_ms })] : [],
-      connectionManager: {
-        maxConnections,
-        dialTimeout: dialTimeout_ms,
-        // a site's nodes may all come from one address (a VPN's NAT) when it reconnects
-        inboundConnectionThreshold: maxConnections,
-        reconnectRetries: 0,
-      },
-      // every address that a peer announces is worth a try, private and loopback ones included
-      connectionGater: { denyDialMultiaddr: () => false },
-    });
+    await host.start();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new InkmeshError(
       'unavailable',
-      `the mesh cannot listen on ${options.listen.join(', ')}: ${reason}; is another node running on this port?`,
+      `the mesh cannot listen on ${listen.join(', ')}: ${reason}; is another node running on this port?`,
       {},
       { cause },
     );

@@ -13,7 +13,7 @@ import { InkmeshError } from './errors.ts';
 import type { Kind } from './facts.ts';
 import { Gate, type Member } from './gate.ts';
 import { type Holders, holdersOf, serveCustody } from './holder.ts';
-import { createHost, meshAddress } from './host.ts';
+import { createHost, meshAddress, startHost } from './host.ts';
 import { jobKind, settledKind, withdrawnKind } from './job-facts.ts';
 import { FactLedger } from './ledger.ts';
 import type { Clock, Log, Spool, Storage } from './ports.ts';
@@ -74,7 +74,6 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     mdns: options.mdns,
   });
   if (host.peerId.toString() !== identity.peerId) {
-    await host.stop();
     throw new InkmeshError('conflict', 'the node certificate is not of this node’s key');
   }
   const rpc = new Rpc(host);
@@ -128,6 +127,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     log,
     onGone: (peer) => gate.forget(peer),
   });
+  await startHost(host, options.listen);
   discovery.start();
   const closing = { host, discovery, replica, ...parts };
   return {
@@ -233,6 +233,7 @@ export async function redeem(options: RedeemOptions): Promise<Enrolment & { trus
   const key = privateKeyFromProtobuf(options.hostKey);
   const host = await createHost({ key, listen: options.listen, organisation, mdns: false });
   try {
+    await startHost(host, options.listen);
     const rpc = new Rpc(host);
     let failure = new InkmeshError('unavailable', 'the token names no registrar: give --at HOST:PORT of one');
     for (const address of options.addresses.map(meshAddress)) {

@@ -170,7 +170,7 @@ export class Replica {
       log('warn', 'a stored document is damaged; it is rebuilt from the facts', { doc: name });
     }
     for (const { key, record } of ledger.carriedIn(name)) {
-      if (!doc.getMap(mapName).has(key)) doc.getMap(mapName).set(key, record);
+      if (!doc.getMap(mapName).has(key)) doc.getMap(mapName).set(key, new Uint8Array(record));
     }
     doc.getMap(mapName).observe((event) => this.#read(name, event.keysChanged));
     doc.on('update', (changed: Uint8Array, origin: unknown) => this.#changed(name, carrier, changed, origin));
@@ -192,7 +192,8 @@ export class Replica {
 
   #put(name: string, key: string, record: Uint8Array): void {
     const map = this.#carrier(name).doc.getMap(mapName);
-    if (!map.has(key)) map.set(key, record);
+    // a copy of its own: the record may be part of a whole message, or a Buffer, which Yjs refuses
+    if (!map.has(key)) map.set(key, new Uint8Array(record));
   }
 
   /** For a holder: the accepting node publishes the job; this puts it in if that node died first. */

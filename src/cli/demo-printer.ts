@@ -117,7 +117,7 @@ export async function startEvePrinter({ dir }: { dir: string }): Promise<Keeping
   const bus = spawn(daemon, ['--session', '--print-address', '--nofork'], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const children = [bus];
+  const children: ChildProcess[] = [bus];
   const stop = async () => {
     await Promise.all(children.map(end));
   };

@@ -76,12 +76,16 @@ export const jobs: Command = {
   run: async (args) => {
     const client = await userClient(args);
     const list = await client.get<JobView[]>('/v1/jobs', await client.viewHeader());
-    const rows = list.map((job) => [job.id, job.state, size(job.bytes), job.title ?? waitingFor(job), job.submitted]);
+    const rows = list.map((job) => [job.id, job.state, size(job.bytes), titleOf(job), job.submitted]);
     return { json: list, text: list.length === 0 ? 'no jobs' : table([['JOB', 'STATE', 'SIZE', 'TITLE', 'SUBMITTED'], ...rows]) };
   },
 };
 
-const waitingFor = (job: JobView): string => `(waiting for ${job.holders.join(' or ')})`;
+/** A title is gone with the job; while the job is held, only its holders know it. */
+function titleOf(job: JobView): string {
+  const ended = ['printed', 'sent', 'cancelled', 'expired'].includes(job.state);
+  return job.title ?? (ended ? '-' : `(waiting for ${job.holders.join(' or ')})`);
+}
 
 interface Shown extends JobView {
   trace: { at: string; what: string }[];
@@ -96,7 +100,7 @@ export const jobShow: Command = {
   run: async (args) => {
     const client = await userClient(args);
     const job = await client.get<Shown>(`/v1/jobs/${encodeURIComponent(args.at(0))}`, await client.viewHeader());
-    const head = `${job.id}  ${job.state}  ${job.title ?? waitingFor(job)}  ${size(job.bytes)}`;
+    const head = `${job.id}  ${job.state}  ${titleOf(job)}  ${size(job.bytes)}`;
     const open = job.claims.map((claim) => `unsettled claim: ${claim}`);
     return { json: job, text: [head, ...job.trace.map(({ at, what }) => `  ${at}  ${what}`), ...open].join('\n') };
   },

@@ -1,0 +1,152 @@
+/** The demo's organisation: one site of real node processes on loopback, each with its own data directory. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InkmeshError } from '../../mesh/errors.ts';
+import type { RunFile } from '../datadir.ts';
+import { files, writePrivate } from '../datadir.ts';
+
+export interface DemoNode {
+  name: string;
+  dir: string;
+  pid: number;
+  ports: RunFile['ports'];
+}
+
+/** Runs a command of inkmesh in this process and gives its JSON. */
+export type Inside = <T>(argv: readonly string[]) => Promise<T>;
+
+const ready_ms = 20_000;
+const stop_ms = 10_000;
+
+export class DemoCluster {
+  readonly dir: string;
+  readonly site = 'a';
+  readonly nodes: DemoNode[] = [];
+  readonly #inside: Inside;
+  readonly #children: ChildProcess[] = [];
+
+  constructor(dir: string, inside: Inside) {
+    this.dir = dir;
+    this.#inside = inside;
+  }
+
+  /** Founds the organisation and starts its nodes, the registrar first. */
+  async start(count: number): Promise<void> {
+    const names = Array.from({ length: count }, (_, i) => `${this.site}${i + 1}`);
+    const [first, ...others] = names as [string, ...string[]];
+    for (const name of names) await this.#configure(name);
+    const founding = ['org', 'init', '--name', 'inkmesh demo', '--site', this.site];
+    await this.#inside([...founding, '--dir', this.path(first), '--node', first]);
+    await this.#run(first);
+    const uses = String(Math.max(1, others.length));
+    const invite = ['invite', 'node', '--site', this.site, '--dir', this.path(first), '--uses', uses];
+    const { token } = await this.#inside<{ token: string }>(invite);
+    for (const name of others) await this.#inside(['join', token, '--dir', this.path(name), '--node', name]);
+    await Promise.all(others.map((name) => this.#run(name)));
+    this.nodes.sort((a, b) => a.name < b.name ? -1 : 1);
+    await this.#untilConnected(count);
+  }
+
+  /** The data directory of a node. */
+  path(name: string): string {
+    return join(this.dir, name);
+  }
+
+  /** Ends every node, in order and for certain. */
+  async stop(): Promise<void> {
+    const ends = this.#children.map((child) => new Promise<void>((resolve) => child.once('exit', () => resolve())));
+    for (const child of this.#children) signal(child, 'SIGTERM');
+    const late = setTimeout(() => this.#children.forEach((child) => signal(child, 'SIGKILL')), stop_ms);
+    await Promise.all(ends.map((end, i) => running(this.#children[i]) ? end : undefined));
+    clearTimeout(late);
+  }
+
+  async #configure(name: string): Promise<void> {
+    await mkdir(this.path(name), { recursive: true, mode: 0o700 });
+    const ports = { http: await freePort(), mesh: await freePort(), https: await freePort(), release: await freePort() };
+    // the nodes of a demo are of no interest to the LAN: loopback only, found by address
+    await writePrivate(files.config(this.path(name)), { address: '127.0.0.1', mdns: false, ports });
+  }
+
+  async #run(name: string): Promise<void> {
+    const [command, ...args] = self();
+    const dir = this.path(name);
+    const child = spawn(command, [...args, 'node', '--dir', dir, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#children.push(child);
+    const { pid, ports } = await readyLine(child, name);
+    this.nodes.push({ name, dir, pid, ports });
+  }
+
+  async #untilConnected(count: number): Promise<void> {
+    const deadline_ms = performance.now() + ready_ms;
+    for (const node of this.nodes) {
+      for (;;) {
+        const seen = await this.#inside<{ members: unknown[] }>([
+          ...['status', '--dir', node.dir, '--credential', files.adminCredential(this.path('a1'))],
+        ]);
+        if (seen.members.length === count - 1) break;
+        if (performance.now() > deadline_ms) {
+          throw new InkmeshError('timeout', `${node.name} reaches ${seen.members.length} of ${count - 1} nodes`);
+        }
+        await new Promise((again) => setTimeout(again, 50));
+      }
+    }
+  }
+}
+
+/** Resolves with what a node says when it is ready. */
+function readyLine(child: ChildProcess, name: string): Promise<RunFile> {
+  return new Promise((resolve, reject) => {
+    let out = '';
+    let errors = '';
+    const timer = setTimeout(() => {
+      reject(new InkmeshError('timeout', `${name} is not ready after ${ready_ms / 1000} s: ${errors}`));
+    }, ready_ms);
+    child.stdout?.setEncoding('utf8').on('data', (part: string) => {
+      out += part;
+      const end = out.indexOf('\n');
+      if (end < 0) return;
+      clearTimeout(timer);
+      resolve(JSON.parse(out.slice(0, end)) as RunFile);
+    });
+    child.stderr?.setEncoding('utf8').on('data', (part: string) => errors = (errors + part).slice(-4000));
+    child.once('exit', (code) => {
+      clearTimeout(timer);
+      reject(new InkmeshError('unavailable', `${name} ended with ${code}: ${errors}`));
+    });
+  });
+}
+
+/** How to start this program once more. */
+function self(): [string, ...string[]] {
+  const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+  const flags = process.versions.deno === undefined ? [] : ['run', '--allow-all'];
+  return [process.execPath, ...flags, main];
+}
+
+const running = (child: ChildProcess | undefined): boolean =>
+  child !== undefined && child.exitCode === null && child.signalCode === null;
+
+/** By pid: a second `child.kill()` does nothing on Deno. */
+function signal(child: ChildProcess, name: 'SIGTERM' | 'SIGKILL'): void {
+  if (child.pid === undefined || !running(child)) return;
+  try {
+    process.kill(child.pid, name);
+  } catch {
+    // it ended in this very moment
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' ? address?.port ?? 0 : 0));
+    });
+  });
+}
