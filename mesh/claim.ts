@@ -11,7 +11,14 @@ import type { Holder, Holders } from './holder.ts';
 import { type JobBody, type SettledBody, settledKind, verifyReceipt } from './job-facts.ts';
 import type { Outcome } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
-import { claimAttempts, claimRetryMax_ms, claimRetryMin_ms, quorum, thirdVoteGrace_ms } from './limits.ts';
+import {
+  claimAttempts,
+  claimRetryMax_ms,
+  claimRetryMin_ms,
+  maxReasonChars,
+  quorum,
+  thirdVoteGrace_ms,
+} from './limits.ts';
 import type { ClaimRow, ClaimTable, Log } from './ports.ts';
 import type { Permission, VoteReply } from './protocol.ts';
 import { gather } from './gather.ts';
@@ -57,8 +64,9 @@ export class Claimant {
   static async open(options: ClaimOptions): Promise<Claimant> {
     const claimant = new Claimant(options);
     for (const row of options.claims.list()) {
-      if (row.phase === 'begun') await claimant.#conclude(row, 'interrupted', 'the node stopped while it was printing');
-      else if (row.phase === 'voting') claimant.#giveUp(row);
+      if (row.phase === 'begun') {
+        await claimant.#conclude(row, 'interrupted', 'the node stopped while it was printing');
+      } else if (row.phase === 'voting') claimant.#giveUp(row);
       claimant.#resender.resume(row);
     }
     return claimant;
@@ -144,7 +152,10 @@ export class Claimant {
   async #combine(job: string, ballots: readonly Ballot[]): Promise<Uint8Array> {
     const shares = ballots.map(({ holder, vote }) => ({ holder: holder.peer, share: vote.share }));
     const headers = ballots.map(({ vote }) => vote.header);
-    const { key, corrupt } = await combineShares(shares, (k) => headers.some((header) => commits(k, job, header)));
+    const { key, corrupt } = await combineShares(
+      shares,
+      (k) => headers.some((header) => commits(k, job, header)),
+    );
     for (const peer of corrupt) {
       this.#options.log('error', 'a holder gave a corrupt share', { job, node: this.#options.nameOf(peer) });
     }
@@ -158,7 +169,9 @@ export class Claimant {
     };
     const [first] = ballots as [Ballot];
     // the nearest first: this node itself, if it holds the job
-    const sources = [...ballots].sort((a, b) => Number(b.holder.peer === this.#options.self) - Number(a.holder.peer === this.#options.self));
+    const sources = [...ballots].sort((a, b) =>
+      Number(b.holder.peer === this.#options.self) - Number(a.holder.peer === this.#options.self)
+    );
     return {
       id: row.claim,
       job: fact,
@@ -201,7 +214,11 @@ export class Claimant {
     const { epoch } = fact.body as JobBody;
     const { ledger } = this.#options;
     const asked = gather(holders, async (holder) => {
-      const { receipt: signature } = await holder.begin({ job: row.job, epoch: epoch as 1, claim: row.claim });
+      const { receipt: signature } = await holder.begin({
+        job: row.job,
+        epoch: epoch as 1,
+        claim: row.claim,
+      });
       const identity = ledger.identity(holder.peer);
       const receipt = { job: row.job, epoch, claim: row.claim, holder: holder.peer };
       if (identity === undefined || !await verifyReceipt(identity, receipt, signature)) {
@@ -224,7 +241,7 @@ export class Claimant {
       claim: row.claim,
       outcome,
       target: row.target,
-      reason: reason.replaceAll(/[\u0000-\u001f\u007f]/g, ' ').slice(0, 200),
+      reason: printable(reason),
       receipts: row.receipts.map(({ holder, signature }) => [holder, signature]),
     };
     const { fact, record } = await ledger.sign(settledKind, () => job.doc, row.job, body);
@@ -269,4 +286,10 @@ export class Claimant {
       job: fact.subject,
     });
   }
+}
+
+/** A reason as a fact carries it: bounded, without control characters. */
+function printable(reason: string): string {
+  // deno-lint-ignore no-control-regex
+  return reason.replaceAll(/[\u0000-\u001f\u007f]/g, ' ').slice(0, maxReasonChars);
 }

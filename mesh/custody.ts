@@ -24,7 +24,13 @@ import {
   openClaims,
 } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
-import { maxBodyFrameBytes, maxEnvelopeBytes, maxPiecesPerView, unsealedAge_ms, voteLease_ms } from './limits.ts';
+import {
+  maxBodyFrameBytes,
+  maxEnvelopeBytes,
+  maxPiecesPerView,
+  unsealedAge_ms,
+  voteLease_ms,
+} from './limits.ts';
 import type { Clock, Log, Piece, PieceTable, Spool } from './ports.ts';
 import {
   type AbandonRequest,
@@ -35,9 +41,9 @@ import {
   type SealRequest,
   type SettleRequest,
   type StoreRequest,
+  viewPurpose,
   type ViewReply,
   type ViewRequest,
-  viewPurpose,
   type VoteReply,
   type VoteRequest,
 } from './protocol.ts';
@@ -102,7 +108,9 @@ export class Custody {
       const writer = await spool.create(job);
       try {
         for await (const chunk of body) {
-          if (writer.bytes + chunk.length > maxEnvelopeBytes) throw new InkmeshError('too-large', 'the job is too large');
+          if (writer.bytes + chunk.length > maxEnvelopeBytes) {
+            throw new InkmeshError('too-large', 'the job is too large');
+          }
           await writer.write(chunk);
         }
         plaintextLength(writer.bytes);
@@ -149,7 +157,9 @@ export class Custody {
   async abandon(from: string, { job }: AbandonRequest): Promise<void> {
     const piece = this.#options.pieces.get(job);
     if (piece === undefined) return;
-    if (piece.acceptedBy !== from || piece.sealed) throw new InkmeshError('forbidden', 'this job is not yours to drop');
+    if (piece.acceptedBy !== from || piece.sealed) {
+      throw new InkmeshError('forbidden', 'this job is not yours to drop');
+    }
     await this.#erase(job);
   }
 
@@ -161,7 +171,9 @@ export class Custody {
     const header = await this.#header(job);
     // from here to the write nothing else runs
     const piece = this.#held(job);
-    if (piece.epoch !== epoch) throw new InkmeshError('conflict', 'the job’s holders have changed: try again');
+    if (piece.epoch !== epoch) {
+      throw new InkmeshError('conflict', 'the job’s holders have changed: try again');
+    }
     const now_ms = Math.trunc(this.#options.clock.monotonic_ms());
     const event: LeaseEvent = { type: 'vote', claim, nonce, target, confirm, now_ms, lease_ms: voteLease_ms };
     const answer = this.#step(piece, event);
@@ -232,7 +244,10 @@ export class Custody {
 
   viewOf(which: (piece: Piece) => boolean): ViewReply['pieces'] {
     const now_ms = this.#options.clock.monotonic_ms();
-    return this.#options.pieces.list().filter((piece) => piece.sealed && which(piece)).slice(0, maxPiecesPerView).map(
+    return this.#options.pieces.list().filter((piece) => piece.sealed && which(piece)).slice(
+      0,
+      maxPiecesPerView,
+    ).map(
       (piece) => {
         const { vote } = this.#lease(piece);
         const lapsed = vote?.phase === 'voted' && (vote.lapses_ms === null || vote.lapses_ms < now_ms);
@@ -322,12 +337,16 @@ export class Custody {
 }
 
 function ownClaim(from: string, claim: string): void {
-  if (claimantOf(claim) !== from) throw new InkmeshError('forbidden', 'a node speaks for its own claims only');
+  if (claimantOf(claim) !== from) {
+    throw new InkmeshError('forbidden', 'a node speaks for its own claims only');
+  }
 }
 
 /** A refusal as the claimant gets it: `claim`, `claimant` and `begun` tell who has the job. */
 function refusalError(answer: LeaseAnswer): InkmeshError {
-  if (answer.type !== 'refused') return new InkmeshError('internal', `unexpected lease answer ${answer.type}`);
+  if (answer.type !== 'refused') {
+    return new InkmeshError('internal', `unexpected lease answer ${answer.type}`);
+  }
   switch (answer.reason) {
     case 'held-by': {
       const { claim, claimant, begun } = answer;
@@ -335,7 +354,10 @@ function refusalError(answer: LeaseAnswer): InkmeshError {
       return new InkmeshError('busy', 'another node has claimed this job', details);
     }
     case 'nonce-bound':
-      return new InkmeshError('forbidden', 'this grant has been used at another node or printer: release anew');
+      return new InkmeshError(
+        'forbidden',
+        'this grant has been used at another node or printer: release anew',
+      );
     case 'nonce-spent':
       return new InkmeshError('forbidden', 'this grant has been used: release anew');
     case 'too-many-claims':

@@ -6,11 +6,15 @@ import type { Connection } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { Libp2p } from 'libp2p';
+import { asInkmeshError } from './errors.ts';
 import type { Gate } from './gate.ts';
 import { maxAddressesPerPeer, maxKnownPeers, redialMax_ms, redialMin_ms } from './limits.ts';
 import type { AddressTable, Clock, Log } from './ports.ts';
 
 const refusedFailures = 10;
+
+const backoff_ms = (failures: number): number =>
+  Math.min(redialMax_ms, redialMin_ms * 2 ** Math.min(failures, refusedFailures));
 
 interface Known {
   addresses: string[];
@@ -43,7 +47,7 @@ export class Discovery {
       this.learn(event.detail.id.toString(), event.detail.multiaddrs.map(String));
     });
     host.addEventListener('connection:open', (event) => this.#opened(event.detail));
-    host.addEventListener('connection:close', (event) => this.#closed(event.detail.remotePeer.toString()));
+    host.addEventListener('peer:disconnect', (event) => this.#gone(event.detail.toString()));
   }
 
   start(): void {
@@ -100,15 +104,16 @@ export class Discovery {
   async #dial(key: string, known: Known): Promise<void> {
     try {
       const suffix = key.startsWith('/') ? '' : `/p2p/${key}`;
-      const connection = await this.#options.host.dial(known.addresses.map((a) => multiaddr(withPeer(a, suffix))));
+      const connection = await this.#options.host.dial(
+        known.addresses.map((a) => multiaddr(withPeer(a, suffix))),
+      );
       known.failures = 0;
       const peer = connection.remotePeer.toString();
       if (key !== peer) this.#resolve(key, peer, known);
     } catch {
       known.failures++;
     }
-    const backoff_ms = Math.min(redialMax_ms, redialMin_ms * 2 ** Math.min(known.failures, 10));
-    known.next_ms = this.#options.clock.monotonic_ms() + backoff_ms;
+    known.next_ms = this.#options.clock.monotonic_ms() + backoff_ms(known.failures);
   }
 
   /** A configured address has told its PeerId: from now on it is that peer's. */
@@ -118,20 +123,24 @@ export class Discovery {
   }
 
   #opened(connection: Connection): void {
-    if (connection.direction !== 'outbound') return;
-    this.#options.gate.greet(connection).catch(() => this.#backOff(connection.remotePeer.toString()));
+    if (connection.direction !== 'outbound') return this.#options.gate.watch(connection);
+    this.#options.gate.greet(connection).catch((thrown) =>
+      this.#backOff(connection.remotePeer.toString(), thrown)
+    );
   }
 
   /** One that answers but does not belong here must not be dialled in a tight loop. */
-  #backOff(peer: string): void {
+  #backOff(peer: string, thrown: unknown): void {
     const known = this.#known.get(peer);
     if (known === undefined) return;
-    known.failures = refusedFailures;
-    known.next_ms = this.#options.clock.monotonic_ms() + redialMax_ms;
+    const { code } = asInkmeshError(thrown);
+    const passing = code === 'unavailable' || code === 'timeout';
+    known.failures = passing ? known.failures + 1 : refusedFailures;
+    known.next_ms = this.#options.clock.monotonic_ms() + backoff_ms(known.failures);
   }
 
-  #closed(peer: string): void {
-    if (this.#connected(peer)) return;
+  /** The last connection to a peer has ended. */
+  #gone(peer: string): void {
     const known = this.#known.get(peer);
     if (known !== undefined && known.failures === 0) known.next_ms = 0;
     this.#options.onGone(peer);

@@ -1,5 +1,5 @@
 /** Reading a held document: the envelope from whichever holder gives it, decrypted chunk by chunk. */
-import { chunkCount, chunkSpan, commits, opener, type Opener } from './envelope.ts';
+import { chunkCount, chunkSpan, commits, type Opener, opener } from './envelope.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import type { Holder } from './holder.ts';
 

@@ -85,14 +85,19 @@ export interface RegistrarOptions {
 /** Serves enrolment on a registrar. */
 export async function serveEnrolment(options: RegistrarOptions): Promise<void> {
   const { rpc, authority, self, issuers } = options;
-  await rpc.handle(offer, () =>
-    Promise.resolve({ reply: { root: authority.trust.root, leaf: self.der, issuers } }));
+  await rpc.handle(
+    offer,
+    () => Promise.resolve({ reply: { root: authority.trust.root, leaf: self.der, issuers } }),
+  );
   await rpc.handle(enrol, async ({ from, connection, request }) => {
     const { subject } = request;
     const publicKey = await readRequest(request.request);
     const now = options.clock.wall_ms();
     if (subject.kind === 'node' && options.nameTaken(subject.name, from)) {
-      throw new InkmeshError('conflict', `another node is called "${subject.name}": give this one another --node NAME`);
+      throw new InkmeshError(
+        'conflict',
+        `another node is called "${subject.name}": give this one another --node NAME`,
+      );
     }
     const invite = redeem(options, request.secret, subject, from);
     if (subject.kind === 'node') {
@@ -106,7 +111,11 @@ export async function serveEnrolment(options: RegistrarOptions): Promise<void> {
       return { reply: await answer(options, leaf, invite, { tls, reachable }) };
     }
     const user = invite.user as string;
-    const leaf = await issueUser(authority, { user, device: subject.device, roles: invite.roles, publicKey }, now);
+    const leaf = await issueUser(
+      authority,
+      { user, device: subject.device, roles: invite.roles, publicKey },
+      now,
+    );
     await options.onDevice(user, subject.device, subject.tokenHash);
     options.log('info', 'a device was enrolled', { user, device: subject.device });
     return { reply: await answer(options, leaf, invite, { reachable: null }) };
@@ -117,7 +126,12 @@ export async function serveEnrolment(options: RegistrarOptions): Promise<void> {
  * What a node's TLS certificate is for. The registrar decides, not the node: its own names, loopback, and the
  * private address that it was seen at; so no node gets a certificate for another's name or for a site's.
  */
-export function tlsSubject(publicKey: CryptoKey, name: string, site: string, seenAt: readonly string[]): TlsSubject {
+export function tlsSubject(
+  publicKey: CryptoKey,
+  name: string,
+  site: string,
+  seenAt: readonly string[],
+): TlsSubject {
   const loopback = ['127.0.0.1', '::1'];
   return {
     publicKey,
@@ -128,13 +142,16 @@ export function tlsSubject(publicKey: CryptoKey, name: string, site: string, see
 }
 
 const privateNets = new BlockList();
-for (const [net, bits] of [['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['127.0.0.0', 8]] as const) {
+for (
+  const [net, bits] of [['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['127.0.0.0', 8]] as const
+) {
   privateNets.addSubnet(net, bits, 'ipv4');
 }
 privateNets.addSubnet('fc00::', 7, 'ipv6');
 
 /** The addresses that an organisation's TLS issuer may certify. */
-const isPrivate = (ip: string): boolean => isIP(ip) !== 0 && privateNets.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
+const isPrivate = (ip: string): boolean =>
+  isIP(ip) !== 0 && privateNets.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
 
 interface Redeemed {
   site: string;
@@ -142,7 +159,12 @@ interface Redeemed {
   roles: Role[];
 }
 
-function redeem(options: RegistrarOptions, secret: Uint8Array, subject: EnrolSubject, peer: string): Redeemed {
+function redeem(
+  options: RegistrarOptions,
+  secret: Uint8Array,
+  subject: EnrolSubject,
+  peer: string,
+): Redeemed {
   const hash = hashSecret(secret);
   const invite = options.invites.get(hash);
   // one answer for unknown and for mismatched: a guess learns nothing
@@ -201,13 +223,18 @@ export async function enrolWith(options: EnrolOptions): Promise<Enrolment & { tr
   const { rpc, registrar, clock } = options;
   const { reply: shown } = await rpc.call(registrar, offer, {});
   const trust = await readTrust(shown.root);
-  const expected = Array.from(options.rootFingerprint, (octet) => octet.toString(16).padStart(2, '0')).join('');
+  const expected = Array.from(options.rootFingerprint, (octet) => octet.toString(16).padStart(2, '0')).join(
+    '',
+  );
   if (trust.fingerprint !== expected) {
     throw new InkmeshError('unauthenticated', 'the node at this address belongs to another organisation');
   }
   const identity = await verifyIdentity(trust, shown.leaf, shown.issuers, clock.wall_ms());
   if (identity.kind !== 'node' || identity.peerId !== registrar || !identity.roles.includes('registrar')) {
-    throw new InkmeshError('unauthenticated', 'the node at this address is not a registrar: use --at HOST:PORT of one');
+    throw new InkmeshError(
+      'unauthenticated',
+      'the node at this address is not a registrar: use --at HOST:PORT of one',
+    );
   }
   const { reply } = await rpc.call(registrar, enrol, {
     secret: options.secret,

@@ -34,7 +34,11 @@ export interface Kind<Body extends v.GenericSchema = v.GenericSchema> {
    * Throws InkmeshError `forbidden` when the author may not state it, or `Missing` when that depends on a fact
    * that has not arrived.
    */
-  check(fact: Fact & { body: v.InferOutput<Body> }, author: NodeIdentity, known: KnownFacts): Promise<void> | void;
+  check(
+    fact: Fact & { body: v.InferOutput<Body> },
+    author: NodeIdentity,
+    known: KnownFacts,
+  ): Promise<void> | void;
 }
 
 /** What a rule may look up. */
@@ -105,7 +109,10 @@ export function readFact(record: Uint8Array): { fact: Fact; bodyBytes: Uint8Arra
   if (record.length > maxFactBytes) throw new InkmeshError('bad-request', 'the fact is too large');
   const [payload] = decode(recordSchema, record);
   const { d, a, n, k, s, t, b } = decode(payloadSchema, payload);
-  return { fact: { doc: d, author: a, seq: n, kind: k, subject: s, time_ms: t, body: undefined }, bodyBytes: b };
+  return {
+    fact: { doc: d, author: a, seq: n, kind: k, subject: s, time_ms: t, body: undefined },
+    bodyBytes: b,
+  };
 }
 
 /**
@@ -125,7 +132,9 @@ export async function judgeFact(
   if (!await verify(author.publicKey, context, payload, signature)) {
     throw new InkmeshError('unauthenticated', 'the signature is not its author’s');
   }
-  if (fact.time_ms > now_ms + maxFactLead_ms) throw new InkmeshError('forbidden', 'it is dated in the future');
+  if (fact.time_ms > now_ms + maxFactLead_ms) {
+    throw new InkmeshError('forbidden', 'it is dated in the future');
+  }
   const kind = kinds.get(fact.kind);
   if (kind === undefined) throw new InkmeshError('bad-request', `facts of kind ${fact.kind} are not known`);
   fact.body = decode(kind.body, bodyBytes);
@@ -137,7 +146,9 @@ export async function judgeFact(
 export function factOf(row: FactRow, kinds: ReadonlyMap<string, Kind>): Fact {
   const { fact, bodyBytes } = readFact(row.record);
   const kind = kinds.get(fact.kind);
-  if (kind === undefined) throw new InkmeshError('corrupt', `the table holds a fact of unknown kind ${fact.kind}`);
+  if (kind === undefined) {
+    throw new InkmeshError('corrupt', `the table holds a fact of unknown kind ${fact.kind}`);
+  }
   fact.body = decode(kind.body, bodyBytes);
   return fact;
 }
@@ -148,7 +159,10 @@ export function rowOf(fact: Fact, record: Uint8Array): FactRow {
 }
 
 /** A body that a caller gives, checked before it is signed. */
-export function checkBody<Body extends v.GenericSchema>(kind: Kind<Body>, body: unknown): v.InferOutput<Body> {
+export function checkBody<Body extends v.GenericSchema>(
+  kind: Kind<Body>,
+  body: unknown,
+): v.InferOutput<Body> {
   return check(kind.body, body);
 }
 
@@ -157,5 +171,7 @@ export function registrarOnly(fact: Fact, author: NodeIdentity): void {
   if (!author.roles.includes('registrar')) {
     throw new InkmeshError('forbidden', `only a registrar states ${fact.kind} facts`);
   }
-  if (fact.doc !== directoryDoc) throw new InkmeshError('forbidden', `${fact.kind} facts belong to the directory`);
+  if (fact.doc !== directoryDoc) {
+    throw new InkmeshError('forbidden', `${fact.kind} facts belong to the directory`);
+  }
 }

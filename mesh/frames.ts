@@ -41,7 +41,9 @@ export class Frames {
     }
     if (length === 0) return new Uint8Array(0);
     const frame = await this.#take(length, stall_ms);
-    if (frame === undefined) throw new InkmeshError('unavailable', 'the peer stopped in the middle of a frame');
+    if (frame === undefined) {
+      throw new InkmeshError('unavailable', 'the peer stopped in the middle of a frame');
+    }
     return frame;
   }
 
@@ -109,7 +111,9 @@ export class Frames {
     while (this.#buffered < count) {
       if (this.#resume()) continue;
       if (this.#failure !== undefined || (this.#ended && this.#buffered > 0)) {
-        throw new InkmeshError('unavailable', 'the connection to the peer broke', {}, { cause: this.#failure });
+        throw new InkmeshError('unavailable', 'the connection to the peer broke', {}, {
+          cause: this.#failure,
+        });
       }
       if (this.#ended) return undefined;
       await this.#more(stall_ms);

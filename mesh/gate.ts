@@ -14,6 +14,7 @@ import {
   maxAddressChars,
   maxAddressesPerPeer,
   maxClockSkew_ms,
+  strangerLife_ms,
 } from './limits.ts';
 import { peerId } from './names.ts';
 import type { Clock, Log } from './ports.ts';
@@ -54,6 +55,8 @@ export interface GateOptions {
   trust: Trust;
   clock: Clock;
   log: Log;
+  /** whether there still is a connection to a peer */
+  connected(peer: string): boolean;
   /** what this node says of itself */
   introduce(): Omit<Hello, 'time_ms'>;
   onMember(member: Member, hello: Hello): void;
@@ -95,6 +98,16 @@ export class Gate {
     return greeting;
   }
 
+  /** Ends a connection that another has opened, unless it makes that peer a member (or a joiner is done) in time. */
+  watch(connection: Connection): void {
+    const peer = connection.remotePeer.toString();
+    const timer = setTimeout(() => {
+      if (this.#members.has(peer)) return;
+      connection.abort(new InkmeshError('timeout', 'no hello came in time'));
+    }, strangerLife_ms);
+    connection.addEventListener('close', () => clearTimeout(timer), { once: true });
+  }
+
   forget(peer: string): void {
     this.#members.delete(peer);
   }
@@ -108,7 +121,10 @@ export class Gate {
       await Promise.race([greeting.catch(() => {}), new Promise((done) => setTimeout(done, late))]);
     }
     if (!this.#members.has(peer)) {
-      throw new InkmeshError('forbidden', 'this node serves members of its organisation only: say hello first');
+      throw new InkmeshError(
+        'forbidden',
+        'this node serves members of its organisation only: say hello first',
+      );
     }
   }
 
@@ -147,7 +163,14 @@ export class Gate {
     }
     const clockOffset_ms = said.time_ms - clock.wall_ms();
     if (Math.abs(clockOffset_ms) > maxClockSkew_ms) {
-      throw new InkmeshError('unauthenticated', `the clocks are ${Math.round(clockOffset_ms / 3600_000)} h apart`);
+      throw new InkmeshError(
+        'unauthenticated',
+        `the clocks are ${Math.round(clockOffset_ms / 3600_000)} h apart`,
+      );
+    }
+    // it may have gone while its certificate was being checked
+    if (!this.#options.connected(peer)) {
+      throw new InkmeshError('unavailable', 'the peer went away in mid-hello');
     }
     const member = { identity, issuers: said.issuers, clockOffset_ms };
     this.#members.set(peer, member);

@@ -16,7 +16,10 @@ export interface Gathering<Asked, Got> {
   until(enough: number, grace_ms: number): Promise<Gathered<Asked, Got>>;
 }
 
-export function gather<Asked, Got>(asked: readonly Asked[], ask: (of: Asked) => Promise<Got>): Gathering<Asked, Got> {
+export function gather<Asked, Got>(
+  asked: readonly Asked[],
+  ask: (of: Asked) => Promise<Got>,
+): Gathering<Asked, Got> {
   const so: Gathered<Asked, Got> = { got: [], failed: [] };
   const watchers: (() => void)[] = [];
   const each = asked.map((of) =>

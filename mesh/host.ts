@@ -64,7 +64,8 @@ export async function startHost(host: Libp2p, listen: readonly string[]): Promis
  * @throws InkmeshError `bad-request`
  */
 export function meshAddress(text: string): string {
-  const bad = () => new InkmeshError('bad-request', `"${text}" is not an address: use HOST:PORT or a multiaddr`);
+  const bad = () =>
+    new InkmeshError('bad-request', `"${text}" is not an address: use HOST:PORT or a multiaddr`);
   try {
     if (text.startsWith('/')) return multiaddr(text).toString();
     const match = /^(?:\[([0-9a-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/i.exec(text);

@@ -9,14 +9,24 @@ import { holdersPerJob, maxEnvelopeBytes, maxReasonChars, quorum } from './limit
 import { peerId, userName } from './names.ts';
 import { sign, verify } from './signed.ts';
 
-const outcomes = ['printed', 'sent', 'failed', 'interrupted', 'cancelled'] as const satisfies readonly Outcome[];
+const outcomes = [
+  'printed',
+  'sent',
+  'failed',
+  'interrupted',
+  'cancelled',
+] as const satisfies readonly Outcome[];
 
 const jobBody = v.strictObject({
   owner: userName,
   /** octets of the document */
   bytes: integer(0, maxEnvelopeBytes),
   epoch: v.literal(1),
-  holders: v.pipe(v.array(peerId), v.length(holdersPerJob), v.check((h) => new Set(h).size === h.length, 'distinct')),
+  holders: v.pipe(
+    v.array(peerId),
+    v.length(holdersPerJob),
+    v.check((h) => new Set(h).size === h.length, 'distinct'),
+  ),
   expires_ms: integer(0, Number.MAX_SAFE_INTEGER),
 });
 export type JobBody = v.InferOutput<typeof jobBody>;
@@ -44,7 +54,9 @@ export const withdrawnKind: Kind<typeof withdrawnBody> = {
   body: withdrawnBody,
   check(fact, _author, known) {
     const job = jobOf(fact, known);
-    if (job.author !== fact.author) throw new InkmeshError('forbidden', 'only who accepted a job takes it back');
+    if (job.author !== fact.author) {
+      throw new InkmeshError('forbidden', 'only who accepted a job takes it back');
+    }
   },
 };
 
@@ -69,13 +81,17 @@ export const settledKind: Kind<typeof settledBody> = {
   async check(fact, _author, known) {
     const job = jobOf(fact, known);
     const { claim, epoch, receipts } = fact.body;
-    if (claimantOf(claim) !== fact.author) throw new InkmeshError('forbidden', 'only the claimant settles its claim');
+    if (claimantOf(claim) !== fact.author) {
+      throw new InkmeshError('forbidden', 'only the claimant settles its claim');
+    }
     const { holders } = job.body as JobBody;
     if (new Set(receipts.map(([holder]) => holder)).size !== receipts.length) {
       throw new InkmeshError('forbidden', 'a receipt counts once');
     }
     for (const [holder, signature] of receipts) {
-      if (!holders.includes(holder)) throw new InkmeshError('forbidden', 'a receipt is not of a holder of the job');
+      if (!holders.includes(holder)) {
+        throw new InkmeshError('forbidden', 'a receipt is not of a holder of the job');
+      }
       const identity = known.identity(holder);
       if (identity === undefined) throw new Missing(`peer:${holder}`);
       if (!await verifyReceipt(identity, { job: fact.subject, epoch, claim, holder }, signature)) {
@@ -97,7 +113,11 @@ export function signReceipt(key: CryptoKey, receipt: Receipt): Promise<Uint8Arra
   return sign(key, 'inkmesh receipt 1', encode({ ...receipt }));
 }
 
-export function verifyReceipt(holder: NodeIdentity, receipt: Receipt, signature: Uint8Array): Promise<boolean> {
+export function verifyReceipt(
+  holder: NodeIdentity,
+  receipt: Receipt,
+  signature: Uint8Array,
+): Promise<boolean> {
   return verify(holder.publicKey, 'inkmesh receipt 1', encode({ ...receipt }), signature);
 }
 

@@ -6,7 +6,16 @@ import * as v from 'valibot';
 import { type NodeIdentity, type Trust, verifyIdentity } from './certificate.ts';
 import { bytes, decode, encode } from './codec.ts';
 import { asInkmeshError } from './errors.ts';
-import { checkBody, directoryDoc, type Fact, factOf, judgeFact, type Kind, type KnownFacts, Missing } from './facts.ts';
+import {
+  checkBody,
+  directoryDoc,
+  type Fact,
+  factOf,
+  judgeFact,
+  type Kind,
+  type KnownFacts,
+  Missing,
+} from './facts.ts';
 import { rowOf, signFact } from './facts.ts';
 import { maxDeferredFacts } from './limits.ts';
 import type { FactTable, Log } from './ports.ts';
@@ -157,7 +166,10 @@ export class FactLedger implements KnownFacts {
     if (doc !== directoryDoc) return facts;
     const certificates = this.#options.table.certificates()
       .filter(({ peer }) => this.#identities.has(peer))
-      .map(({ peer, leaf, issuers }) => ({ key: certificatePrefix + peer, record: encode({ leaf, issuers }) }));
+      .map(({ peer, leaf, issuers }) => ({
+        key: certificatePrefix + peer,
+        record: encode({ leaf, issuers }),
+      }));
     return [...certificates, ...facts];
   }
 
@@ -222,7 +234,10 @@ export class FactLedger implements KnownFacts {
       this.add(fact, record);
     } catch (thrown) {
       if (thrown instanceof Missing) return this.#wait(thrown.what, carried);
-      this.#options.log('warn', 'something in a document is no fact', { doc, reason: asInkmeshError(thrown).message });
+      this.#options.log('warn', 'something in a document is no fact', {
+        doc,
+        reason: asInkmeshError(thrown).message,
+      });
     }
   }
 
@@ -243,7 +258,9 @@ export class FactLedger implements KnownFacts {
   }
 
   #accepted(fact: Fact): void {
-    const known = this.about(fact.kind, fact.subject).some((f) => f.author === fact.author && f.seq === fact.seq);
+    const known = this.about(fact.kind, fact.subject).some((f) =>
+      f.author === fact.author && f.seq === fact.seq
+    );
     if (known) return;
     this.#index(fact);
     for (const listener of this.#listeners) listener(fact);
@@ -255,7 +272,9 @@ export class FactLedger implements KnownFacts {
     this.#facts.set(fact.kind, bySubject);
     const facts = bySubject.get(fact.subject) ?? [];
     facts.push(fact);
-    facts.sort((a, b) => a.time_ms - b.time_ms || (a.author < b.author ? -1 : a.author > b.author ? 1 : a.seq - b.seq));
+    facts.sort((a, b) =>
+      a.time_ms - b.time_ms || (a.author < b.author ? -1 : a.author > b.author ? 1 : a.seq - b.seq)
+    );
     bySubject.set(fact.subject, facts);
   }
 

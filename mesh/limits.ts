@@ -22,6 +22,8 @@ export const callTimeout_ms = 10 * second_ms;
 export const helloTimeout_ms = 5 * second_ms;
 /** how long a method waits for the hello of a peer that has just connected */
 export const admissionWait_ms = 2 * second_ms;
+/** a connection whose opener has not passed the gate by then is ended; enrolment takes less */
+export const strangerLife_ms = 30 * second_ms;
 /** a byte stream that moves nothing for this long is given up */
 export const stallTimeout_ms = 20 * second_ms;
 

@@ -1,6 +1,7 @@
 /** The mesh: the only door for src/ and cloud/. Opens a node's part of it, and redeems tokens to become one. */
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys';
 import type { Libp2p } from 'libp2p';
+import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import type { Authority } from './authority.ts';
 import type { NodeIdentity, Trust } from './certificate.ts';
@@ -11,7 +12,7 @@ import { type Enrolment, type EnrolSubject, enrolWith, serveEnrolment } from './
 export { tlsSubject } from './enrol.ts';
 import { InkmeshError } from './errors.ts';
 import type { Kind } from './facts.ts';
-import { Gate, type Member } from './gate.ts';
+import { Gate, type Hello, type Member } from './gate.ts';
 import { type Holders, holdersOf, serveCustody } from './holder.ts';
 import { createHost, meshAddress, startHost } from './host.ts';
 import { jobKind, settledKind, withdrawnKind } from './job-facts.ts';
@@ -77,59 +78,42 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     throw new InkmeshError('conflict', 'the node certificate is not of this node’s key');
   }
   const rpc = new Rpc(host);
-  let discovery: Discovery | undefined;
-  let replica: Replica | undefined;
+  const now_ms = () => clock.wall_ms();
   const ledger = await FactLedger.open({
     table: storage.facts,
     kinds: [jobKind, withdrawnKind, settledKind, ...options.kinds],
     trust,
     self: { identity, issuers: options.issuers, key: options.key },
-    now_ms: () => clock.wall_ms(),
+    now_ms,
     log,
   });
-  const gate = await Gate.open({
-    rpc,
-    trust,
-    clock,
-    log,
-    introduce: () => ({
-      leaf: identity.der,
-      issuers: options.issuers,
-      addresses: ownAddresses(host),
-      peers: discovery?.exchange() ?? [],
-    }),
-    onMember: (member, hello) => {
-      const { peerId } = member.identity;
-      storage.addresses.put(peerId, hello.addresses);
-      ledger.learnCertificate(member.identity, member.issuers);
-      discovery?.learn(peerId, hello.addresses);
-      for (const { peer, addresses } of hello.peers) discovery?.learn(peer, addresses);
-      replica?.syncWith(peerId).catch((error: Error) => {
-        log('info', 'a peer could not be synchronised', { peer: peerId, reason: error.message });
-      });
-    },
-  });
-  replica = await Replica.open({
-    rpc,
-    table: storage.facts,
-    ledger,
-    peers: () => gate.members().map((member) => member.identity.peerId),
-    now_ms: () => clock.wall_ms(),
-    log,
-  });
-  const parts = await openParts(options, host, rpc, ledger, gate);
-  discovery = new Discovery({
+  // nothing arrives before the host has started, so these three may know each other
+  const gate = await openGate(options, host, rpc, (member, hello) => {
+    const { peerId } = member.identity;
+    storage.addresses.put(peerId, hello.addresses);
+    ledger.learnCertificate(member.identity, member.issuers);
+    discovery.learn(peerId, hello.addresses);
+    for (const { peer, addresses } of hello.peers) discovery.learn(peer, addresses);
+    replica.syncWith(peerId).catch((error: Error) => {
+      log('info', 'a peer could not be synchronised', { peer: peerId, reason: error.message });
+    });
+  }, () => discovery.exchange());
+  const peers = () => gate.members().map((member) => member.identity.peerId);
+  const replica = await Replica.open({ rpc, table: storage.facts, ledger, peers, now_ms, log });
+  const onGone = (peer: string) => gate.forget(peer);
+  const configured = options.peers.map(meshAddress);
+  const discovery = new Discovery({
     host,
     gate,
-    configured: options.peers.map(meshAddress),
+    configured,
     addresses: storage.addresses,
     clock,
     log,
-    onGone: (peer) => gate.forget(peer),
+    onGone,
   });
+  const parts = await openParts(options, host, rpc, ledger, gate);
   await startHost(host, options.listen);
   discovery.start();
-  const closing = { host, discovery, replica, ...parts };
   return {
     ...parts,
     self: identity,
@@ -138,8 +122,28 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     nameOf: (peer) => ledger.identity(peer)?.name ?? peer,
     addresses: () => ownAddresses(host),
     now_ms: () => gate.now_ms(),
-    close: () => closeMesh(closing),
+    close: () => closeMesh({ host, discovery, replica, ...parts }),
   };
+}
+
+function openGate(
+  options: MeshOptions,
+  host: Libp2p,
+  rpc: Rpc,
+  onMember: (member: Member, hello: Hello) => void,
+  exchange: () => Hello['peers'],
+): Promise<Gate> {
+  const { identity, issuers, trust, clock, log } = options;
+  return Gate.open({
+    ...{ rpc, trust, clock, log, onMember },
+    connected: (peer) => host.getConnections(peerIdFromString(peer)).length > 0,
+    introduce: () => ({
+      leaf: identity.der,
+      issuers,
+      addresses: ownAddresses(host),
+      peers: exchange().slice(0, 64),
+    }),
+  });
 }
 
 async function openParts(options: MeshOptions, host: Libp2p, rpc: Rpc, ledger: FactLedger, gate: Gate) {
@@ -257,10 +261,24 @@ export async function redeem(options: RedeemOptions): Promise<Enrolment & { trus
 }
 
 export { createOrganisation, exportAuthority, importAuthority } from './authority.ts';
-export { createRequest, exportKey, fromPem, generateKeys, importKeyPair, issueNode, issueTls } from './authority.ts';
+export {
+  createRequest,
+  exportKey,
+  fromPem,
+  generateKeys,
+  importKeyPair,
+  issueNode,
+  issueTls,
+} from './authority.ts';
 export { issueUser, toPem } from './authority.ts';
 export type { Authority, AuthorityFile } from './authority.ts';
-export { type NodeIdentity, readTrust, type Trust, type UserIdentity, verifyIdentity } from './certificate.ts';
+export {
+  type NodeIdentity,
+  readTrust,
+  type Trust,
+  type UserIdentity,
+  verifyIdentity,
+} from './certificate.ts';
 export type { Claim } from './claim.ts';
 export { directoryDoc, type Fact, type Kind, registrarOnly } from './facts.ts';
 export { type Credential, signGrant, verifyGrant } from './grant.ts';

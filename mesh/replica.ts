@@ -25,8 +25,16 @@ const docName = text(128);
 const stateVector = bytes(1, 64 * 1024);
 const update = bytes(1, maxUpdateBytes);
 
-const syncRequest = v.strictObject({ docs: v.pipe(v.array(docName), v.maxLength(maxDocs)), doc: docName, state: stateVector });
-const syncReply = v.strictObject({ docs: v.pipe(v.array(docName), v.maxLength(maxDocs)), update, state: stateVector });
+const syncRequest = v.strictObject({
+  docs: v.pipe(v.array(docName), v.maxLength(maxDocs)),
+  doc: docName,
+  state: stateVector,
+});
+const syncReply = v.strictObject({
+  docs: v.pipe(v.array(docName), v.maxLength(maxDocs)),
+  update,
+  state: stateVector,
+});
 
 /** Both ends learn which documents the other has, and one document's difference goes to the caller. */
 const sync: Method<typeof syncRequest, typeof syncReply> = {
@@ -109,6 +117,7 @@ export class Replica {
     for (const timer of this.#timers) clearTimeout(timer);
     for (const [name, carrier] of this.#carriers) {
       clearTimeout(carrier.flush);
+      clearTimeout(carrier.save);
       if (carrier.save !== undefined) this.#save(name, carrier);
       carrier.doc.destroy();
     }
@@ -141,7 +150,9 @@ export class Replica {
   }
 
   #checkedName(doc: string): string {
-    if (!isDocName(doc, this.#options.now_ms()) || (this.#carriers.size >= maxDocs && !this.#carriers.has(doc))) {
+    if (
+      !isDocName(doc, this.#options.now_ms()) || (this.#carriers.size >= maxDocs && !this.#carriers.has(doc))
+    ) {
       throw new InkmeshError('bad-request', 'there is no such document');
     }
     return doc;
@@ -169,11 +180,12 @@ export class Replica {
     } catch {
       log('warn', 'a stored document is damaged; it is rebuilt from the facts', { doc: name });
     }
+    // before the table's facts go in: what is new to the document is new to the peers
+    doc.on('update', (changed: Uint8Array, origin: unknown) => this.#changed(name, carrier, changed, origin));
     for (const { key, record } of ledger.carriedIn(name)) {
       if (!doc.getMap(mapName).has(key)) doc.getMap(mapName).set(key, new Uint8Array(record));
     }
     doc.getMap(mapName).observe((event) => this.#read(name, event.keysChanged));
-    doc.on('update', (changed: Uint8Array, origin: unknown) => this.#changed(name, carrier, changed, origin));
     this.#read(name, doc.getMap(mapName).keys());
     return carrier;
   }
@@ -251,4 +263,5 @@ function encodeDifference(doc: Y.Doc, state: Uint8Array): Uint8Array {
 }
 
 /** Yjs encodes "nothing new" as two zero octets: no structs, no deletions. */
-const isEmptyUpdate = (changed: Uint8Array): boolean => changed.length === 2 && changed[0] === 0 && changed[1] === 0;
+const isEmptyUpdate = (changed: Uint8Array): boolean =>
+  changed.length === 2 && changed[0] === 0 && changed[1] === 0;

@@ -189,7 +189,9 @@ async function readReply<Res extends v.GenericSchema>(
     throw new InkmeshError(code, message, details);
   }
   const checked = v.safeParse(method.reply, envelope.ok);
-  if (!checked.success) throw new InkmeshError('bad-request', `${method.name}: the reply has the wrong shape`);
+  if (!checked.success) {
+    throw new InkmeshError('bad-request', `${method.name}: the reply has the wrong shape`);
+  }
   return checked.output;
 }
 

@@ -55,7 +55,9 @@ class Growing {
   /** The envelope from its start, as it grows; ends when it is whole. */
   async *follow(): AsyncGenerator<Uint8Array> {
     for (let at = 0;;) {
-      if (this.#state === 'failed') throw new InkmeshError('unavailable', 'the document did not arrive whole');
+      if (this.#state === 'failed') {
+        throw new InkmeshError('unavailable', 'the document did not arrive whole');
+      }
       const ready = this.writer.bytes - at;
       if (ready > 0) {
         const part = await this.writer.read(at, Math.min(ready, maxBodyFrameBytes));
@@ -85,7 +87,9 @@ export class Acceptor {
     if (others.length + 1 < holdersPerJob) {
       throw new InkmeshError(
         'unavailable',
-        `a job is kept on ${holdersPerJob} machines and ${others.length + 1} can be reached: wake another workstation`,
+        `a job is kept on ${holdersPerJob} machines and ${
+          others.length + 1
+        } can be reached: wake another workstation`,
       );
     }
     const key = crypto.getRandomValues(new Uint8Array(keyBytes));
@@ -93,10 +97,18 @@ export class Acceptor {
     const stop = new AbortController();
     const shares = await splitKey(key);
     try {
-      const pieces = shares.slice(1).map((share) => this.#follow(growing, pieceOf(job, share), others, stop.signal));
+      const pieces = shares.slice(1).map((share) =>
+        this.#follow(growing, pieceOf(job, share), others, stop.signal)
+      );
       const remote = Promise.all(pieces);
       remote.catch(() => stop.abort());
-      const bytes = await this.#write(growing, key, job.job, document, AbortSignal.any([signal, stop.signal]));
+      const bytes = await this.#write(
+        growing,
+        key,
+        job.job,
+        document,
+        AbortSignal.any([signal, stop.signal]),
+      );
       this.#options.custody.keep(self.peerId, pieceOf(job, shares[0]), growing.writer.bytes);
       return await this.#seal(job, bytes, [self.peerId, ...await remote]);
     } catch (thrown) {
@@ -122,7 +134,9 @@ export class Acceptor {
     let bytes = 0;
     async function* counted(): AsyncGenerator<Uint8Array> {
       for await (const part of document) {
-        if (signal.aborted) throw new InkmeshError('unavailable', 'three machines could not be kept: print again');
+        if (signal.aborted) {
+          throw new InkmeshError('unavailable', 'three machines could not be kept: print again');
+        }
         bytes += part.length;
         if (bytes > maxEnvelopeBytes / 2) throw new InkmeshError('too-large', 'the document is too large');
         yield part;
@@ -138,11 +152,19 @@ export class Acceptor {
   }
 
   /** Keeps one share on one of the candidates, the next one when one fails. @returns its PeerId */
-  async #follow(growing: Growing, piece: StoreRequest, candidates: string[], stop: AbortSignal): Promise<string> {
+  async #follow(
+    growing: Growing,
+    piece: StoreRequest,
+    candidates: string[],
+    stop: AbortSignal,
+  ): Promise<string> {
     for (;;) {
       const peer = candidates.shift();
       if (peer === undefined) {
-        throw new InkmeshError('unavailable', 'a machine dropped out and no other can be reached: print again');
+        throw new InkmeshError(
+          'unavailable',
+          'a machine dropped out and no other can be reached: print again',
+        );
       }
       const holder = this.#options.holders(peer);
       try {
@@ -166,7 +188,12 @@ export class Acceptor {
       holders: peers,
       expires_ms: clock.wall_ms() + job.retention_ms,
     };
-    const { fact, record } = await ledger.sign(jobKind, (time_ms) => jobsDoc(self.site, time_ms), job.job, body);
+    const { fact, record } = await ledger.sign(
+      jobKind,
+      (time_ms) => jobsDoc(self.site, time_ms),
+      job.job,
+      body,
+    );
     try {
       await Promise.all(peers.map((peer) => this.#sealAt(holders(peer), job.job, record)));
     } catch (thrown) {
@@ -212,4 +239,3 @@ function pieceOf(job: NewJob, share: Uint8Array): StoreRequest {
   const { owner, submitter, ticket } = job;
   return { job: job.job, epoch: 1, owner, submitter, ticket, share };
 }
-
