@@ -14,6 +14,7 @@ import {
   maxAddressChars,
   maxAddressesPerPeer,
   maxClockSkew_ms,
+  maxStrangers,
   strangerLife_ms,
 } from './limits.ts';
 import { peerId } from './names.ts';
@@ -68,6 +69,9 @@ export class Gate {
   /** hellos under way, which a method's first call may have to wait for */
   readonly #pending = new Map<string, Promise<void>>();
 
+  /** connections of others that may not be members, oldest first */
+  readonly #strangers = new Set<Connection>();
+
   private constructor(options: GateOptions) {
     this.#options = options;
   }
@@ -98,14 +102,26 @@ export class Gate {
     return greeting;
   }
 
-  /** Ends a connection that another has opened, unless it makes that peer a member (or a joiner is done) in time. */
+  /**
+   * Ends a connection that another has opened, unless it makes that peer a member (or a joiner is done) in time, and
+   * before too many other strangers have come.
+   */
   watch(connection: Connection): void {
-    const peer = connection.remotePeer.toString();
-    const timer = setTimeout(() => {
-      if (this.#members.has(peer)) return;
-      connection.abort(new InkmeshError('timeout', 'no hello came in time'));
-    }, strangerLife_ms);
-    connection.addEventListener('close', () => clearTimeout(timer), { once: true });
+    const end = (one: Connection) => {
+      if (this.#members.has(one.remotePeer.toString())) return;
+      one.abort(new InkmeshError('timeout', 'no hello came in time'));
+    };
+    const timer = setTimeout(() => end(connection), strangerLife_ms);
+    connection.addEventListener('close', () => {
+      clearTimeout(timer);
+      this.#strangers.delete(connection);
+    }, { once: true });
+    this.#strangers.add(connection);
+    for (const one of this.#strangers) {
+      if (this.#members.has(one.remotePeer.toString())) this.#strangers.delete(one);
+    }
+    const [oldest] = this.#strangers;
+    if (oldest !== undefined && this.#strangers.size > maxStrangers) end(oldest);
   }
 
   forget(peer: string): void {
@@ -141,11 +157,13 @@ export class Gate {
 
   async #greet(peer: string, connection: Connection): Promise<void> {
     try {
-      const { reply } = await this.#options.rpc.call(peer, hello, this.#introduce(), {
-        connection,
-        timeout_ms: helloTimeout_ms,
-      });
+      const { rpc } = this.#options;
+      const how = { connection, timeout_ms: helloTimeout_ms };
+      const introduction = this.#introduce();
+      const { reply } = await rpc.call(peer, hello, { ...introduction, peers: [] }, how);
       await this.#admit(peer, reply);
+      // where the others are is for members to know: told once the peer is known to be one
+      if (introduction.peers.length > 0) await rpc.call(peer, hello, introduction, how);
     } catch (thrown) {
       const error = asInkmeshError(thrown);
       const level = error.code === 'unavailable' ? 'info' : 'warn';

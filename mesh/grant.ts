@@ -17,12 +17,12 @@ import {
 } from './certificate.ts';
 import { bytes, check, decode, encode, integer } from './codec.ts';
 import { InkmeshError } from './errors.ts';
+import { claimSchema } from './lease.ts';
 import { printerName, uuid } from './names.ts';
 import { type Context, sign, signatureBytes, verify } from './signed.ts';
 
 const maxOptionsBytes = 1024;
 const maxConfirmed = 64;
-const maxClaimChars = 128;
 const maxPayloadBytes = 16 * 1024;
 
 /** Bytes of anything that a user has signed, with its certificates. */
@@ -35,17 +35,12 @@ export const nonceBytes = 16;
 const lifetime_ms = 120_000;
 const lead_ms = 30_000;
 
-const claimId = v.pipe(
-  v.string(),
-  v.regex(/^[\x21-\x7e]{1,128}$/, `expected a claim of 1 to ${maxClaimChars} characters`),
-);
-
 const common = {
   job: uuid,
   options: bytes(0, maxOptionsBytes),
   nonce: bytes(nonceBytes, nonceBytes),
   issued: integer(0, Number.MAX_SAFE_INTEGER),
-  confirm: v.pipe(v.array(claimId), v.maxLength(maxConfirmed)),
+  confirm: v.pipe(v.array(claimSchema), v.maxLength(maxConfirmed)),
 };
 const grantSchema = v.variant('action', [
   v.strictObject({ ...common, action: v.literal('release'), target: printerName }),
@@ -64,7 +59,7 @@ export interface Grant {
   readonly nonce: Uint8Array;
   /** milliseconds since the epoch */
   readonly issued: number;
-  /** claims that the owner knows of and prints in spite of: at most 64 of at most 128 ASCII characters */
+  /** claims that the owner knows of and prints in spite of: at most 64, each PEERID/UUID */
   readonly confirm: readonly string[];
 }
 

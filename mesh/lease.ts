@@ -221,11 +221,18 @@ function settle(lease: Lease, claim: string, outcome: Outcome): LeaseStep {
   if (outcome === 'interrupted') {
     // its claimant is past begin, so the vote is begun even if the begin itself never came here
     const settled = lease.vote?.claim === claim ? inPhase(lease, lease.vote, 'interrupted') : lease;
-    return { lease: settled, answer: { type: settled.erased ? 'erase' : 'noted' } };
+    return settled.erased ? erase(settled) : { lease: settled, answer: { type: 'noted' } };
   }
-  const over = lease.vote?.claim === claim || lease.vote?.phase === 'voted';
-  const erased = lease.erased && !over ? lease : { ...lease, vote: over ? null : lease.vote, erased: true };
-  return { lease: erased, answer: { type: 'erase' } };
+  const freed = lease.vote?.claim === claim || lease.vote?.phase === 'voted'
+    ? { ...lease, vote: null }
+    : lease;
+  return erase(freed.erased ? freed : { ...freed, erased: true });
+}
+
+/** The end of the job. It waits for a claim whose claimant may be printing; one that is known to have stopped is over. */
+function erase(lease: Lease): LeaseStep {
+  const over = lease.vote?.phase === 'interrupted';
+  return { lease: over ? { ...lease, vote: null } : lease, answer: { type: 'erase' } };
 }
 
 function inPhase(lease: Lease, current: NonNullable<Lease['vote']>, phase: 'begun' | 'interrupted'): Lease {

@@ -16,6 +16,8 @@ export const readHighWaterBytes = 1 * MiB;
 export const maxStreamsPerMethod = 64;
 export const maxStreamsBeforeAdmission = 2;
 export const maxConnections = 128;
+/** of these, connections of peers that have not said hello: beyond it the oldest is closed */
+export const maxStrangers = 32;
 
 export const dialTimeout_ms = 5 * second_ms;
 export const callTimeout_ms = 10 * second_ms;

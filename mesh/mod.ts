@@ -10,7 +10,7 @@ import { Custody } from './custody.ts';
 import { Discovery, ownAddresses } from './discovery.ts';
 import { type Enrolment, type EnrolSubject, enrolWith, serveEnrolment } from './enrol.ts';
 export { tlsSubject } from './enrol.ts';
-import { InkmeshError } from './errors.ts';
+import { type Code, InkmeshError } from './errors.ts';
 import type { Kind } from './facts.ts';
 import { Gate, type Hello, type Member } from './gate.ts';
 import { type Holders, holdersOf, serveCustody } from './holder.ts';
@@ -214,6 +214,9 @@ export async function generateHostKey(): Promise<{ hostKey: Uint8Array; peerId: 
 
 const peerIdOf = (key: { toString(): string }): string => key.toString();
 
+/** Somebody else may be at the address of a registrar, and an invitation is known to the one that gave it out. */
+const anotherMayDo: ReadonlySet<Code> = new Set(['unavailable', 'timeout', 'unauthenticated', 'bad-request']);
+
 export interface RedeemOptions {
   hostKey: Uint8Array;
   /** SHA-256 of the organisation's root, and the token's secret */
@@ -245,13 +248,14 @@ export async function redeem(options: RedeemOptions): Promise<Enrolment & { trus
         const connection = await host.dial(multiaddr(address), { signal: AbortSignal.timeout(5000) });
         return await enrolWith({ ...options, rpc, registrar: connection.remotePeer.toString() });
       } catch (thrown) {
-        failure = thrown instanceof InkmeshError ? thrown : new InkmeshError(
+        const error = thrown instanceof InkmeshError ? thrown : new InkmeshError(
           'unavailable',
           `no registrar answers at ${address}: is it running, and does the firewall let TCP through?`,
           {},
           { cause: thrown },
         );
-        if (failure.code !== 'unavailable') throw failure;
+        if (!anotherMayDo.has(error.code)) throw error;
+        if (failure.code === 'unavailable') failure = error;
       }
     }
     throw failure;

@@ -38,11 +38,15 @@ export async function readConfig(file: string | undefined): Promise<Config> {
     value = JSON.parse(await readFile(file, 'utf8'));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new InkmeshError('bad-request', `the configuration ${file} cannot be read: ${reason}`, {}, { cause });
+    throw new InkmeshError('bad-request', `the configuration ${file} cannot be read: ${reason}`, {}, {
+      cause,
+    });
   }
   try {
     return check(configSchema, value);
   } catch (error) {
-    throw error instanceof InkmeshError ? new InkmeshError('bad-request', `${file}: ${error.message}`) : error;
+    throw error instanceof InkmeshError
+      ? new InkmeshError('bad-request', `${file}: ${error.message}`)
+      : error;
   }
 }

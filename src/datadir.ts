@@ -105,7 +105,10 @@ export async function writeNode(dir: string, node: NewNode): Promise<void> {
 /** @throws InkmeshError `conflict` when the directory is a node's already */
 export async function refuseExisting(dir: string): Promise<void> {
   if (await readJson(join(dir, nodeName)) !== undefined) {
-    throw new InkmeshError('conflict', `${dir} belongs to a node already: give another --dir, or start it with inkmesh node`);
+    throw new InkmeshError(
+      'conflict',
+      `${dir} belongs to a node already: give another --dir, or start it with inkmesh node`,
+    );
   }
 }
 
@@ -113,13 +116,18 @@ export async function refuseExisting(dir: string): Promise<void> {
 export async function readNode(dir: string): Promise<NodeSecrets> {
   const json = await readJson(join(dir, nodeName));
   if (json === undefined) {
-    throw new InkmeshError('not-found', `${dir} is no node’s directory yet: use inkmesh org init, or inkmesh join TOKEN`);
+    throw new InkmeshError(
+      'not-found',
+      `${dir} is no node’s directory yet: use inkmesh org init, or inkmesh join TOKEN`,
+    );
   }
   const file = check(nodeFile, json);
   const trust = await readTrust(fromPem(file.root));
   const issuers = file.issuers.map(fromPem);
   const identity = await verifyIdentity(trust, fromPem(file.certificate), issuers, Date.now());
-  if (identity.kind !== 'node') throw new InkmeshError('corrupt', `${dir} holds a certificate that is no node’s`);
+  if (identity.kind !== 'node') {
+    throw new InkmeshError('corrupt', `${dir} holds a certificate that is no node’s`);
+  }
   return {
     hostKey: new Uint8Array(Buffer.from(file.hostKey, 'base64')),
     key: (await importKeyPair(file.key)).privateKey,
@@ -188,7 +196,10 @@ export async function writeCredential(
 export async function readCredential(path: string): Promise<StoredCredential> {
   const json = await readJson(path);
   if (json === undefined) {
-    throw new InkmeshError('not-found', `there is no credential at ${path}: use inkmesh login INVITE, or --credential FILE`);
+    throw new InkmeshError(
+      'not-found',
+      `there is no credential at ${path}: use inkmesh login INVITE, or --credential FILE`,
+    );
   }
   const file = check(credentialFile, json);
   const trust = await readTrust(fromPem(file.root));
@@ -197,7 +208,16 @@ export async function readCredential(path: string): Promise<StoredCredential> {
   const identity = await verifyIdentity(trust, certificate, issuers, Date.now());
   if (identity.kind !== 'user') throw new InkmeshError('corrupt', `${path} is not a user’s credential`);
   const { privateKey: key } = await importKeyPair(file.key);
-  return { user: identity.user, certificate, issuers, key, trust, identity, site: file.site, token: file.token };
+  return {
+    user: identity.user,
+    certificate,
+    issuers,
+    key,
+    trust,
+    identity,
+    site: file.site,
+    token: file.token,
+  };
 }
 
 /** Writes JSON durably and in one piece, for this account's eyes only. */
@@ -218,7 +238,9 @@ export async function writeDurably(path: string, content: string | Uint8Array): 
     }
     await rename(part, path);
   } catch (cause) {
-    throw new InkmeshError('unavailable', `${path} cannot be written: ${asInkmeshError(cause).message}`, {}, { cause });
+    throw new InkmeshError('unavailable', `${path} cannot be written: ${asInkmeshError(cause).message}`, {}, {
+      cause,
+    });
   }
 }
 
@@ -228,7 +250,9 @@ async function readJson(path: string): Promise<unknown> {
     content = await readFile(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new InkmeshError('unavailable', `${path} cannot be read: ${asInkmeshError(cause).message}`, {}, { cause });
+    throw new InkmeshError('unavailable', `${path} cannot be read: ${asInkmeshError(cause).message}`, {}, {
+      cause,
+    });
   }
   try {
     return JSON.parse(content);

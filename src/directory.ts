@@ -15,7 +15,10 @@ const tokenKind: Kind<typeof tokenBody> = { name: 'token', body: tokenBody, chec
 
 const printerUri = v.pipe(
   text(1023),
-  v.check((uri) => URL.canParse(uri) && /^(ipps?|socket):$/.test(new URL(uri).protocol), 'use ipp://, ipps:// or socket://'),
+  v.check(
+    (uri) => URL.canParse(uri) && /^(ipps?|socket):$/.test(new URL(uri).protocol),
+    'use ipp://, ipps:// or socket://',
+  ),
 );
 const printerBody = v.strictObject({
   uri: printerUri,

@@ -23,6 +23,8 @@ export const submitLimits = {
   /** from the request to the end of its attributes */
   readHeader_ms: 15_000,
   maxTokenLength: 256,
+  /** a TLS connection on which nothing moves */
+  idle_ms: 120_000,
   /** jobs that were created and whose document is not stored yet */
   maxOpenJobs: 1024,
   maxOpenJobsPerToken: 16,
@@ -52,7 +54,7 @@ export const deliverLimits = {
   /** a printer that cannot be reached while it prints */
   lost_ms: 60_000,
   /** from Cancel-Job to the end of the printer's job */
-  cancel_ms: 15_000,
+  cancel_ms: 10_000,
   /** RAW: from our last octet to the printer's closing the connection */
   rawClose_ms: 10_000,
 } as const;

@@ -1,9 +1,10 @@
 /** HTTP and HTTPS servers of a node: started, counted, and closed in order. */
-import { createServer as createHttpServer, type Server } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
 import { InkmeshError } from '../mesh/errors.ts';
+import { createTlsServer } from './tls-server.ts';
 
 export interface Listening {
   readonly port: number;
@@ -14,7 +15,7 @@ export interface Listening {
 }
 
 export interface ListenOptions {
-  fetch(request: Request): Response | Promise<Response>;
+  fetch: Parameters<typeof getRequestListener>[0];
   address: string;
   /** 0 for any */
   port: number;
@@ -30,12 +31,7 @@ const headersTimeout_ms = 20_000;
 /** @throws InkmeshError `unavailable` when the port is taken */
 export async function listen(options: ListenOptions): Promise<Listening> {
   const listener = getRequestListener(options.fetch, { overrideGlobalObjects: false });
-  const server: Server = options.tls === undefined
-    ? createHttpServer(listener)
-    : createHttpsServer({ key: options.tls.key, cert: options.tls.cert, minVersion: 'TLSv1.2' }, listener);
-  server.headersTimeout = headersTimeout_ms;
-  // a large document over a slow line takes longer than any one request's usual time
-  server.requestTimeout = 0;
+  const server = options.tls === undefined ? plainServer(listener) : tlsServer(options.tls, listener);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: Error) => {
       reject(
@@ -52,11 +48,22 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   const { port } = server.address() as AddressInfo;
   return {
     port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeIdleConnections();
-      }),
+    close: () => new Promise((resolve) => void server.close(() => resolve())),
     kill: () => server.closeAllConnections(),
   };
+}
+
+type Listener = ReturnType<typeof getRequestListener>;
+
+function plainServer(listener: Listener) {
+  const server = createHttpServer(listener);
+  server.headersTimeout = headersTimeout_ms;
+  // a large document over a slow line takes longer than any one request's usual time
+  server.requestTimeout = 0;
+  return server;
+}
+
+function tlsServer(tls: { key: string; cert: string }, listener: Listener) {
+  const context = createSecureContext({ ...tls, minVersion: 'TLSv1.2' });
+  return createTlsServer(() => context, listener);
 }

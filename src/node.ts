@@ -10,7 +10,7 @@ import type { Config } from './config.ts';
 import { type NodeSecrets, readNode, readRegistrar, type RunFile, writeRun } from './datadir.ts';
 import { Directory, directoryKinds, tokenHash } from './directory.ts';
 import type { Ticket } from './job.ts';
-import { listen, type Listening } from './listen.ts';
+import { listen, type Listening, type ListenOptions } from './listen.ts';
 import { Jobs } from './release/jobs.ts';
 import { ReleaseDoor } from './release/release.ts';
 import { openSpool } from './spool.ts';
@@ -82,15 +82,21 @@ interface Servers {
 async function openPorts(
   config: Config,
   secrets: NodeSecrets,
-  ipp: (request: Request) => Response | Promise<Response>,
-  api: (request: Request) => Response | Promise<Response>,
+  ipp: ListenOptions['fetch'],
+  api: ListenOptions['fetch'],
 ): Promise<Servers> {
   const { address, ports } = config;
   const { tls } = secrets;
   return {
     https: await listen({ fetch: ipp, address, port: ports.https, tls, what: 'IPPS submission' }),
     // until panels and phones come to it, only this machine's own commands do
-    release: await listen({ fetch: api, address: '127.0.0.1', port: ports.release, tls, what: 'the release API' }),
+    release: await listen({
+      fetch: api,
+      address: '127.0.0.1',
+      port: ports.release,
+      tls,
+      what: 'the release API',
+    }),
     http: ports.http === null
       ? null
       : await listen({ fetch: ipp, address, port: ports.http, what: 'plain IPP submission' }),
@@ -148,7 +154,9 @@ function ippDoor({ directory, jobs, submit, release, secrets }: DoorParts): IppD
     },
     submit: async (token, job, ticket, document, signal) => {
       const user = directory.tokenOwner(token);
-      if (user === undefined) throw new InkmeshError('unauthenticated', 'this printer address is not valid any more');
+      if (user === undefined) {
+        throw new InkmeshError('unauthenticated', 'this printer address is not valid any more');
+      }
       const hash = tokenHash(token);
       await submit.submit({ user, token: hash }, job, ticket, document, signal);
       remembered.set(job, { token: hash.toString('hex'), ticket });
@@ -169,7 +177,9 @@ function ippDoor({ directory, jobs, submit, release, secrets }: DoorParts): IppD
 /** One UUID for the queue of a site, whichever of its nodes serves it (RFC 9562 version 8 out of names). */
 function queueUuid({ trust, identity }: NodeSecrets): string {
   const hex = tokenHash(`inkmesh queue ${trust.fingerprint} ${identity.site}`).toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${
+    hex.slice(20, 32)
+  }`;
 }
 
 async function stopNode(parts: {
@@ -188,7 +198,9 @@ async function stopNode(parts: {
   const answered = Promise.all(all.map((server) => server.close()));
   const deadline_ms = performance.now() + parts.config.drain_s * 1000;
   const busy = () => submit.active + release.active > 0;
-  if (busy()) log('info', 'finishing what is in flight', { submitting: submit.active, releasing: release.active });
+  if (busy()) {
+    log('info', 'finishing what is in flight', { submitting: submit.active, releasing: release.active });
+  }
   while (busy() && performance.now() < deadline_ms) await pause(50);
   release.abort();
   const abortDeadline_ms = performance.now() + abortPatience_ms;
@@ -202,4 +214,3 @@ async function stopNode(parts: {
 
 const abortPatience_ms = 5000;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-

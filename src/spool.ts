@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promi
 import { join } from 'node:path';
 import { InkmeshError } from '../mesh/errors.ts';
 import type { Spool, SpoolReader, SpoolWriter } from '../mesh/mod.ts';
+import { moved } from './memory.ts';
 
 const partSuffix = '.part';
 
@@ -68,6 +69,7 @@ async function writeAll(file: FileHandle, chunk: Uint8Array, position: number): 
     const { bytesWritten } = await file.write(chunk, written, chunk.length - written, position + written);
     written += bytesWritten;
   }
+  moved(chunk.length);
 }
 
 async function readAll(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
@@ -77,6 +79,7 @@ async function readAll(file: FileHandle, offset: number, length: number): Promis
     if (bytesRead === 0) throw new InkmeshError('corrupt', 'an envelope on disk is shorter than it was');
     filled += bytesRead;
   }
+  moved(length);
   return out;
 }
 

@@ -49,13 +49,27 @@ export class State implements Storage {
 
   constructor(dir: string) {
     this.#db = new DatabaseSync(join(dir, 'state.sqlite'));
-    // FULL: a commit is on disk when it returns; secure_delete: what is removed is overwritten
-    this.#db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
-      PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 2000;`);
-    const version = this.row('PRAGMA user_version')?.['user_version'];
+    // EXCLUSIVE: one node per directory; FULL: a commit is on disk when it returns; secure_delete: what is
+    // removed is overwritten
+    this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 1000');
+    const version = this.#begin(dir);
     if (version === 0) this.transaction(() => this.#db.exec(schema));
     else if (version !== schemaVersion) {
-      throw new InkmeshError('conflict', `${dir} was written by another version of inkmesh (schema ${version})`);
+      throw new InkmeshError(
+        'conflict',
+        `${dir} was written by another version of inkmesh (schema ${version})`,
+      );
+    }
+  }
+
+  #begin(dir: string): unknown {
+    try {
+      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON');
+      return this.row('PRAGMA user_version')?.['user_version'];
+    } catch (cause) {
+      const locked = cause instanceof Error && cause.message.includes('locked');
+      if (locked) throw new InkmeshError('conflict', `another node is running in ${dir}`, {}, { cause });
+      throw new InkmeshError('corrupt', `the database in ${dir} cannot be opened`, {}, { cause });
     }
   }
 
@@ -129,10 +143,14 @@ function factTable(state: State): FactTable {
           state.run(insert, f.author, f.seq, f.doc, f.kind, f.subject, f.time_ms, f.record);
         }
       }),
-    has: (author, seq) => state.row('SELECT 1 FROM facts WHERE author = ? AND seq = ?', author, seq) !== undefined,
-    lastSeq: (author) => number(state.row('SELECT max(seq) AS last FROM facts WHERE author = ?', author)?.['last'] ?? 0),
-    byKind: (kind) => state.rows('SELECT * FROM facts WHERE kind = ? ORDER BY time_ms, author, seq', kind).map(fact),
-    byDoc: (doc) => state.rows('SELECT * FROM facts WHERE doc = ? ORDER BY time_ms, author, seq', doc).map(fact),
+    has: (author, seq) =>
+      state.row('SELECT 1 FROM facts WHERE author = ? AND seq = ?', author, seq) !== undefined,
+    lastSeq: (author) =>
+      number(state.row('SELECT max(seq) AS last FROM facts WHERE author = ?', author)?.['last'] ?? 0),
+    byKind: (kind) =>
+      state.rows('SELECT * FROM facts WHERE kind = ? ORDER BY time_ms, author, seq', kind).map(fact),
+    byDoc: (doc) =>
+      state.rows('SELECT * FROM facts WHERE doc = ? ORDER BY time_ms, author, seq', doc).map(fact),
     docs: () =>
       state.rows('SELECT doc FROM facts UNION SELECT doc FROM snapshots').map((row) => string(row['doc'])),
     certificates: () =>
@@ -145,7 +163,12 @@ function factTable(state: State): FactTable {
       const same = state.row('SELECT 1 FROM certificates WHERE peer = ? AND leaf = ?', peer, leaf);
       if (same !== undefined) return;
       const packed = JSON.stringify(issuers.map(hex));
-      state.run('INSERT OR REPLACE INTO certificates (peer, leaf, issuers) VALUES (?, ?, ?)', peer, leaf, packed);
+      state.run(
+        'INSERT OR REPLACE INTO certificates (peer, leaf, issuers) VALUES (?, ?, ?)',
+        peer,
+        leaf,
+        packed,
+      );
     },
     snapshot: (doc) => {
       const row = state.row('SELECT state FROM snapshots WHERE doc = ?', doc);
@@ -176,7 +199,17 @@ function pieceTable(state: State): PieceTable {
       state.run(
         `INSERT INTO pieces (job, epoch, owner, submitter, acceptedBy, ticket, share, envelopeBytes, stored_ms, sealed,
           lease) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        ...[p.job, p.epoch, p.owner, p.submitter, p.acceptedBy, p.ticket, p.share, p.envelopeBytes, p.stored_ms],
+        ...[
+          p.job,
+          p.epoch,
+          p.owner,
+          p.submitter,
+          p.acceptedBy,
+          p.ticket,
+          p.share,
+          p.envelopeBytes,
+          p.stored_ms,
+        ],
         p.sealed ? 1 : 0,
         p.lease,
       );
@@ -260,10 +293,19 @@ function inviteTable(state: State): InviteTable {
     redeem: (hash, subject) => {
       let redeemed = false;
       state.transaction(() => {
-        const again = state.row('SELECT 1 FROM redemptions WHERE secretHash = ? AND subject = ?', hash, subject);
+        const again = state.row(
+          'SELECT 1 FROM redemptions WHERE secretHash = ? AND subject = ?',
+          hash,
+          subject,
+        );
         redeemed = again !== undefined ||
-          state.run('UPDATE invites SET usesLeft = usesLeft - 1 WHERE secretHash = ? AND usesLeft > 0', hash) === 1;
-        if (redeemed) state.run('INSERT OR IGNORE INTO redemptions (secretHash, subject) VALUES (?, ?)', hash, subject);
+          state.run(
+              'UPDATE invites SET usesLeft = usesLeft - 1 WHERE secretHash = ? AND usesLeft > 0',
+              hash,
+            ) === 1;
+        if (redeemed) {
+          state.run('INSERT OR IGNORE INTO redemptions (secretHash, subject) VALUES (?, ?)', hash, subject);
+        }
       });
       return redeemed;
     },
@@ -280,7 +322,9 @@ function addressTable(state: State): AddressTable {
     put: (peer, addresses) => {
       const packed = JSON.stringify(addresses);
       const same = state.row('SELECT 1 FROM addresses WHERE peer = ? AND addresses = ?', peer, packed);
-      if (same === undefined) state.run('INSERT OR REPLACE INTO addresses (peer, addresses) VALUES (?, ?)', peer, packed);
+      if (same === undefined) {
+        state.run('INSERT OR REPLACE INTO addresses (peer, addresses) VALUES (?, ?)', peer, packed);
+      }
     },
   };
 }

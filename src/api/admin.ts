@@ -85,12 +85,27 @@ async function inviteUser(c: Context<ApiEnv>, doors: AdminDoors): Promise<Respon
 
 function invite(
   doors: AdminDoors,
-  wanted: { kind: 'node' | 'user'; site: string; user: string | null; roles: string[]; uses: number; life_ms: number },
+  wanted: {
+    kind: 'node' | 'user';
+    site: string;
+    user: string | null;
+    roles: string[];
+    uses: number;
+    life_ms: number;
+  },
 ): { token: string; expires: string } {
   const secret = newSecret();
   const expires = Date.now() + wanted.life_ms;
   const { kind, site, user, roles, uses } = wanted;
-  doors.invites.put({ secretHash: hashSecret(secret), kind, site, user, roles, usesLeft: uses, expires_ms: expires });
+  doors.invites.put({
+    secretHash: hashSecret(secret),
+    kind,
+    site,
+    user,
+    roles,
+    usesLeft: uses,
+    expires_ms: expires,
+  });
   const root = new Uint8Array(Buffer.from(doors.trust.fingerprint, 'hex'));
   const common = { root, secret, site, expires, addresses: doors.mesh.addresses() };
   const token = formatToken(user === null ? { kind: 'node', ...common } : { kind: 'user', user, ...common });
@@ -112,6 +127,11 @@ async function addPrinter(c: Context<ApiEnv>, doors: AdminDoors): Promise<Respon
 function requireRegistrar(c: Context<ApiEnv>, doors: AdminDoors): void {
   requireAdmin(c);
   if (doors.registrar) return;
-  const registrars = doors.mesh.ledger.nodes().filter((n) => n.roles.includes('registrar')).map((n) => n.name);
-  throw new InkmeshError('forbidden', `this node is no registrar: run the command on ${registrars.join(' or ')}`);
+  const registrars = doors.mesh.ledger.nodes().filter((n) => n.roles.includes('registrar')).map((n) =>
+    n.name
+  );
+  throw new InkmeshError(
+    'forbidden',
+    `this node is no registrar: run the command on ${registrars.join(' or ')}`,
+  );
 }

@@ -50,7 +50,9 @@ export function createApi(options: ApiOptions): Api {
   const seen = new Nonces();
   app.use(async (c, next) => {
     const header = c.req.header('authorization') ?? '';
-    if (!header.startsWith(scheme)) throw new InkmeshError('unauthenticated', 'sign the request with a credential');
+    if (!header.startsWith(scheme)) {
+      throw new InkmeshError('unauthenticated', 'sign the request with a credential');
+    }
     const url = new URL(c.req.url);
     const expected = { method: c.req.method, path: url.pathname + url.search, audience: options.audience };
     const { by, nonce, bodyHash } = await verifyRequest(
@@ -69,9 +71,14 @@ export function createApi(options: ApiOptions): Api {
   });
   app.onError((thrown, c) => {
     const error = asInkmeshError(thrown);
-    return c.json({ error: { code: error.code, message: error.message, details: error.details } }, status[error.code]);
+    return c.json(
+      { error: { code: error.code, message: error.message, details: error.details } },
+      status[error.code],
+    );
   });
-  app.notFound((c) => c.json({ error: { code: 'not-found', message: 'there is no such address', details: {} } }, 404));
+  app.notFound((c) =>
+    c.json({ error: { code: 'not-found', message: 'there is no such address', details: {} } }, 404)
+  );
   return app;
 }
 
@@ -112,7 +119,9 @@ class Nonces {
       this.#seen.delete(old);
     }
     if (this.#seen.has(nonce)) return false;
-    if (this.#seen.size >= maxNonces) throw new InkmeshError('busy', 'too many requests: try again in some minutes');
+    if (this.#seen.size >= maxNonces) {
+      throw new InkmeshError('busy', 'too many requests: try again in some minutes');
+    }
     this.#seen.set(nonce, now_ms);
     return true;
   }

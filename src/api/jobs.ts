@@ -11,6 +11,7 @@ import { jobOptionsSchema, ticketSchema } from '../job.ts';
 import type { Jobs } from '../release/jobs.ts';
 import type { ReleaseDoor } from '../release/release.ts';
 import { newJobId, type SubmitDoor } from '../submit/submit.ts';
+import { connectionOf, paced, release } from '../tls-server.ts';
 import { type Api, type ApiEnv, signedJson } from './app.ts';
 
 export interface JobDoors {
@@ -36,7 +37,7 @@ export function jobRoutes(api: Api, doors: JobDoors): void {
   api.get('/v1/jobs', async (c) => c.json(await doors.jobs.of(c.var.by.user, proofOf(c))));
   api.get('/v1/jobs/:id', (c) => show(c, doors));
   api.post('/v1/jobs', (c) => print(c, doors));
-  api.post('/v1/jobs/:id/release', (c) => release(c, doors));
+  api.post('/v1/jobs/:id/release', (c) => releaseJob(c, doors));
   api.post('/v1/jobs/:id/cancel', async (c) => {
     const { grant } = check(cancelRequest, await signedJson(c));
     const fact = ownJob(c, doors);
@@ -54,17 +55,26 @@ async function show(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
 
 async function print(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
   const header = c.req.header(ticketHeader) ?? '';
-  const ticket = check(ticketSchema, parseJson(Buffer.from(header.slice(0, 8192), 'base64url').toString('utf8')));
+  const ticket = check(
+    ticketSchema,
+    parseJson(Buffer.from(header.slice(0, 8192), 'base64url').toString('utf8')),
+  );
   const { body } = c.req.raw;
   if (body === null) throw new InkmeshError('bad-request', 'the document is missing');
   const source = { user: c.var.by.user, token: null };
-  const fact = await doors.submit.submit(source, newJobId(), ticket, body, c.req.raw.signal);
-  const { holders, bytes } = fact.body as JobBody;
-  return c.json({ id: fact.subject, bytes, holders: holders.map((peer) => doors.mesh.nameOf(peer)) });
+  const connection = connectionOf(c.env);
+  try {
+    const document = paced(connection, body);
+    const fact = await doors.submit.submit(source, newJobId(), ticket, document, c.req.raw.signal);
+    const { holders, bytes } = fact.body as JobBody;
+    return c.json({ id: fact.subject, bytes, holders: holders.map((peer) => doors.mesh.nameOf(peer)) });
+  } finally {
+    release(connection);
+  }
 }
 
 /** Answers with a line of JSON for each step, the result last: the asker sees how far it is. */
-async function release(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
+async function releaseJob(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
   const { printer: name, grant, options } = check(releaseRequest, await signedJson(c));
   const fact = ownJob(c, doors);
   const printer = doors.directory.printer(name);
@@ -115,9 +125,10 @@ function parseJson(content: string): unknown {
   try {
     return JSON.parse(content);
   } catch (cause) {
-    throw new InkmeshError('bad-request', `the header ${ticketHeader} is not JSON in base64url`, {}, { cause });
+    throw new InkmeshError('bad-request', `the header ${ticketHeader} is not JSON in base64url`, {}, {
+      cause,
+    });
   }
 }
 
 const fromBase64 = (encoded: string): Uint8Array => new Uint8Array(Buffer.from(encoded, 'base64'));
-

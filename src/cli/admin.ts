@@ -22,7 +22,10 @@ export const inviteNode: Command = {
       life_ms: args.duration('ttl', '7d'),
       roles: args.list('role'),
     });
-    return { json: invite, text: `On the other machine, until ${invite.expires}:\n  inkmesh join ${invite.token} --dir DIR` };
+    return {
+      json: invite,
+      text: `On the other machine, until ${invite.expires}:\n  inkmesh join ${invite.token} --dir DIR`,
+    };
   },
 };
 
@@ -35,7 +38,10 @@ export const userAdd: Command = {
   run: async (args) => {
     const name = args.at(0);
     const email = args.optional('email');
-    const user = await (await adminClient(args)).post('/v1/users', email === undefined ? { name } : { name, email });
+    const user = await (await adminClient(args)).post(
+      '/v1/users',
+      email === undefined ? { name } : { name, email },
+    );
     return { json: user, text: `${name} is a user now. Next: inkmesh user invite ${name}` };
   },
 };
@@ -69,7 +75,9 @@ export const nodeList: Command = {
   positionals: 0,
   run: async (args) => {
     const nodes = await (await adminClient(args)).get<NodeView[]>('/v1/nodes');
-    const rows = nodes.map((node) => [node.name, node.site, node.roles.join(','), node.connected ? 'awake' : 'not reached']);
+    const rows = nodes.map((
+      node,
+    ) => [node.name, node.site, node.roles.join(','), node.connected ? 'awake' : 'not reached']);
     return { json: nodes, text: table([['NODE', 'SITE', 'ROLES', 'STATE'], ...rows]) };
   },
 };
@@ -129,7 +137,9 @@ export const status: Command = {
     const { jobs, bytes } = view.holding;
     return {
       json: view,
-      text: `${view.node} at site ${view.site}: reaches ${reached}; holds pieces of ${jobs} jobs (${size(bytes)})`,
+      text: `${view.node} at site ${view.site}: reaches ${reached}; holds pieces of ${jobs} jobs (${
+        size(bytes)
+      })`,
     };
   },
 };

@@ -63,7 +63,11 @@ export class Client {
   }
 
   /** Sends a document as it is read. */
-  async upload<T>(path: string, body: AsyncIterable<Uint8Array>, headers: Record<string, string>): Promise<T> {
+  async upload<T>(
+    path: string,
+    body: AsyncIterable<Uint8Array>,
+    headers: Record<string, string>,
+  ): Promise<T> {
     return await this.#json<T>({ method: 'POST', path, body, headers });
   }
 
@@ -101,12 +105,16 @@ export class Client {
     const response = await this.#exchange(call, content, signed).catch((cause: unknown) => {
       throw new InkmeshError(
         'unavailable',
-        `the node does not answer on port ${this.run.ports.release}: ${asInkmeshError(cause).message}; is it running?`,
+        `the node does not answer on port ${this.run.ports.release}: ${
+          asInkmeshError(cause).message
+        }; is it running?`,
         {},
         { cause },
       );
     });
-    if ((response.statusCode ?? 500) >= 400) throw errorOf(await collect(response), response.statusCode ?? 500);
+    if ((response.statusCode ?? 500) >= 400) {
+      throw errorOf(await collect(response), response.statusCode ?? 500);
+    }
     return response;
   }
 
@@ -123,7 +131,9 @@ export class Client {
         headers: {
           ...call.headers,
           authorization: `Inkmesh ${signed}`,
-          ...(content === undefined ? {} : { 'content-type': 'application/json', 'content-length': content.length }),
+          ...(content === undefined
+            ? {}
+            : { 'content-type': 'application/json', 'content-length': content.length }),
         },
       }, resolve);
       request.on('error', reject);
@@ -141,7 +151,9 @@ async function collect(response: IncomingMessage): Promise<string> {
 
 function errorOf(content: string, status: number): InkmeshError {
   try {
-    const { error } = JSON.parse(content) as { error: { code: string; message: string; details: Record<string, string> } };
+    const { error } = JSON.parse(content) as {
+      error: { code: string; message: string; details: Record<string, string> };
+    };
     const code = codes.find((known): known is Code => known === error.code) ?? 'internal';
     return new InkmeshError(code, error.message, error.details);
   } catch {

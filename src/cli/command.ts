@@ -101,7 +101,9 @@ export class Args {
     const value = this.optional(name) ?? fallback;
     const match = /^(\d{1,6})([smhd])$/.exec(value);
     const unit_ms = { s: 1000, m: 60_000, h: 3600_000, d: 24 * 3600_000 }[match?.[2] ?? ''];
-    if (match === null || unit_ms === undefined) throw new UsageError(`--${name} is a time like 30m, 8h or 7d`);
+    if (match === null || unit_ms === undefined) {
+      throw new UsageError(`--${name} is a time like 30m, 8h or 7d`);
+    }
     return Number(match[1]) * unit_ms;
   }
 }

@@ -57,7 +57,9 @@ export class DemoCluster {
 
   /** Ends every node, in order and for certain. */
   async stop(): Promise<void> {
-    const ends = this.#children.map((child) => new Promise<void>((resolve) => child.once('exit', () => resolve())));
+    const ends = this.#children.map((child) =>
+      new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    );
     for (const child of this.#children) signal(child, 'SIGTERM');
     const late = setTimeout(() => this.#children.forEach((child) => signal(child, 'SIGKILL')), stop_ms);
     await Promise.all(ends.map((end, i) => running(this.#children[i]) ? end : undefined));
@@ -66,7 +68,12 @@ export class DemoCluster {
 
   async #configure(name: string): Promise<void> {
     await mkdir(this.path(name), { recursive: true, mode: 0o700 });
-    const ports = { http: await freePort(), mesh: await freePort(), https: await freePort(), release: await freePort() };
+    const ports = {
+      http: await freePort(),
+      mesh: await freePort(),
+      https: await freePort(),
+      release: await freePort(),
+    };
     // the nodes of a demo are of no interest to the LAN: loopback only, found by address
     await writePrivate(files.config(this.path(name)), { address: '127.0.0.1', mdns: false, ports });
   }
@@ -74,7 +81,9 @@ export class DemoCluster {
   async #run(name: string): Promise<void> {
     const [command, ...args] = self();
     const dir = this.path(name);
-    const child = spawn(command, [...args, 'node', '--dir', dir, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, [...args, 'node', '--dir', dir, '--json'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#children.push(child);
     const { pid, ports } = await readyLine(child, name);
     this.nodes.push({ name, dir, pid, ports });
@@ -89,7 +98,10 @@ export class DemoCluster {
         ]);
         if (seen.members.length === count - 1) break;
         if (performance.now() > deadline_ms) {
-          throw new InkmeshError('timeout', `${node.name} reaches ${seen.members.length} of ${count - 1} nodes`);
+          throw new InkmeshError(
+            'timeout',
+            `${node.name} reaches ${seen.members.length} of ${count - 1} nodes`,
+          );
         }
         await new Promise((again) => setTimeout(again, 50));
       }

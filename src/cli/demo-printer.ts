@@ -126,9 +126,22 @@ export async function startEvePrinter({ dir }: { dir: string }): Promise<Keeping
     const port = await freePort();
     const formats = 'application/pdf,image/pwg-raster,image/urf,image/jpeg';
     const printing = ['-2', '-s', '60,60', '-f', formats, '-c', executable('true') ?? '/bin/true'];
+    // its command's output is not the document
+    const output = ['-D', 'file:///dev/null'];
     const keeping = ['-k', '-d', kept, '-K', keys];
     // a printer named localhost listens on loopback only
-    const args = ['-r', 'off', '-n', 'localhost', '-p', String(port), ...keeping, ...printing, 'inkmesh'];
+    const args = [
+      '-r',
+      'off',
+      '-n',
+      'localhost',
+      '-p',
+      String(port),
+      ...keeping,
+      ...printing,
+      ...output,
+      'inkmesh',
+    ];
     const env = { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: address };
     const printer = spawn(program, args, { env, stdio: 'ignore' });
     children.push(printer);

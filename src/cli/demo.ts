@@ -68,12 +68,23 @@ async function prepare(
   terminal.say(`1. An organisation with one site and ${count} nodes, each a process of its own.`);
   await cluster.start(count);
   for (const { name, pid, ports } of cluster.nodes) {
-    terminal.say(`     ${name}: pid ${pid}, mesh ${ports.mesh}, IPPS ${ports.https}, release ${ports.release}`);
+    terminal.say(
+      `     ${name}: pid ${pid}, mesh ${ports.mesh}, IPPS ${ports.https}, release ${ports.release}`,
+    );
   }
   const [first] = cluster.nodes as [DemoCluster['nodes'][number]];
   const registrar = ['--dir', first.dir];
   terminal.say(`2. A printer that keeps what it prints: ${printer.uri}`);
-  await runInside(['printer', 'add', printer.uri, '--name', printerName, '--site', cluster.site, ...registrar]);
+  await runInside([
+    'printer',
+    'add',
+    printer.uri,
+    '--name',
+    printerName,
+    '--site',
+    cluster.site,
+    ...registrar,
+  ]);
   terminal.say('3. Two users, ada and eve, each with a credential of their own.');
   const users: DemoUser[] = [];
   for (const name of ['ada', 'eve']) {
@@ -112,26 +123,45 @@ async function play({ cluster, printer, users }: Stage, terminal: Terminal): Pro
   const document = makePdf([marker, 'Second page']);
   const file = join(cluster.dir, 'document.pdf');
   await writeFile(file, document);
-  const { id, holders } = await runInside<{ id: string; holders: string[] }>(['print', file, ...as(ada, second)]);
+  const { id, holders } = await runInside<{ id: string; holders: string[] }>([
+    'print',
+    file,
+    ...as(ada, second),
+  ]);
   terminal.say(`4. ada has printed a PDF of ${document.length} bytes at ${second.name}: job ${id}`);
   const seen = await runInside<JobView[]>(['jobs', ...as(ada, first)]);
   expect(seen.some((job) => job.id === id && job.state === 'held'), 'the job is held and listed');
-  terminal.say(`     It waits, encrypted, on ${holders.join(', ')}: each has one of three pieces of its key.`);
+  terminal.say(
+    `     It waits, encrypted, on ${holders.join(', ')}: each has one of three pieces of its key.`,
+  );
   for (const name of holders) await expectUnreadable(cluster.path(name), name, marker);
-  terminal.say('     None of them can read it alone: one share says nothing of the key, and no file has the text.');
+  terminal.say(
+    '     None of them can read it alone: one share says nothing of the key, and no file has the text.',
+  );
   const refused = await refusal(['release', id, '--printer', printerName, ...as(eve, third)]);
   terminal.say(`5. eve asks for ada’s job and is refused: ${refused}`);
   const released = await runInside<Released>(['release', id, '--printer', printerName, ...as(ada, third)]);
-  expect(released.outcome === 'printed', `the printer says printed (${released.outcome}: ${released.reason ?? ''})`);
-  terminal.say(`6. ada releases it at ${printerName}, through ${third.name}: ${released.outcome} after ${released.done_ms} ms`);
+  expect(
+    released.outcome === 'printed',
+    `the printer says printed (${released.outcome}: ${released.reason ?? ''})`,
+  );
+  terminal.say(
+    `6. ada releases it at ${printerName}, through ${third.name}: ${released.outcome} after ${released.done_ms} ms`,
+  );
   const printed = await keptDocument(printer.kept, document);
   terminal.say(`7. What came out is what went in, byte for byte: ${printed}`);
   terminal.say(`     sha256 ${createHash('sha256').update(document).digest('hex')}`);
   for (const name of holders) {
-    expect((await readdir(join(cluster.path(name), 'envelopes'))).length === 0, `${name} has erased its envelope`);
+    expect(
+      (await readdir(join(cluster.path(name), 'envelopes'))).length === 0,
+      `${name} has erased its envelope`,
+    );
   }
   terminal.say(`8. ${holders.join(', ')} have erased their pieces.`);
-  return { json: { id, holders, released, refused, printed: true }, text: 'The demo has done what it should.' };
+  return {
+    json: { id, holders, released, refused, printed: true },
+    text: 'The demo has done what it should.',
+  };
 }
 
 function expect(holds: boolean, what: string): void {

@@ -54,7 +54,15 @@ export const orgInit: Command = {
     const admin = await writeAdmin(dir, authority, site);
     await writeRegistrarNode(dir, authority, { name, site });
     return {
-      json: { organisation: authority.trust.organisation, dir, site, node: name, root: rootPath, passphrase, admin },
+      json: {
+        organisation: authority.trust.organisation,
+        dir,
+        site,
+        node: name,
+        root: rootPath,
+        passphrase,
+        admin,
+      },
       text: [
         `${authority.trust.organisation} is founded; this machine is its registrar "${name}" at site "${site}".`,
         `Keep offline:  ${rootPath}`,
@@ -71,10 +79,23 @@ export const orgInit: Command = {
 async function writeAdmin(dir: string, authority: Authority, site: string): Promise<string> {
   const path = files.adminCredential(dir);
   const keys = await generateKeys();
-  const subject = { user: 'admin', device: crypto.randomUUID(), roles: ['admin'] as const, publicKey: keys.publicKey };
+  const subject = {
+    user: 'admin',
+    device: crypto.randomUUID(),
+    roles: ['admin'] as const,
+    publicKey: keys.publicKey,
+  };
   const leaf = await issueUser(authority, subject, Date.now());
   const { root } = authority.trust;
-  await writeCredential(path, { user: 'admin', site, keys, leaf, issuers: [authority.meshIssuer.der], root, token: null });
+  await writeCredential(path, {
+    user: 'admin',
+    site,
+    keys,
+    leaf,
+    issuers: [authority.meshIssuer.der],
+    root,
+    token: null,
+  });
   return path;
 }
 
@@ -86,7 +107,11 @@ async function writeRegistrarNode(
   const { hostKey, peerId } = await generateHostKey();
   const keys = await generateKeys();
   const { publicKey } = keys;
-  const leaf = await issueNode(authority, { name, site, peerId, roles: ['registrar'], publicKey }, Date.now());
+  const leaf = await issueNode(
+    authority,
+    { name, site, peerId, roles: ['registrar'], publicKey },
+    Date.now(),
+  );
   const tls = await issueTls(authority, tlsSubject(publicKey, name, site, ownIps()), Date.now());
   await writeNode(dir, {
     ...{ hostKey, keys, leaf },
@@ -106,7 +131,9 @@ export const joinCommand: Command = {
   run: async (args, terminal) => {
     const dir = resolve(args.required('dir'));
     const token = parseToken(args.at(0));
-    if (token.kind !== 'node') throw new InkmeshError('bad-request', 'this is a user’s invitation: use inkmesh login');
+    if (token.kind !== 'node') {
+      throw new InkmeshError('bad-request', 'this is a user’s invitation: use inkmesh login');
+    }
     await refuseExisting(dir);
     const config = await readConfig(configFile(args, dir));
     const name = check(nodeName, args.optional('node') ?? machineName());
@@ -124,14 +151,19 @@ export const joinCommand: Command = {
       request: await createRequest(keys),
       subject: { kind: 'node', name, addresses },
     });
-    if (enrolled.tls === undefined) throw new InkmeshError('internal', 'the registrar gave no TLS certificate');
+    if (enrolled.tls === undefined) {
+      throw new InkmeshError('internal', 'the registrar gave no TLS certificate');
+    }
     const { leaf, issuers, tls, trust } = enrolled;
     await writeNode(dir, { hostKey, keys, leaf, issuers, tls, root: trust.root, registrars });
     const reachable = addresses.length === 0 ? null : enrolled.reachable;
-    if (reachable === false) terminal.say(`Others cannot reach TCP port ${port} of this machine: open it in its firewall.`);
+    if (reachable === false) {
+      terminal.say(`Others cannot reach TCP port ${port} of this machine: open it in its firewall.`);
+    }
     return {
       json: { organisation: trust.organisation, site: enrolled.site, node: name, dir, reachable },
-      text: `"${name}" belongs to ${trust.organisation}, site "${enrolled.site}".\nNext: inkmesh node --dir ${dir}`,
+      text:
+        `"${name}" belongs to ${trust.organisation}, site "${enrolled.site}".\nNext: inkmesh node --dir ${dir}`,
     };
   },
 };
@@ -144,7 +176,9 @@ export const login: Command = {
   positionals: 1,
   run: async (args): Promise<Result> => {
     const invite = parseToken(args.at(0));
-    if (invite.kind !== 'user') throw new InkmeshError('bad-request', 'this is a node’s join token: use inkmesh join');
+    if (invite.kind !== 'user') {
+      throw new InkmeshError('bad-request', 'this is a node’s join token: use inkmesh join');
+    }
     const path = args.optional('credential') ?? credentialPath();
     const { hostKey } = await generateHostKey();
     const keys = await generateKeys();
@@ -164,7 +198,8 @@ export const login: Command = {
     const uri = `ipps://localhost:${port}/ipp/print/${token}`;
     return {
       json: { user, organisation: trust.organisation, credential: path, token, print_uri: uri },
-      text: `This device is ${user}’s now: ${path}\nPrint dialogs on a machine that runs a node add the printer\n  ${uri}`,
+      text:
+        `This device is ${user}’s now: ${path}\nPrint dialogs on a machine that runs a node add the printer\n  ${uri}`,
     };
   },
 };
@@ -181,7 +216,10 @@ export function configFile(args: Args, dir: string): string | undefined {
 }
 
 function machineName(): string {
-  const name = hostname().toLowerCase().split('.')[0]?.replaceAll(/[^a-z0-9-]+/g, '-').replaceAll(/^-+|-+$/g, '');
+  const name = hostname().toLowerCase().split('.')[0]?.replaceAll(/[^a-z0-9-]+/g, '-').replaceAll(
+    /^-+|-+$/g,
+    '',
+  );
   return name === undefined || name === '' ? 'node' : name.slice(0, 63);
 }
 

@@ -77,7 +77,10 @@ export const jobs: Command = {
     const client = await userClient(args);
     const list = await client.get<JobView[]>('/v1/jobs', await client.viewHeader());
     const rows = list.map((job) => [job.id, job.state, size(job.bytes), titleOf(job), job.submitted]);
-    return { json: list, text: list.length === 0 ? 'no jobs' : table([['JOB', 'STATE', 'SIZE', 'TITLE', 'SUBMITTED'], ...rows]) };
+    return {
+      json: list,
+      text: list.length === 0 ? 'no jobs' : table([['JOB', 'STATE', 'SIZE', 'TITLE', 'SUBMITTED'], ...rows]),
+    };
   },
 };
 
@@ -99,10 +102,16 @@ export const jobShow: Command = {
   positionals: 1,
   run: async (args) => {
     const client = await userClient(args);
-    const job = await client.get<Shown>(`/v1/jobs/${encodeURIComponent(args.at(0))}`, await client.viewHeader());
+    const job = await client.get<Shown>(
+      `/v1/jobs/${encodeURIComponent(args.at(0))}`,
+      await client.viewHeader(),
+    );
     const head = `${job.id}  ${job.state}  ${titleOf(job)}  ${size(job.bytes)}`;
     const open = job.claims.map((claim) => `unsettled claim: ${claim}`);
-    return { json: job, text: [head, ...job.trace.map(({ at, what }) => `  ${at}  ${what}`), ...open].join('\n') };
+    return {
+      json: job,
+      text: [head, ...job.trace.map(({ at, what }) => `  ${at}  ${what}`), ...open].join('\n'),
+    };
   },
 };
 
@@ -147,7 +156,9 @@ export const release: Command = {
     let result: Released | undefined;
     await client.follow(`/v1/jobs/${encodeURIComponent(job)}/release`, request, (line) => {
       const step = line as { sent?: number; total?: number; result?: Released; error?: string };
-      if (step.sent !== undefined && step.total !== undefined) terminal.progress('printing', step.sent, step.total);
+      if (step.sent !== undefined && step.total !== undefined) {
+        terminal.progress('printing', step.sent, step.total);
+      }
       if (step.error !== undefined) throw new InkmeshError('internal', step.error);
       result = step.result ?? result;
     });
@@ -169,5 +180,8 @@ function jobOptions(args: Args): JobOptions {
     'print-color-mode': color === undefined ? undefined : colorModes[color] ?? color,
     media: args.optional('media'),
   };
-  return check(jobOptionsSchema, Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)));
+  return check(
+    jobOptionsSchema,
+    Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  );
 }

@@ -25,7 +25,8 @@ export const node: Command = {
     const plain = ports.http === null ? '' : `, plain IPP ${ports.http}`;
     terminal.show({
       json: { ready: true, node: self.name, site: self.site, ...running.run },
-      text: `${self.name} is ready: mesh ${ports.mesh}, IPPS ${ports.https}${plain}, release ${ports.release}`,
+      text:
+        `${self.name} is ready: mesh ${ports.mesh}, IPPS ${ports.https}${plain}, release ${ports.release}`,
     });
     await terminal.stopped;
     await running.stop();

@@ -57,7 +57,13 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
 export async function runInside<T>(argv: readonly string[]): Promise<T> {
   const found = find(argv);
   if (found === undefined) throw new TypeError(`there is no command ${argv.join(' ')}`);
-  const silent: Terminal = { json: true, say: () => {}, show: () => {}, progress: () => {}, stopped: new Promise(() => {}) };
+  const silent: Terminal = {
+    json: true,
+    say: () => {},
+    show: () => {},
+    progress: () => {},
+    stopped: new Promise(() => {}),
+  };
   return (await found.command.run(new Args(found.command, found.rest), silent)).json as T;
 }
 
@@ -71,7 +77,13 @@ function find(argv: readonly string[]): { command: Command; rest: readonly strin
 
 function help(): string {
   const lines = commands.map(({ name, usage, about }) => `  inkmesh ${name} ${usage}\n      ${about}`);
-  return ['inkmesh: secure print release without a print server', '', ...lines, '', 'Every command takes --json.'].join('\n');
+  return [
+    'inkmesh: secure print release without a print server',
+    '',
+    ...lines,
+    '',
+    'Every command takes --json.',
+  ].join('\n');
 }
 
 function errorJson(thrown: unknown): object {
@@ -102,7 +114,9 @@ function makeTerminal(json: boolean): Terminal {
       clear();
       if (total === 0) return;
       const filled = Math.round((done / total) * 30);
-      drawn = `${label} [${'#'.repeat(filled)}${'.'.repeat(30 - filled)}] ${Math.floor((done / total) * 100)} %`;
+      drawn = `${label} [${'#'.repeat(filled)}${'.'.repeat(30 - filled)}] ${
+        Math.floor((done / total) * 100)
+      } %`;
       process.stderr.write(drawn);
     },
     stopped: new Promise((resolve) => {

@@ -72,8 +72,8 @@ function adapterOf(uri: string): Adapter {
  * @returns how it ended, whatever happens at the printer
  * @throws whatever `begin` throws; InkmeshError `bad-request` for a printer's URI that no adapter takes
  */
-export function deliver(delivery: Delivery): Promise<Outcome> {
-  return adapterOf(delivery.printer.uri).deliver(delivery);
+export async function deliver(delivery: Delivery): Promise<Outcome> {
+  return await adapterOf(delivery.printer.uri).deliver(delivery);
 }
 
 /**

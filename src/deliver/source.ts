@@ -1,6 +1,7 @@
 /** The document of a delivery on its way out: what was handed on, and when. */
 import { InkmeshError } from '../../mesh/errors.ts';
 import { deliverLimits } from '../limits.ts';
+import { moved } from '../memory.ts';
 import type { Delivery, Outcome } from './deliver.ts';
 
 /** Hands one chunk to the printer; resolves when there is room for the next. */
@@ -49,6 +50,7 @@ export class Source {
       this.#firstByte_ms ??= performance.now();
       await inTime(write(chunk), deliverLimits.stall_ms, signal, 'the printer takes no more');
       this.#bytes += chunk.length;
+      moved(chunk.length);
       onProgress?.(this.#bytes);
     }
     if (this.#bytes !== bytes) throw new InkmeshError('corrupt', 'the document is shorter than announced');

@@ -30,28 +30,28 @@ export async function readMessage(stream: AsyncIterable<Uint8Array>): Promise<Re
   }
 }
 
-/** The first eight octets of a request as version, code and request-id, to answer one that is not read further. */
+/**
+ * The first eight octets of a request, to answer one that is not read further.
+ * @throws InkmeshError `bad-request` when there are fewer, and whatever `stream` throws
+ */
 export async function readPrefix(stream: AsyncIterable<Uint8Array>): Promise<Omit<IppMessage, 'groups'>> {
   const prefix = new Uint8Array(prefixBytes);
-  let length = 0;
-  for await (const chunk of stream) {
-    const part = chunk.subarray(0, prefixBytes - length);
+  const chunks = stream[Symbol.asyncIterator]();
+  for (let length = 0; length < prefixBytes;) {
+    const next = await chunks.next();
+    if (next.done === true) throw bad('the IPP message ends in the middle');
+    const part = next.value.subarray(0, prefixBytes - length);
     prefix.set(part, length);
     length += part.length;
-    if (length === prefixBytes) break;
   }
-  if (length < prefixBytes) throw bad('the IPP message ends in the middle');
   const view = new DataView(prefix.buffer);
   return { version: view.getUint16(0), code: view.getUint16(2), requestId: view.getInt32(4) };
 }
 
+/** A reader that stops early does not cancel the stream: the answer still has to go out on its connection. */
 async function* continued(first: Uint8Array, rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  try {
-    if (first.length > 0) yield first;
-    for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
-  } finally {
-    await rest.return?.();
-  }
+  if (first.length > 0) yield first;
+  for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
 }
 
 /** Finds the end of the attributes while they arrive; each octet is looked at once. */

@@ -34,7 +34,8 @@ export class Jobs {
    * @param remembered job id -> ticket
    */
   local(remembered: ReadonlyMap<string, Ticket>, tokenHash: Uint8Array): JobView[] {
-    const bySubmitter = (piece: Piece) => piece.submitter !== null && Buffer.from(piece.submitter).equals(tokenHash);
+    const bySubmitter = (piece: Piece) =>
+      piece.submitter !== null && Buffer.from(piece.submitter).equals(tokenHash);
     const held = new Map(this.#mesh.custody.viewOf(bySubmitter).map((piece) => [piece.job, piece]));
     return [...new Set([...held.keys(), ...remembered.keys()])].flatMap((id) => {
       const fact = this.#mesh.ledger.latest('job', id);
@@ -104,7 +105,9 @@ export class Jobs {
       ledger.about('settled', fact.subject).every((s) => (s.body as SettledBody).outcome === 'interrupted')
     );
     const connected = new Set([self.peerId, ...this.#mesh.members().map((m) => m.identity.peerId)]);
-    const peers = new Set(open.flatMap((fact) => (fact.body as JobBody).holders).filter((p) => connected.has(p)));
+    const peers = new Set(
+      open.flatMap((fact) => (fact.body as JobBody).holders).filter((p) => connected.has(p)),
+    );
     const known = new Map<string, Known>();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((done) => timer = setTimeout(done, holderPatience_ms));
@@ -112,7 +115,7 @@ export class Jobs {
       const { pieces } = await holders(peer).view({ proof });
       for (const { job, ticket, claim, begun } of pieces) {
         const before = known.get(job);
-        if (before?.begun === true || (before?.claim != null && !begun)) continue;
+        if (before !== undefined && (before.begun || (before.claim !== null && !begun))) continue;
         known.set(job, { ticket: decode(ticketSchema, ticket), claim, begun });
       }
     });

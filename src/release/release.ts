@@ -68,7 +68,13 @@ export class ReleaseDoor {
     } catch (thrown) {
       const { message } = this.#explained(request.job, asInkmeshError(thrown));
       const times = { claimed_ms: null, first_byte_ms: null, last_byte_ms: null };
-      return { ...base, outcome: 'refused', ...times, done_ms: since(performance.now()) ?? 0, reason: message };
+      return {
+        ...base,
+        outcome: 'refused',
+        ...times,
+        done_ms: since(performance.now()) ?? 0,
+        reason: message,
+      };
     } finally {
       this.#active--;
     }
@@ -94,7 +100,9 @@ export class ReleaseDoor {
     let outcome: Outcome;
     try {
       const ticket = decode(ticketSchema, claim.ticket);
-      const chosen: JobOptions = request.options.length === 0 ? {} : decode(jobOptionsSchema, request.options);
+      const chosen: JobOptions = request.options.length === 0
+        ? {}
+        : decode(jobOptionsSchema, request.options);
       outcome = await deliver({
         printer: target(request.printer),
         ticket: { ...ticket, options: { ...ticket.options, ...chosen } },
@@ -119,7 +127,9 @@ export class ReleaseDoor {
 
   /** A job that is gone is not just "not found": say what became of it. */
   #explained(job: string, error: InkmeshError): InkmeshError {
-    const settled = this.#mesh.ledger.latest('settled', job)?.body as { outcome: string; target: string } | undefined;
+    const settled = this.#mesh.ledger.latest('settled', job)?.body as
+      | { outcome: string; target: string }
+      | undefined;
     if (error.code !== 'not-found' || settled === undefined) return error;
     const where = settled.target === '' ? '' : ` at ${settled.target}`;
     return new InkmeshError('not-found', `this job was ${settled.outcome} already${where}`);

@@ -7,6 +7,7 @@ import type { JobView, Ticket } from '../job.ts';
 import { submitLimits } from '../limits.ts';
 import { OpenJobs } from './ipp-jobs.ts';
 import { operationOf } from './ipp-operations.ts';
+import { connectionOf, paced, release } from '../tls-server.ts';
 import { checkRequest, encodeReply, failure } from './ipp-request.ts';
 
 /** What the IPP front needs of a node. Every method may throw InkmeshError. */
@@ -51,8 +52,9 @@ export function ippApp(door: IppDoor): Hono {
 
 async function answer(c: Context, door: IppDoor, open: OpenJobs): Promise<Response> {
   const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
-  const { body } = c.req.raw;
-  if (type !== mediaType || body === null) return c.text(`send ${mediaType}`, 415);
+  if (type !== mediaType || c.req.raw.body === null) return c.text(`send ${mediaType}`, 415);
+  const connection = connectionOf(c.env);
+  const body = paced(connection, c.req.raw.body);
   const token = c.req.param('token') ?? '';
   let request: Pick<IppMessage, 'version' | 'requestId'> = { version: 0x0101, requestId: 1 };
   try {
@@ -79,6 +81,8 @@ async function answer(c: Context, door: IppDoor, open: OpenJobs): Promise<Respon
     return ippResponse(encodeReply(request, reply));
   } catch (thrown) {
     return ippResponse(encodeReply(request, failure(thrown)));
+  } finally {
+    release(connection);
   }
 }
 

@@ -18,6 +18,11 @@ export interface Cups {
   client(command: string, ...args: string[]): Promise<string>;
   /** the end of the error log, to say why a test failed */
   log(): string;
+  /**
+   * Adds a queue for an IPP printer without a driver, and waits until it can take jobs: cupsd makes it in the
+   * background, and aborts what comes before.
+   */
+  addEverywhere(name: string, uri: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -35,12 +40,19 @@ export async function startCups(): Promise<Cups> {
     what: 'cupsd to answer',
   });
   const env = { ...process.env, HOME: home, CUPS_SERVER: `127.0.0.1:${port}` };
+  const log = () => readFileSync(join(dir, 'error_log'), 'utf8');
+  const client = async (command: string, ...args: string[]) => {
+    const { stdout } = await run(toolPath(command) ?? command, args, { env, timeout: client_ms });
+    return stdout;
+  };
   return {
-    client: async (command, ...args) => {
-      const { stdout } = await run(toolPath(command) ?? command, args, { env, timeout: client_ms });
-      return stdout;
+    client,
+    log: () => log().slice(-8000),
+    addEverywhere: async (name, uri) => {
+      await client('lpadmin', '-p', name, '-E', '-v', uri, '-m', 'everywhere');
+      const ready = () => log().includes(`Printer "${name}" is now available`) ? true : undefined;
+      await waitFor(ready, { deadline_ms: client_ms, what: 'cupsd to make the queue' });
     },
-    log: () => readFileSync(join(dir, 'error_log'), 'utf8').slice(-8000),
     stop: async () => {
       await stop(cupsd);
     },

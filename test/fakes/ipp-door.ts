@@ -1,10 +1,11 @@
 /** An IppDoor that keeps nothing but digests, and the servers that tests reach it by. */
 import { createHash } from 'node:crypto';
-import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
+import { createSecureContext } from 'node:tls';
+import { createAdaptorServer, getRequestListener } from '@hono/node-server';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { JobState, JobView, Ticket } from '../../src/job.ts';
+import { createTlsServer } from '../../src/tls-server.ts';
 import { ippApp, type IppDoor } from '../../src/submit/ipp.ts';
 
 export interface Submitted {
@@ -101,10 +102,11 @@ export interface Served {
 
 /** Serves the door on 127.0.0.1, with TLS when there are a key and a certificate (PEM). */
 export async function serveDoor(door: IppDoor, tls?: { key: string; cert: string }): Promise<Served> {
+  const context = createSecureContext(tls);
   const { fetch } = ippApp(door);
-  const server = createAdaptorServer(
-    tls === undefined ? { fetch } : { fetch, createServer: createTlsServer, serverOptions: tls },
-  );
+  const server = tls === undefined
+    ? createAdaptorServer({ fetch, overrideGlobalObjects: false })
+    : createTlsServer(() => context, getRequestListener(fetch, { overrideGlobalObjects: false }));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {

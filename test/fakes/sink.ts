@@ -15,12 +15,26 @@ export interface Sink {
   documents: Sunk[];
   /** connections that were made */
   connections: number;
+  /** octets that were read, of all connections */
+  received: number;
+  /** Ends the stall of `stallAfter`, of these connections and all later ones until `stall`. */
+  go(): void;
+  stall(): void;
   stop(): Promise<void>;
 }
 
-/** @param resetAfter octets after which the connection is reset instead of read on */
-export async function startSink(options: { resetAfter?: number } = {}): Promise<Sink> {
+export interface SinkOptions {
+  /** octets after which the connection is reset instead of read on */
+  resetAfter?: number;
+  /** octets after which a connection is not read any more, until `go`; 0 reads nothing */
+  stallAfter?: number;
+  /** of 127.0.0.1; any free one unless told */
+  port?: number;
+}
+
+export async function startSink(options: SinkOptions = {}): Promise<Sink> {
   const open = new Set<Socket>();
+  let stallAfter = options.stallAfter ?? Infinity;
   const server = createServer((socket) => {
     sink.connections += 1;
     open.add(socket);
@@ -29,19 +43,30 @@ export async function startSink(options: { resetAfter?: number } = {}): Promise<
     socket.on('data', (chunk) => {
       hash.update(chunk);
       bytes += chunk.length;
+      sink.received += chunk.length;
+      if (bytes >= stallAfter) socket.pause();
       if (options.resetAfter !== undefined && bytes > options.resetAfter) socket.resetAndDestroy();
     });
     socket.on('end', () => sink.documents.push({ bytes, sha256: hash.digest('hex') }));
+    if (stallAfter === 0) socket.pause();
     socket.on('error', () => {});
     socket.on('close', () => open.delete(socket));
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(options.port ?? 0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const sink: Sink = {
     uri: `socket://127.0.0.1:${port}`,
     documents: [],
     connections: 0,
+    received: 0,
+    go: () => {
+      stallAfter = Infinity;
+      for (const socket of open) socket.resume();
+    },
+    stall: () => {
+      stallAfter = options.stallAfter ?? Infinity;
+    },
     stop: async () => {
       for (const socket of open) socket.destroy();
       server.close();

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { copyFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { type ClientRequest, request } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { test } from 'uvu';
@@ -105,6 +106,23 @@ if (requireTools(['ipptool', 'openssl'])) {
     }
   });
 
+  test('a document that is too large is answered so, although the client is still sending', async () => {
+    const door = new MemoryDoor();
+    door.maxDocumentBytes = 1024 * 1024;
+    const file = join(dir, 'too-large.pdf');
+    writeFileSync(file, new Uint8Array(20 * 1024 * 1024));
+    for (const tls of [undefined, selfSigned()]) {
+      const served = await serveDoor(door, tls);
+      try {
+        const thrown = await ipptool(served.uri, 'print-job', '-f', file).catch((error: unknown) => error);
+        assert.match(String(thrown), 'client-error-request-entity-too-large');
+      } finally {
+        await served.close();
+      }
+    }
+    assert.equal(door.submitted, []);
+  });
+
   test('the suites of IPP/1.1 and 2.0, reported', async () => {
     const door = new MemoryDoor();
     door.stateAfter = 'printed';
@@ -151,44 +169,49 @@ function printJob(printer: string): Uint8Array {
 
 function post(served: Served): ClientRequest {
   const headers = { 'content-type': 'application/ipp', 'transfer-encoding': 'chunked' };
-  return request(served.uri.replace('ipp:', 'http:'), { method: 'POST', headers });
+  const options = { method: 'POST', headers };
+  if (!served.uri.startsWith('ipps:')) return request(served.uri.replace('ipp:', 'http:'), options);
+  return secureRequest(served.uri.replace('ipps:', 'https:'), { ...options, rejectUnauthorized: false });
 }
 
-test('a client sends no faster than the door stores', async () => {
-  const door = new MemoryDoor();
-  const served = await serveDoor(door);
-  let open = () => {};
-  const gate = new Promise<void>((resolve) => open = resolve);
-  door.pace = () => gate;
-  try {
-    const client = post(served);
-    const answered = once(client, 'response');
-    client.write(printJob(served.uri));
-    const chunk = randomBytes(64 * 1024);
-    const chunks = 1024;
-    let sent = 0;
-    const sending = (async () => {
-      for (; sent < chunks; sent++) if (!client.write(chunk)) await once(client, 'drain');
-      client.end();
-    })();
-    // stalled: nothing was sent between two looks 300 ms apart
-    let last = { sent: -1, at: 0 };
-    await waitFor(() => {
-      if (sent !== last.sent) last = { sent, at: performance.now() };
-      return sent > 0 && performance.now() - last.at > 300 ? true : undefined;
-    }, { deadline_ms: 20_000, what: 'the client to stall' });
-    assert.ok(sent < chunks / 2, `${sent} of ${chunks} chunks were taken while the door was shut`);
-    assert.ok(door.read <= 256 * 1024, `${door.read} octets were read from a shut door`);
-    open();
-    await sending;
-    const [response] = await answered;
-    response.resume();
-    assert.is(response.statusCode, 200);
-    assert.is(door.submitted[0]?.bytes, chunks * chunk.length);
-  } finally {
-    await served.close();
-  }
-});
+for (const scheme of ['ipp', 'ipps']) {
+  test(`a client sends no faster than the door stores over ${scheme}`, async () => {
+    if (scheme === 'ipps' && !requireTools(['openssl'])) return;
+    const door = new MemoryDoor();
+    const served = await serveDoor(door, scheme === 'ipps' ? selfSigned() : undefined);
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => open = resolve);
+    door.pace = () => gate;
+    try {
+      const client = post(served);
+      const answered = once(client, 'response');
+      client.write(printJob(served.uri));
+      const chunk = randomBytes(64 * 1024);
+      const chunks = 1024;
+      let sent = 0;
+      const sending = (async () => {
+        for (; sent < chunks; sent++) if (!client.write(chunk)) await once(client, 'drain');
+        client.end();
+      })();
+      // stalled: nothing was sent between two looks 300 ms apart
+      let last = { sent: -1, at: 0 };
+      await waitFor(() => {
+        if (sent !== last.sent) last = { sent, at: performance.now() };
+        return sent > 0 && performance.now() - last.at > 300 ? true : undefined;
+      }, { deadline_ms: 20_000, what: 'the client to stall' });
+      assert.ok(sent < chunks / 2, `${sent} of ${chunks} chunks were taken while the door was shut`);
+      assert.ok(door.read <= 256 * 1024, `${door.read} octets were read from a shut door`);
+      open();
+      await sending;
+      const [response] = await answered;
+      response.resume();
+      assert.is(response.statusCode, 200);
+      assert.is(door.submitted[0]?.bytes, chunks * chunk.length);
+    } finally {
+      await served.close();
+    }
+  });
+}
 
 test('a client that goes away in mid-document leaves no job', async () => {
   const door = new MemoryDoor();
@@ -218,7 +241,7 @@ if (requireTools(['cupsd', 'lpadmin', 'lp', 'openssl'])) {
       const served = await serveDoor(door, scheme === 'ipps' ? selfSigned() : undefined);
       const cups = await startCups();
       try {
-        await cups.client('lpadmin', '-p', 'inkmesh', '-E', '-v', served.uri, '-m', 'everywhere');
+        await cups.addEverywhere('inkmesh', served.uri);
         const options = ['-o', 'media=iso_a4_210x297mm', '-o', 'sides=two-sided-long-edge', '-n', '2'];
         await cups.client('lp', '-d', 'inkmesh', '-t', 'Quarterly figures', ...options, small);
         const job = await waitFor(() => door.submitted[0], { deadline_ms: 30_000, what: 'CUPS to submit' });

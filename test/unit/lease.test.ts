@@ -151,6 +151,19 @@ test('a nonce serves its claimant until a begin is persisted under it, and no fu
   }
 });
 
+test('when the job has ended, an interrupted claim that nobody confirmed here holds up nothing', () => {
+  const begunElsewhere = [vote(a1, 'n1'), begin(a1)];
+  const ends = [settle(a1, 'interrupted'), settle(b1, 'printed')];
+  for (const order of [ends, ends.toReversed()]) {
+    const { lease, answer } = run(...begunElsewhere, ...order);
+    assert.equal(answer, { type: 'erase' });
+    assert.ok(lease.erased);
+    assert.equal(openClaims(lease), []);
+  }
+  // one that may still be printing does
+  assert.equal(openClaims(run(...begunElsewhere, settle(b1, 'printed')).lease), [a1]);
+});
+
 test('interrupted keeps the vote and is recorded, also where the begin never came', () => {
   for (const begun of [[], [begin(a1)]]) {
     const { lease, answer } = run(vote(a1, 'n1'), ...begun, settle(a1, 'interrupted'));
