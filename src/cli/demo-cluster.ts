@@ -1,12 +1,12 @@
 /** The demo's organisation: one site of real node processes on loopback, each with its own data directory. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { RunFile } from '../datadir.ts';
 import { files, writePrivate } from '../datadir.ts';
+import { endChild, freePort } from './children.ts';
 
 export interface DemoNode {
   name: string;
@@ -19,7 +19,6 @@ export interface DemoNode {
 export type Inside = <T>(argv: readonly string[]) => Promise<T>;
 
 const ready_ms = 20_000;
-const stop_ms = 10_000;
 
 export class DemoCluster {
   readonly dir: string;
@@ -57,13 +56,7 @@ export class DemoCluster {
 
   /** Ends every node, in order and for certain. */
   async stop(): Promise<void> {
-    const ends = this.#children.map((child) =>
-      new Promise<void>((resolve) => child.once('exit', () => resolve()))
-    );
-    for (const child of this.#children) signal(child, 'SIGTERM');
-    const late = setTimeout(() => this.#children.forEach((child) => signal(child, 'SIGKILL')), stop_ms);
-    await Promise.all(ends.map((end, i) => running(this.#children[i]) ? end : undefined));
-    clearTimeout(late);
+    await Promise.all(this.#children.map(endChild));
   }
 
   async #configure(name: string): Promise<void> {
@@ -137,28 +130,4 @@ function self(): [string, ...string[]] {
   const main = fileURLToPath(new URL('../main.ts', import.meta.url));
   const flags = process.versions.deno === undefined ? [] : ['run', '--allow-all'];
   return [process.execPath, ...flags, main];
-}
-
-const running = (child: ChildProcess | undefined): boolean =>
-  child !== undefined && child.exitCode === null && child.signalCode === null;
-
-/** By pid: a second `child.kill()` does nothing on Deno. */
-function signal(child: ChildProcess, name: 'SIGTERM' | 'SIGKILL'): void {
-  if (child.pid === undefined || !running(child)) return;
-  try {
-    process.kill(child.pid, name);
-  } catch {
-    // it ended in this very moment
-  }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' ? address?.port ?? 0 : 0));
-    });
-  });
 }

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants, createWriteStream } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
@@ -13,6 +13,7 @@ import { createAdaptorServer } from '@hono/node-server';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { JobView, Ticket } from '../job.ts';
 import { ippApp, type IppDoor } from '../submit/ipp.ts';
+import { endChild, freePort } from './children.ts';
 
 export interface KeepingPrinter {
   /** ipp: of 127.0.0.1 */
@@ -26,7 +27,6 @@ export interface KeepingPrinter {
 const maxJobs = 200;
 const maxDocumentBytes = 1024 * 1024 * 1024;
 const start_ms = 10_000;
-const stop_ms = 5_000;
 
 /** Prints at once whatever comes, by writing it to a folder. */
 class KeepingDoor implements IppDoor {
@@ -119,7 +119,7 @@ export async function startEvePrinter({ dir }: { dir: string }): Promise<Keeping
   });
   const children: ChildProcess[] = [bus];
   const stop = async () => {
-    await Promise.all(children.map(end));
+    await Promise.all(children.map(endChild));
   };
   try {
     const address = await firstLine(bus);
@@ -173,15 +173,6 @@ async function firstLine(child: ChildProcess): Promise<string> {
   return String(line);
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 async function listening(child: ChildProcess, port: number): Promise<void> {
   const deadline = performance.now() + start_ms;
   while (performance.now() < deadline && child.exitCode === null) {
@@ -192,13 +183,4 @@ async function listening(child: ChildProcess, port: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   throw new InkmeshError('unavailable', 'ippeveprinter did not start');
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), stop_ms);
-  await exited;
-  clearTimeout(timer);
 }
