@@ -85,6 +85,10 @@ export class Custody {
       if (!piece.sealed || (lease.erased && openClaims(lease).length === 0)) await custody.#erase(piece.job);
       else pieces.setLease(piece.job, encode(afterRestart(lease)));
     }
+    for (const { job } of pieces.list()) {
+      const withdrawn = ledger.latest('withdrawn', job);
+      if (withdrawn !== undefined) await custody.#withdrawn(withdrawn);
+    }
     for (const job of await spool.list()) if (pieces.get(job) === undefined) await spool.remove(job);
     ledger.onFact((fact) => {
       if (fact.kind === 'withdrawn') void custody.#withdrawn(fact);
@@ -99,10 +103,8 @@ export class Custody {
   /** @returns octets of the envelope, when all three are durable */
   async store(from: string, request: StoreRequest, body: Body): Promise<{ envelopeBytes: number }> {
     const { job } = request;
-    const { pieces, spool } = this.#options;
-    if (this.#storing.has(job) || pieces.get(job) !== undefined) {
-      throw new InkmeshError('conflict', 'this job is kept here already');
-    }
+    const { spool } = this.#options;
+    this.refuseKept(job);
     this.#storing.add(job);
     try {
       const writer = await spool.create(job);
@@ -124,6 +126,13 @@ export class Custody {
       }
     } finally {
       this.#storing.delete(job);
+    }
+  }
+
+  /** @throws InkmeshError `conflict` when this node keeps the job, or is being sent it */
+  refuseKept(job: string): void {
+    if (this.#storing.has(job) || this.#options.pieces.get(job) !== undefined) {
+      throw new InkmeshError('conflict', 'this job is kept here already');
     }
   }
 

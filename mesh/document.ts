@@ -1,5 +1,5 @@
 /** Reading a held document: the envelope from whichever holder gives it, decrypted chunk by chunk. */
-import { chunkCount, chunkSpan, commits, type Opener, opener } from './envelope.ts';
+import { chunkBytes, chunkCount, chunkSpan, commits, type Opener, opener, tagBytes } from './envelope.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import type { Holder } from './holder.ts';
 
@@ -48,7 +48,9 @@ async function* chunksFrom(
   const { job, claim, envelopeBytes } = held;
   const body = await source.fetch({ job, claim, offset: chunkSpan(envelopeBytes, first).offset });
   let index = first;
-  let chunk = new Uint8Array(chunkSpan(envelopeBytes, index).length);
+  // one buffer for all: the opener gives the plaintext in another one
+  const buffer = new Uint8Array(chunkBytes + tagBytes);
+  let chunk = buffer.subarray(0, chunkSpan(envelopeBytes, index).length);
   let filled = 0;
   for await (const part of body) {
     for (let at = 0; at < part.length;) {
@@ -61,7 +63,7 @@ async function* chunksFrom(
       yield await open.open(index, chunk, index === count - 1);
       index++;
       filled = 0;
-      if (index < count) chunk = new Uint8Array(chunkSpan(envelopeBytes, index).length);
+      if (index < count) chunk = buffer.subarray(0, chunkSpan(envelopeBytes, index).length);
     }
   }
   if (index < count) throw new InkmeshError('corrupt', 'the envelope is shorter than it was');

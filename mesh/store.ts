@@ -82,7 +82,8 @@ export class Acceptor {
    * @throws InkmeshError `unavailable` when three nodes can't be had: then no trace of the job is left
    */
   async accept(job: NewJob, document: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Fact> {
-    const { spool, candidates, self } = this.#options;
+    const { spool, candidates, self, custody } = this.#options;
+    custody.refuseKept(job.job);
     const others = candidates();
     if (others.length + 1 < holdersPerJob) {
       throw new InkmeshError(
@@ -109,7 +110,7 @@ export class Acceptor {
         document,
         AbortSignal.any([signal, stop.signal]),
       );
-      this.#options.custody.keep(self.peerId, pieceOf(job, shares[0]), growing.writer.bytes);
+      custody.keep(self.peerId, pieceOf(job, shares[0]), growing.writer.bytes);
       return await this.#seal(job, bytes, [self.peerId, ...await remote]);
     } catch (thrown) {
       stop.abort();
@@ -196,9 +197,10 @@ export class Acceptor {
     );
     try {
       await Promise.all(peers.map((peer) => this.#sealAt(holders(peer), job.job, record)));
-    } catch (thrown) {
+    } catch (cause) {
       await this.#withdraw(fact, record);
-      throw thrown;
+      const message = 'a machine dropped out at the last moment, and the job was taken back: print again';
+      throw new InkmeshError('unavailable', message, {}, { cause });
     }
     ledger.publish(fact, record);
     return fact;

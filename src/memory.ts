@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm';
 /** octets moved between two looks */
 const lookBytes = 1024 * 1024;
 /** what buffers may grow by until they are collected */
-const maxGarbageBytes = 16 * 1024 * 1024;
+const maxGarbageBytes = 24 * 1024 * 1024;
 
 type Collect = (options: { type: 'major' }) => void;
 

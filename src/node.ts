@@ -206,6 +206,8 @@ async function stopNode(parts: {
   const abortDeadline_ms = performance.now() + abortPatience_ms;
   while (release.active > 0 && performance.now() < abortDeadline_ms) await pause(20);
   for (const server of all) server.kill();
+  // a submission that is cut off here takes its pieces back
+  while (submit.active > 0 && performance.now() < abortDeadline_ms) await pause(20);
   await Promise.race([answered, pause(500)]);
   await mesh.close();
   state.close();

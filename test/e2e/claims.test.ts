@@ -34,27 +34,40 @@ async function submit(pdf: Pdf): Promise<string> {
 }
 
 function release(id: string, printer: string, node: string, ...more: string[]): Promise<Ran<Released>> {
-  return org.ink<Released>(['release', id, '--printer', printer, ...org.as('ada', node), ...more], { expectCode: null });
+  return org.ink<Released>(['release', id, '--printer', printer, ...org.as('ada', node), ...more], {
+    expectCode: null,
+  });
 }
 
 /** Another claim of the same node. */
 const otherDigit = (digit: string) => digit === '0' ? '1' : '0';
 
 /** How often a document came out whole. */
-const prints = (sink: Sink, { sha256 }: Pdf) => sink.documents.filter((document) => document.sha256 === sha256).length;
+const prints = (sink: Sink, { sha256 }: Pdf) =>
+  sink.documents.filter((document) => document.sha256 === sha256).length;
 
 async function expectPrinted(ran: Ran<Released>, pdf: Pdf, before: number): Promise<void> {
   assert.is(ran.json.outcome, 'sent', ran.stdout);
   assert.is(ran.code, 0);
-  await waitFor(() => prints(good, pdf) > before ? true : undefined, { deadline_ms: 5000, what: 'the whole document' });
+  await waitFor(() => prints(good, pdf) > before ? true : undefined, {
+    deadline_ms: 5000,
+    what: 'the whole document',
+  });
   assert.is(prints(good, pdf), before + 1);
 }
 
 /** A release at `node` whose document is stuck half-way into a printer of that name. */
-async function stuckRelease(id: string, node: string, name: string): Promise<{ sink: Sink; ran: Promise<Ran<Released>> }> {
+async function stuckRelease(
+  id: string,
+  node: string,
+  name: string,
+): Promise<{ sink: Sink; ran: Promise<Ran<Released>> }> {
   const sink = await printer(name, { stallAfter: MiB });
   const ran = release(id, name, node);
-  await waitFor(() => sink.received >= MiB ? true : undefined, { deadline_ms: 15_000, what: 'the printer to be stuck' });
+  await waitFor(() => sink.received >= MiB ? true : undefined, {
+    deadline_ms: 15_000,
+    what: 'the printer to be stuck',
+  });
   return { sink, ran };
 }
 
@@ -72,7 +85,9 @@ test('of two releases at the same time on two nodes one prints, and the other sa
     await expectPrinted(won, pdf, 0);
     assert.is(lost.code, 1, lost.stdout);
     assert.is(lost.json.outcome, 'refused');
-    const named = new RegExp(`^${winner} is (releasing|printing) this job|^this job was sent already at good$`);
+    const named = new RegExp(
+      `^${winner} is (releasing|printing) this job|^this job was sent already at good$`,
+    );
     assert.match(lost.json.reason ?? '', named);
   }
   await nothingKept(org);
@@ -104,7 +119,10 @@ test('a claimant killed after begin: interrupted, and only its owner’s confirm
   assert.is(plain.json.outcome, 'refused');
   assert.ok(plain.json.reason?.includes(claim), plain.json.reason);
   const eve = ['release', id, '--printer', 'good', ...org.as('eve', 'a1'), '--confirm-reprint', claim];
-  assert.is((await org.ink<{ error: { code: string } }>(eve, { expectCode: 1 })).json.error.code, 'not-found');
+  assert.is(
+    (await org.ink<{ error: { code: string } }>(eve, { expectCode: 1 })).json.error.code,
+    'not-found',
+  );
   assert.is((await release(id, 'good', 'a1', '--confirm-reprint', `${claim.slice(0, -1)}x`)).code, 1);
   assert.is((await release(id, 'good', 'a1', '--confirm-reprint', claim.replace(/.$/, otherDigit))).code, 1);
   assert.is(prints(good, large), 0);
@@ -154,7 +172,10 @@ test('a claimant killed before begin: the job is free again after the lease', as
   const id = await submit(small);
   const before = prints(good, small);
   const ran = release(id, 'mute', 'a2');
-  await waitFor(() => mute.connections > 0 ? true : undefined, { deadline_ms: 10_000, what: 'the printer to be asked' });
+  await waitFor(() => mute.connections > 0 ? true : undefined, {
+    deadline_ms: 10_000,
+    what: 'the printer to be asked',
+  });
   const claimed_ms = performance.now();
   await org.kill('a2');
   assert.is((await ran).code, 1);
@@ -200,7 +221,11 @@ test('a printer that resets the connection in mid-document: interrupted, until i
   const plain = await release(id, 'good', 'a2');
   assert.is(plain.json.outcome, 'refused');
   assert.ok(plain.json.reason?.includes(claims[0] as string), plain.json.reason);
-  await expectPrinted(await release(id, 'good', 'a2', '--confirm-reprint', claims[0] as string), large, before);
+  await expectPrinted(
+    await release(id, 'good', 'a2', '--confirm-reprint', claims[0] as string),
+    large,
+    before,
+  );
   assert.is(reset.connections, connections + 1);
   await nothingKept(org);
 });

@@ -46,7 +46,9 @@ async function halfSubmitted(org: Organisation, node: OrganisationNode): Promise
   const client = await submitSlowly(plainUri(org, node), 'a document that takes its time');
   let sent = 0;
   const sendTo = async (end: number) => {
-    for (; sent < end; sent += 64 * 1024) await client.send(document.subarray(sent, Math.min(end, sent + 64 * 1024)));
+    for (; sent < end; sent += 64 * 1024) {
+      await client.send(document.subarray(sent, Math.min(end, sent + 64 * 1024)));
+    }
   };
   await sendTo(document.length / 2);
   await waitFor(() => storing(org).length === 3 ? true : undefined, {
@@ -61,29 +63,33 @@ async function expectPrinted(org: Organisation, node: string, id: string, sha256
   const before = sink.documents.length;
   const { json } = await org.ink<Released>(['release', id, '--printer', 'raw', ...org.as('ada', node)]);
   assert.is(json.outcome, 'sent', json.reason);
-  await waitFor(() => sink.documents[before], { deadline_ms: 5000, what: 'the printer to have the document' });
+  await waitFor(() => sink.documents[before], {
+    deadline_ms: 5000,
+    what: 'the printer to have the document',
+  });
   assert.is(sink.documents[before]?.sha256, sha256);
 }
 
 async function expectNothing(org: Organisation): Promise<void> {
   await nothingKept(org);
-  for (const { name } of org.nodes.filter(({ alive }) => alive)) assert.equal(await jobsAt(org, name), [], name);
+  for (const { name } of org.nodes.filter(({ alive }) => alive)) {
+    assert.equal(await jobsAt(org, name), [], name);
+  }
 }
 
 /** The three cases differ in which of the three machines is lost for ever right after "accepted". */
 async function loseOne(org: Organisation, accepting: string, lost: string): Promise<void> {
   const pdf = makePdf(3 * MiB);
-  const { json } = await org.ink<{ id: string; holders: string[] }>(['print', pdf.file, ...org.as('ada', accepting)]);
+  const { json } = await org.ink<{ id: string; holders: string[] }>([
+    'print',
+    pdf.file,
+    ...org.as('ada', accepting),
+  ]);
   await org.kill(lost);
   org.wipe(lost);
   assert.equal([...json.holders].sort(), org.nodes.map(({ name }) => name));
   const survivor = org.nodes.find(({ alive }) => alive) as OrganisationNode;
   await expectPrinted(org, survivor.name, json.id, pdf.sha256);
-  await expectNothingHeld(org);
-}
-
-/** A printed job stays in lists, but not on disks. */
-async function expectNothingHeld(org: Organisation): Promise<void> {
   await nothingKept(org);
 }
 
@@ -149,7 +155,7 @@ test('with four machines, one that dies in mid-store is replaced before the answ
   await org.kill('a2');
   org.wipe('a2');
   await expectPrinted(org, dead, job.id, createHash('sha256').update(document).digest('hex'));
-  await expectNothingHeld(org);
+  await nothingKept(org);
 });
 
 async function failure(promise: Promise<unknown>): Promise<string> {

@@ -8,7 +8,13 @@ import type { Released } from '../../src/release/release.ts';
 import { spawnKept, waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 import { type Sink, startSink } from '../fakes/sink.ts';
-import { makePdf, type Organisation, type OrganisationNode, type Pdf, startOrganisation } from './organisation.ts';
+import {
+  makePdf,
+  type Organisation,
+  type OrganisationNode,
+  type Pdf,
+  startOrganisation,
+} from './organisation.ts';
 
 const documentBytes = 100_000_000;
 const mostGrowthBytes = 64 * 1024 * 1024;
@@ -61,7 +67,9 @@ if (requireTools(['ipptool'])) {
       const large = makePdf(documentBytes);
       const most = await peaks(organisation.nodes, () => through(organisation, sink, large));
       const grown = most.map((bytes, i) => bytes - (before[i] ?? 0));
-      const told = grown.map((bytes, i) => `${organisation.nodes[i]?.name} ${(bytes / 2 ** 20).toFixed(1)} MiB`);
+      const told = grown.map((bytes, i) =>
+        `${organisation.nodes[i]?.name} ${(bytes / 2 ** 20).toFixed(1)} MiB`
+      );
       console.log(`resident memory grew by: ${told.join(', ')}`);
       for (const bytes of grown) assert.ok(bytes < mostGrowthBytes, told.join(', '));
     } finally {

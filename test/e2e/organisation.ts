@@ -4,6 +4,7 @@ import { createReadStream, readdirSync, readFileSync, rmSync, writeFileSync } fr
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { runInside } from '../../src/cli/run.ts';
 import { type Kept, line, spawnKept, stop, tempDir, waitFor } from '../fakes/processes.ts';
 
 const start_ms = 60_000;
@@ -167,7 +168,7 @@ class Running implements Organisation {
     for (const node of this.nodes.filter(({ alive }) => alive)) {
       const list = ['printer', 'list', ...this.as(user.name, node.name)];
       await waitFor(
-        async () => (await ink<{ name: string }[]>(list)).json.find((printer) => printer.name === name),
+        async () => (await runInside<{ name: string }[]>(list)).find((printer) => printer.name === name),
         { deadline_ms: connected_ms, what: `${node.name} to know ${name}` },
       );
     }
@@ -195,7 +196,7 @@ class Running implements Organisation {
     for (const node of living) {
       const status = ['status', ...this.as(user.name, node.name)];
       await waitFor(async () => {
-        const { members } = (await ink<{ members: { name: string }[] }>(status)).json;
+        const { members } = await runInside<{ members: { name: string }[] }>(status);
         const names = [node.name, ...members.map(({ name }) => name)];
         return living.every(({ name }) => names.includes(name)) ? true : undefined;
       }, { deadline_ms: connected_ms, what: `${node.name} to reach the others` });

@@ -33,7 +33,12 @@ export async function jobAt(org: Organisation, node: string, id: string): Promis
 /** Waits until a node lists a job in a state. */
 export async function inState(
   org: Organisation,
-  { node, id, state, deadline_ms = 10_000 }: { node: string; id: string; state: string; deadline_ms?: number },
+  { node, id, state, deadline_ms = 10_000 }: {
+    node: string;
+    id: string;
+    state: string;
+    deadline_ms?: number;
+  },
 ): Promise<JobView> {
   let seen = 'nothing';
   try {
@@ -49,11 +54,18 @@ export async function inState(
 
 /** What living nodes keep: a line for each that has an envelope, whole or not, or a piece in its table. */
 export async function kept(org: Organisation): Promise<string[]> {
-  const found = await Promise.all(org.nodes.filter(({ alive }) => alive).map(async (node) => {
-    const { holding } = await runInside<{ holding: { jobs: number } }>(['status', ...org.as('ada', node.name)]);
-    const files = envelopes(node);
-    return holding.jobs + files.length === 0 ? [] : [`${node.name}: ${holding.jobs} pieces, files ${files.join(' ')}`];
-  }));
+  const found = await Promise.all(
+    org.nodes.filter(({ alive }) => alive).map(async (node) => {
+      const { holding } = await runInside<{ holding: { jobs: number } }>([
+        'status',
+        ...org.as('ada', node.name),
+      ]);
+      const files = envelopes(node);
+      return holding.jobs + files.length === 0
+        ? []
+        : [`${node.name}: ${holding.jobs} pieces, files ${files.join(' ')}`];
+    }),
+  );
   return found.flat();
 }
 

@@ -10,7 +10,14 @@ import type { Released } from '../../src/release/release.ts';
 import { type Exit, type Kept, line, spawnKept, stop, waitFor } from '../fakes/processes.ts';
 import { type Sink, startSink } from '../fakes/sink.ts';
 import { submitSlowly } from '../fakes/slow-client.ts';
-import { makePdf, type OrganisationNode, type Pdf, program, type Ran, startOrganisation } from './organisation.ts';
+import {
+  makePdf,
+  type OrganisationNode,
+  type Pdf,
+  program,
+  type Ran,
+  startOrganisation,
+} from './organisation.ts';
 import { inState, jobsAt, nothingKept, storing } from './remains.ts';
 
 const MiB = 1024 * 1024;
@@ -78,7 +85,8 @@ async function terminateBusy(kept: Kept): Promise<void> {
   await line(kept, /finishing what is in flight/, { deadline_ms: 5000 });
 }
 
-const prints = (sink: Sink, { sha256 }: Pdf) => sink.documents.filter((document) => document.sha256 === sha256).length;
+const prints = (sink: Sink, { sha256 }: Pdf) =>
+  sink.documents.filter((document) => document.sha256 === sha256).length;
 
 /** A large job in release at the node, its document stuck half-way into the slow printer. */
 async function stuckRelease(): Promise<{ id: string; ran: Promise<Ran<Released>> }> {
@@ -130,7 +138,10 @@ test('a node that releases finishes first, and takes nothing new meanwhile', asy
   slow.go();
   assert.is((await ran).json.outcome, 'sent');
   await expectStopped(kept, gone_ms);
-  await waitFor(() => prints(slow, large) > 0 ? true : undefined, { deadline_ms: 5000, what: 'the whole document' });
+  await waitFor(() => prints(slow, large) > 0 ? true : undefined, {
+    deadline_ms: 5000,
+    what: 'the whole document',
+  });
   assert.is(prints(slow, large), 1);
   for (const name of ['a1', 'a3']) await inState(org, { node: name, id, state: 'sent' });
   await nothingKept(org);
@@ -151,7 +162,10 @@ test('a delivery that outlasts the drain is interrupted, and not lost', async ()
   const confirm = ['--confirm-reprint', claims[0] as string];
   const reprint = ['release', id, '--printer', 'good', ...org.as('ada', 'a3'), ...confirm];
   assert.is((await org.ink<Released>(reprint)).json.outcome, 'sent');
-  await waitFor(() => prints(good, large) > 0 ? true : undefined, { deadline_ms: 5000, what: 'the whole document' });
+  await waitFor(() => prints(good, large) > 0 ? true : undefined, {
+    deadline_ms: 5000,
+    what: 'the whole document',
+  });
   assert.is(prints(good, large), 1);
 });
 
@@ -161,7 +175,10 @@ test('a node that accepts a job finishes first; one whose client never ends leav
   const document = randomBytes(2 * MiB);
   const client = await submitSlowly(plainUri(), 'slow');
   await client.send(document.subarray(0, MiB));
-  await waitFor(() => storing(org).length === 3 ? true : undefined, { deadline_ms: 5000, what: 'three to store' });
+  await waitFor(() => storing(org).length === 3 ? true : undefined, {
+    deadline_ms: 5000,
+    what: 'three to store',
+  });
   await terminateBusy(kept);
   await expectRefused();
   await client.send(document.subarray(MiB));
@@ -175,7 +192,10 @@ test('a node that accepts a job finishes first; one whose client never ends leav
   await nothingKept(org);
   const never = await submitSlowly(plainUri(), 'never ends');
   await never.send(document.subarray(0, MiB));
-  await waitFor(() => storing(org).length === 3 ? true : undefined, { deadline_ms: 5000, what: 'three to store' });
+  await waitFor(() => storing(org).length === 3 ? true : undefined, {
+    deadline_ms: 5000,
+    what: 'three to store',
+  });
   const before = await jobsAt(org, 'a1');
   await terminateBusy(impatient);
   await expectStopped(impatient, 1000 + gone_ms);

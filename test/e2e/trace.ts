@@ -15,7 +15,8 @@ export interface SystemCall {
   result: number;
 }
 
-const traced = 'fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg,pwrite64,read,recvfrom,recvmsg';
+const traced =
+  'fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg,pwrite64,read,recvfrom,recvmsg';
 /** `strace -f -ttt -T`: thread, time, call; in two lines when another thread came between */
 const callLine = /^(\d+) +(\d+\.\d+) (?:<\.\.\. )?(\w+)(?:\(| resumed>)(.*)$/;
 const outcome = /= (-?\d+)[^=]*<(\d+\.\d+)>$/;
@@ -54,13 +55,19 @@ export async function traceProcess(pid: number): Promise<Tracer> {
   const file = join(tempDir(), `${pid}.trace`);
   const options = ['-f', '-yy', '-ttt', '-T', '-s', '16', '-e', `trace=${traced}`, '-o', file];
   const strace: Kept = spawnKept('strace', [...options, '-p', String(pid)]);
-  await waitFor(() => /attached/.test(strace.stderr()) ? true : undefined, { deadline_ms: 10_000, what: 'strace' });
+  await attached(strace);
   return {
     stop: async () => {
       await stop(strace);
       return parseTrace(readFileSync(file, 'utf8'));
     },
   };
+}
+
+/** Resolves when a running strace sees every call. */
+export async function attached(strace: Kept): Promise<void> {
+  const is = () => /attached/.test(strace.stderr()) ? true : undefined;
+  await waitFor(is, { deadline_ms: 10_000, what: 'strace to attach' });
 }
 
 const syncs = ['fsync', 'fdatasync'];
@@ -83,7 +90,11 @@ const receives = ['read', 'recvfrom', 'recvmsg'];
 const saysNothing = 30;
 
 /** Calls that send something to a TCP peer, or get something from it. */
-export function traffic(calls: readonly SystemCall[], way: 'to' | 'from', isPeer: (own: number, other: number) => boolean) {
+export function traffic(
+  calls: readonly SystemCall[],
+  way: 'to' | 'from',
+  isPeer: (own: number, other: number) => boolean,
+) {
   const names = way === 'to' ? sends : receives;
   return calls.filter((call) => {
     const ports = portsOf(call);
@@ -92,7 +103,10 @@ export function traffic(calls: readonly SystemCall[], way: 'to' | 'from', isPeer
 }
 
 /** The connections between two traced processes. */
-export function between(one: readonly SystemCall[], two: readonly SystemCall[]): (own: number, other: number) => boolean {
+export function between(
+  one: readonly SystemCall[],
+  two: readonly SystemCall[],
+): (own: number, other: number) => boolean {
   const ends = (calls: readonly SystemCall[]) => new Set(calls.map((call) => portsOf(call)?.join()));
   const [mine, theirs] = [ends(one), ends(two)];
   return (own, other) => mine.has(`${own},${other}`) && theirs.has(`${other},${own}`);
@@ -124,11 +138,18 @@ export function stored(calls: readonly SystemCall[]): { end_s: number } | { miss
 }
 
 /** What is wrong with how a holder told `peer` that it has stored a piece; '' when nothing is. */
-export function storeFault(calls: readonly SystemCall[], isPeer: (own: number, other: number) => boolean): string {
+export function storeFault(
+  calls: readonly SystemCall[],
+  isPeer: (own: number, other: number) => boolean,
+): string {
   const done = stored(calls);
   if ('missing' in done) return `missing: ${done.missing}`;
-  const lastData = calls.findLast((call) => call.name === 'pwrite64' && call.file.endsWith('.part')) as SystemCall;
-  const said = traffic(calls, 'to', isPeer).filter((call) => call.result >= saysNothing && call.start_s >= lastData.end_s);
+  const lastData = calls.findLast((call) =>
+    call.name === 'pwrite64' && call.file.endsWith('.part')
+  ) as SystemCall;
+  const said = traffic(calls, 'to', isPeer).filter((call) =>
+    call.result >= saysNothing && call.start_s >= lastData.end_s
+  );
   const [first] = said;
   if (first === undefined) return 'missing: an answer';
   return first.start_s < done.end_s ? `told before it was durable: ${first.text}` : '';
@@ -147,7 +168,9 @@ export function acceptFault(
     if ('missing' in done) return `holder ${index}: missing: ${done.missing}`;
     // the piece first, the job fact second
     const sealed = calls.find((call) => isWalSync(call) && call.start_s >= done.end_s);
-    if (sealed === undefined || sealed.end_s > answer.start_s) return `holder ${index}: accepted before it had the job fact`;
+    if (sealed === undefined || sealed.end_s > answer.start_s) {
+      return `holder ${index}: accepted before it had the job fact`;
+    }
   }
   return '';
 }
@@ -161,10 +184,16 @@ export function voteFault(
   isPeer: (own: number, other: number) => boolean,
   { after_s, requestBytes }: { after_s: number; requestBytes: number },
 ): string {
-  const request = traffic(calls, 'from', isPeer).find((call) => call.result >= requestBytes && call.start_s >= after_s);
+  const request = traffic(calls, 'from', isPeer).find((call) =>
+    call.result >= requestBytes && call.start_s >= after_s
+  );
   if (request === undefined) return 'missing: a request';
-  const reply = traffic(calls, 'to', isPeer).find((call) => call.result >= saysNothing && call.start_s >= request.end_s);
+  const reply = traffic(calls, 'to', isPeer).find((call) =>
+    call.result >= saysNothing && call.start_s >= request.end_s
+  );
   if (reply === undefined) return 'missing: a reply';
   const synced = calls.find((call) => isWalSync(call) && call.start_s >= request.end_s);
-  return synced === undefined || synced.end_s > reply.start_s ? `voted before it was durable: ${reply.text}` : '';
+  return synced === undefined || synced.end_s > reply.start_s
+    ? `voted before it was durable: ${reply.text}`
+    : '';
 }

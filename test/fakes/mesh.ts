@@ -188,6 +188,13 @@ async function openNode(authority: Authority, keys: NodeKeys, parts: NodeParts):
       node.running = false;
       await node.mesh.close();
       node.state.close();
+      // those that go on must have noticed, or they would take the node that starts again for the one that stopped
+      const isMember = ({ mesh }: FakeNode) =>
+        mesh.members().some((one) => one.identity.peerId === node.peer);
+      await waitFor(() => [...parts.running].some(isMember) ? undefined : true, {
+        deadline_ms: patience_ms,
+        what: `the others to notice that ${node.name} has gone`,
+      });
     },
   };
   parts.running.add(node);

@@ -13,11 +13,13 @@ const packages: Readonly<Record<string, string>> = {
   lp: 'cups-client',
   lpadmin: 'cups-client',
   lpstat: 'cups-client',
+  nsenter: 'util-linux',
   openssl: 'openssl',
   pdftoppm: 'poppler-utils',
   pdftotext: 'poppler-utils',
   ps: 'procps',
   strace: 'strace',
+  unshare: 'util-linux',
 };
 
 /** Daemons live where the PATH of an ordinary user does not lead. */

@@ -161,7 +161,7 @@ test('receipts of one job do not settle another, and a settlement belongs to the
     await settlement({ ...about, doc: 'directory' }),
     /^forbidden: a job.s facts belong to one document/,
   );
-  await refused(job.fact.body instanceof Uint8Array ? job.fact.body : randomBytes(300), /^bad-request: /);
+  await refused(randomBytes(300), /^bad-request: /);
 });
 
 test('a settlement that a non-claimant puts into the document changes nobody’s lists', async () => {
@@ -176,9 +176,7 @@ test('a settlement that a non-claimant puts into the document changes nobody’s
   };
   for (const [name, record] of Object.entries(forged)) {
     const author = name === 'not the claimant' ? insider.peer : a1.peer;
-    for (const seq of [Date.now(), Date.now() + 1, Date.now() - 1]) {
-      doc.getMap('facts').set(`${author}:${seq}`, record);
-    }
+    doc.getMap('facts').set(`${author}:${Date.now()}`, record);
   }
   for (const node of mesh.nodes) {
     await insider.call(node, 'push', { doc: job.fact.doc, update: Y.encodeStateAsUpdate(doc) });
