@@ -151,7 +151,7 @@ function refusal(message: string): InkmeshError {
 
 /** Any failure of reading as one refusal: what the parsers below throw is about the bytes, never about us. */
 function asRefusal(cause: unknown, code: 'bad-request' | 'unauthenticated', otherwise: string): InkmeshError {
-  if (cause instanceof InkmeshError) return new InkmeshError(code, cause.message, cause.details, { cause });
+  if (cause instanceof InkmeshError) return new InkmeshError(code, cause.message, cause.about, { cause });
   return new InkmeshError(code, otherwise, {}, { cause });
 }
 

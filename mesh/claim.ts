@@ -3,7 +3,8 @@
  * lock and the key; begin of a quorum comes before the first octet goes anywhere; how it ended is persisted before
  * it is told, and told until every holder has answered. What was under way when the node died is ended on start.
  */
-import { commits } from './envelope.ts';
+import { type Ballot, type Count, count } from './ballots.ts';
+import { envelopeLength } from './envelope.ts';
 import { decryptFrom } from './document.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import type { Fact } from './facts.ts';
@@ -20,10 +21,9 @@ import {
   thirdVoteGrace_ms,
 } from './limits.ts';
 import type { ClaimRow, ClaimTable, Log } from './ports.ts';
-import type { Permission, VoteReply } from './protocol.ts';
+import type { Permission } from './protocol.ts';
 import { gather } from './gather.ts';
 import { Resender } from './resend.ts';
-import { combineShares } from './shares.ts';
 
 export interface ClaimOptions {
   self: string;
@@ -45,10 +45,9 @@ export interface Claim {
   /** The decrypted document, chunk by chunk, each authenticated; from another holder when one fails. */
   document(): AsyncIterable<Uint8Array>;
   settle(outcome: Outcome, reason?: string): Promise<void>;
-  yield(): Promise<void>;
+  /** Gives the claim up before it has begun; nothing more when it has ended. */
+  yield(): void;
 }
-
-type Ballot = { holder: Holder; vote: VoteReply };
 
 export class Claimant {
   readonly #options: ClaimOptions;
@@ -64,21 +63,24 @@ export class Claimant {
   static async open(options: ClaimOptions): Promise<Claimant> {
     const claimant = new Claimant(options);
     for (const row of options.claims.list()) {
-      if (row.phase === 'begun') {
-        await claimant.#conclude(row, 'interrupted', 'the node stopped while it was printing');
-      } else if (row.phase === 'voting') claimant.#giveUp(row);
-      claimant.#resender.resume(row);
+      try {
+        if (row.phase === 'begun') {
+          await claimant.#conclude(row, 'interrupted', 'the node stopped while it was printing');
+        } else if (row.phase === 'voting') claimant.#giveUp(row);
+        claimant.#resender.resume(row);
+      } catch (thrown) {
+        // it stays begun at the holders, which is what `interrupted` says; the next start tries again
+        options.log('error', 'a claim cannot be ended', {
+          job: row.job,
+          reason: asInkmeshError(thrown).message,
+        });
+      }
     }
     return claimant;
   }
 
   close(): void {
     this.#resender.close();
-  }
-
-  /** Claims of this node that are under way. */
-  active(): number {
-    return this.#active.size;
   }
 
   /**
@@ -96,7 +98,7 @@ export class Claimant {
       for (let attempt = 1;; attempt++) {
         const claimed = await this.#attempt(fact, permission, target);
         if (!(claimed instanceof InkmeshError)) return claimed;
-        const split = claimed.code === 'busy' && claimed.details['begun'] === 'false';
+        const split = claimed.code === 'busy' && claimed.about['begun'] === 'false';
         if (!split || attempt === claimAttempts) throw claimed;
         const delay_ms = claimRetryMin_ms + Math.random() * (claimRetryMax_ms - claimRetryMin_ms);
         await new Promise((again) => setTimeout(again, delay_ms * attempt));
@@ -129,83 +131,62 @@ export class Claimant {
     try {
       const { got, failed } = await asked.until(quorum, thirdVoteGrace_ms);
       if (got.length < quorum) throw this.#refused(fact, failed);
-      const needsKey = got.every(({ vote }) => vote.share.length > 0);
-      const key = needsKey ? await this.#key(fact, got, asked.all) : undefined;
-      return this.#claim(fact, row, got, key);
+      const needsKey = target !== '';
+      const counted = await count(fact.subject, got, needsKey).catch(async (error: unknown) => {
+        const late = await asked.all;
+        if (late.got.length === got.length) throw error;
+        return await count(fact.subject, late.got, needsKey);
+      });
+      for (const { peer } of counted.corrupt) {
+        const node = this.#options.nameOf(peer);
+        this.#options.log('error', 'a holder gave a corrupt share or ticket', { job: fact.subject, node });
+      }
+      return this.#claim(fact, row, counted);
     } catch (thrown) {
       this.#yield(row);
       return asInkmeshError(thrown);
     }
   }
 
-  /** The key out of the shares; whose share is wrong is named, and a third one waited for if two don't do. */
-  async #key(fact: Fact, got: Ballot[], all: Promise<{ got: Ballot[] }>): Promise<Uint8Array> {
-    try {
-      return await this.#combine(fact.subject, got);
-    } catch (error) {
-      const late = await all;
-      if (late.got.length === got.length) throw error;
-      return await this.#combine(fact.subject, late.got);
-    }
-  }
-
-  async #combine(job: string, ballots: readonly Ballot[]): Promise<Uint8Array> {
-    const shares = ballots.map(({ holder, vote }) => ({ holder: holder.peer, share: vote.share }));
-    const headers = ballots.map(({ vote }) => vote.header);
-    const { key, corrupt } = await combineShares(
-      shares,
-      (k) => headers.some((header) => commits(k, job, header)),
-    );
-    for (const peer of corrupt) {
-      this.#options.log('error', 'a holder gave a corrupt share', { job, node: this.#options.nameOf(peer) });
-    }
-    return key;
-  }
-
-  #claim(fact: Fact, row: ClaimRow, ballots: readonly Ballot[], key: Uint8Array | undefined): Claim {
+  #claim(fact: Fact, row: ClaimRow, { ballots, ticket, key }: Count): Claim {
+    let ended = false;
     const end = () => {
+      if (ended) return false;
+      ended = true;
       key?.fill(0);
       this.#active.delete(row.job);
+      return true;
     };
-    const [first] = ballots as [Ballot];
     // the nearest first: this node itself, if it holds the job
-    const sources = [...ballots].sort((a, b) =>
-      Number(b.holder.peer === this.#options.self) - Number(a.holder.peer === this.#options.self)
-    );
+    const isSelf = ({ peer }: Holder) => Number(peer === this.#options.self);
+    const holders = ballots.map(({ holder }) => holder).sort((a, b) => isSelf(b) - isSelf(a));
     return {
       id: row.claim,
       job: fact,
-      ticket: first.vote.ticket,
+      ticket,
       begin: async () => {
         try {
-          row.receipts = await this.#begin(fact, row, ballots.map(({ holder }) => holder));
+          row.receipts = await this.#begin(fact, row, holders);
+          row.phase = 'begun';
+          this.#options.claims.put(row);
         } catch (error) {
-          this.#yield(row);
-          end();
+          if (end()) this.#yield(row);
           throw error;
         }
-        row.phase = 'begun';
-        this.#options.claims.put(row);
       },
       document: () => {
         if (key === undefined) throw new TypeError('a cancellation reads no document');
-        return decryptFrom(sources.map(({ holder }) => holder), {
-          job: row.job,
-          claim: row.claim,
-          envelopeBytes: first.vote.envelopeBytes,
-          headers: ballots.map(({ vote }) => vote.header),
-          key,
-        });
+        const envelopeBytes = envelopeLength((fact.body as JobBody).bytes);
+        const headers = ballots.map(({ vote }) => vote.header);
+        return decryptFrom(holders, { job: row.job, claim: row.claim, envelopeBytes, headers, key });
       },
       settle: async (outcome, reason = '') => {
-        end();
+        if (!end()) throw new TypeError('this claim has ended');
         await this.#conclude(row, outcome, reason);
         await this.#resender.send(row);
       },
       yield: () => {
-        end();
-        this.#yield(row);
-        return Promise.resolve();
+        if (end()) this.#yield(row);
       },
     };
   }
@@ -261,18 +242,18 @@ export class Claimant {
 
   #yield(row: ClaimRow): void {
     this.#giveUp(row);
-    void this.#resender.send(row);
+    this.#resender.sendSoon(row);
   }
 
   /** Why a quorum was not to be had, in one sentence for the owner. */
   #refused(fact: Fact, failed: readonly { of: Holder; error: InkmeshError }[]): InkmeshError {
     const { nameOf } = this.#options;
-    const held = failed.filter(({ error }) => error.code === 'busy' && error.details['claim'] !== undefined);
-    const begun = held.filter(({ error }) => error.details['begun'] === 'true');
+    const held = failed.filter(({ error }) => error.code === 'busy' && error.about['claim'] !== undefined);
+    const begun = held.filter(({ error }) => error.about['begun'] === 'true');
     const [by] = begun.length > 0 ? begun : held;
     if (by !== undefined) {
-      const name = nameOf(by.error.details['claimant'] ?? '');
-      const claims = [...new Set(begun.map(({ error }) => error.details['claim'] ?? ''))].join(',');
+      const name = nameOf(by.error.about['claimant'] ?? '');
+      const claims = [...new Set(begun.map(({ error }) => error.about['claim'] ?? ''))].join(',');
       const message = begun.length > 0
         ? `${name} is printing this job or was stopped while it did: look there, then --confirm-reprint ${claims}`
         : `${name} is releasing this job: try again in a moment`;

@@ -69,11 +69,13 @@ export class Custody {
   readonly #options: CustodyOptions;
   /** jobs whose envelope is being written */
   readonly #storing = new Set<string>();
+  /** when pieces without a job fact were stored, by the monotonic clock of this run */
+  readonly #unsealed = new Map<string, number>();
   readonly #sweeper: ReturnType<typeof setInterval>;
 
   private constructor(options: CustodyOptions) {
     this.#options = options;
-    this.#sweeper = setInterval(() => void this.#sweepUnsealed(), unsealedAge_ms / 10);
+    this.#sweeper = setInterval(() => this.#logged(this.#sweepUnsealed()), unsealedAge_ms / 10);
   }
 
   /** Ends what a crash left half-done: pieces without a job fact, envelopes without a piece, votes of another run. */
@@ -82,8 +84,11 @@ export class Custody {
     const { pieces, spool, ledger } = options;
     for (const piece of pieces.list()) {
       const lease = custody.#lease(piece);
-      if (!piece.sealed || (lease.erased && openClaims(lease).length === 0)) await custody.#erase(piece.job);
-      else pieces.setLease(piece.job, encode(afterRestart(lease)));
+      const fact = ledger.latest('job', piece.job);
+      if (fact !== undefined) custody.#sealHeard(fact);
+      if (!pieces.get(piece.job)?.sealed || (lease.erased && openClaims(lease).length === 0)) {
+        await custody.#erase(piece.job);
+      } else if (afterRestart(lease) !== lease) pieces.setLease(piece.job, encode(afterRestart(lease)));
     }
     for (const { job } of pieces.list()) {
       const withdrawn = ledger.latest('withdrawn', job);
@@ -91,7 +96,8 @@ export class Custody {
     }
     for (const job of await spool.list()) if (pieces.get(job) === undefined) await spool.remove(job);
     ledger.onFact((fact) => {
-      if (fact.kind === 'withdrawn') void custody.#withdrawn(fact);
+      if (fact.kind === 'withdrawn') custody.#logged(custody.#withdrawn(fact));
+      if (fact.kind === 'job') custody.#sealHeard(fact);
     });
     return custody;
   }
@@ -146,21 +152,47 @@ export class Custody {
       sealed: false,
       lease: encode(emptyLease),
     });
+    this.#unsealed.set(job, this.#options.clock.monotonic_ms());
+  }
+
+  /**
+   * Takes a job's name for the accepting node, which writes the envelope itself. @returns what gives it free
+   * @throws InkmeshError `conflict`
+   */
+  reserve(job: string): () => void {
+    this.refuseKept(job);
+    this.#storing.add(job);
+    return () => this.#storing.delete(job);
   }
 
   async seal(from: string, request: SealRequest): Promise<void> {
-    const { pieces, ledger, self } = this.#options;
+    const { pieces, ledger } = this.#options;
     const fact = await ledger.judge(request.fact);
     const piece = pieces.get(request.job);
     if (piece === undefined || fact.kind !== 'job' || fact.subject !== request.job) {
       throw new InkmeshError('not-found', 'this job is not kept here');
     }
-    const { holders, owner, bytes, epoch } = fact.body as JobBody;
-    const fits = piece.acceptedBy === from && fact.author === from && holders.includes(self.peerId) &&
-      piece.owner === owner && piece.epoch === epoch && plaintextLength(piece.envelopeBytes) === bytes;
-    if (!fits) throw new InkmeshError('forbidden', 'the job fact is not of the piece that is kept here');
+    if (fact.author !== from || !this.#fits(fact, piece)) {
+      throw new InkmeshError('forbidden', 'the job fact is not of the piece that is kept here');
+    }
     pieces.seal(request.job, rowOf(fact, request.fact));
+    this.#unsealed.delete(request.job);
     ledger.noteHeld(fact, request.fact);
+  }
+
+  /** A job fact that came with the facts: its author died after some holders had sealed, and before this one. */
+  #sealHeard(fact: Fact): void {
+    const piece = this.#options.pieces.get(fact.subject);
+    if (piece === undefined || piece.sealed || !this.#fits(fact, piece)) return;
+    this.#options.pieces.markSealed(fact.subject);
+    this.#unsealed.delete(fact.subject);
+  }
+
+  /** Whether the job fact is of the piece that is kept here, by the node that gave it. */
+  #fits(fact: Fact, piece: Piece): boolean {
+    const { holders, owner, bytes, epoch } = fact.body as JobBody;
+    return piece.acceptedBy === fact.author && holders.includes(this.#options.self.peerId) &&
+      piece.owner === owner && piece.epoch === epoch && plaintextLength(piece.envelopeBytes) === bytes;
   }
 
   async abandon(from: string, { job }: AbandonRequest): Promise<void> {
@@ -189,7 +221,7 @@ export class Custody {
     if (answer.type !== 'granted') throw refusalError(answer);
     // who may only cancel gets no share
     const share = prints ? piece.share : new Uint8Array(0);
-    return { share, ticket: piece.ticket, envelopeBytes: piece.envelopeBytes, header };
+    return { share, ticket: piece.ticket, header };
   }
 
   async begin(from: string, { job, epoch, claim }: ClaimRequest): Promise<BeginReply> {
@@ -291,6 +323,8 @@ export class Custody {
   }
 
   async #concluded(job: string, answer: LeaseAnswer): Promise<void> {
+    const withdrawn = this.#options.ledger.latest('withdrawn', job);
+    if (answer.type === 'freed' && withdrawn !== undefined) await this.#withdrawn(withdrawn);
     if (answer.type !== 'erase') return;
     this.#options.pieces.dropShare(job);
     const piece = this.#options.pieces.get(job);
@@ -329,6 +363,7 @@ export class Custody {
   async #erase(job: string): Promise<void> {
     // the share first: without it nothing that may be left over can be read
     this.#options.pieces.remove(job);
+    this.#unsealed.delete(job);
     await this.#options.spool.remove(job);
   }
 
@@ -337,11 +372,21 @@ export class Custody {
     if (piece !== undefined && this.#lease(piece).vote === null) await this.#erase(fact.subject);
   }
 
+  /** Pieces whose accepting node never sealed them. What this node itself accepts ends with `accept`. */
   async #sweepUnsealed(): Promise<void> {
-    const before_ms = this.#options.clock.wall_ms() - unsealedAge_ms;
-    for (const piece of this.#options.pieces.list()) {
-      if (!piece.sealed && piece.stored_ms < before_ms) await this.#erase(piece.job);
+    const before_ms = this.#options.clock.monotonic_ms() - unsealedAge_ms;
+    for (const [job, stored_ms] of [...this.#unsealed]) {
+      const piece = this.#options.pieces.get(job);
+      const foreign = piece !== undefined && piece.acceptedBy !== this.#options.self.peerId;
+      if (foreign && !piece.sealed && stored_ms < before_ms) await this.#erase(job);
     }
+  }
+
+  /** For work that nobody waits for: what goes wrong is tried again at the next start, or the next sweep. */
+  #logged(work: Promise<void>): void {
+    work.catch((thrown) =>
+      this.#options.log('error', 'a piece cannot be erased', { reason: String(thrown) })
+    );
   }
 }
 

@@ -8,7 +8,7 @@ import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { Libp2p } from 'libp2p';
 import { asInkmeshError } from './errors.ts';
 import type { Gate } from './gate.ts';
-import { maxAddressesPerPeer, maxKnownPeers, redialMax_ms, redialMin_ms } from './limits.ts';
+import { maxAddressesPerPeer, maxKnownPeers, maxUnmetPeers, redialMax_ms, redialMin_ms } from './limits.ts';
 import type { AddressTable, Clock, Log } from './ports.ts';
 
 const refusedFailures = 10;
@@ -18,6 +18,10 @@ const backoff_ms = (failures: number): number =>
 
 interface Known {
   addresses: string[];
+  /** it said hello, or is configured: not known by hearsay only */
+  met: boolean;
+  /** for a configured address: who answered there last */
+  peer?: string;
   failures: number;
   next_ms: number;
   dialling: boolean;
@@ -44,15 +48,15 @@ export class Discovery {
     this.#options = options;
     const { host } = options;
     host.addEventListener('peer:discovery', (event) => {
-      this.learn(event.detail.id.toString(), event.detail.multiaddrs.map(String));
+      this.hear(event.detail.id.toString(), event.detail.multiaddrs.map(String));
     });
     host.addEventListener('connection:open', (event) => this.#opened(event.detail));
     host.addEventListener('peer:disconnect', (event) => this.#gone(event.detail.toString()));
   }
 
   start(): void {
-    for (const address of this.#options.configured) this.#remember(address, [address]);
-    for (const { peer, addresses } of this.#options.addresses.list()) this.#remember(peer, addresses);
+    for (const address of this.#options.configured) this.#remember(address, [address], true);
+    for (const { peer, addresses } of this.#options.addresses.list()) this.#remember(peer, addresses, true);
     this.#timer = setInterval(() => this.#dialDue(), redialMin_ms);
     this.#dialDue();
   }
@@ -61,10 +65,15 @@ export class Discovery {
     clearInterval(this.#timer);
   }
 
-  /** Takes note of where a peer says or is said to be, and dials it if it is not connected. */
+  /** Takes note of where a member says that it is. */
   learn(peer: string, addresses: readonly string[]): void {
-    if (peer === this.#options.host.peerId.toString() || addresses.length === 0) return;
-    this.#remember(peer, addresses);
+    this.#remember(peer, addresses, true);
+  }
+
+  /** Takes note of where a peer is said to be, and dials it if it is not connected. */
+  hear(peer: string, addresses: readonly string[]): void {
+    if (peer === this.#options.host.peerId.toString()) return;
+    this.#remember(peer, addresses, false);
     this.#dialDue();
   }
 
@@ -72,24 +81,32 @@ export class Discovery {
   exchange(): { peer: string; addresses: string[] }[] {
     const connected = new Set(this.#options.host.getPeers().map(String));
     return [...this.#known]
-      .filter(([peer]) => connected.has(peer))
+      .filter(([peer, { met }]) => met && connected.has(peer))
       .map(([peer, { addresses }]) => ({ peer, addresses }));
   }
 
-  #remember(key: string, addresses: readonly string[]): void {
+  /** What a peer says of itself comes first; hearsay only adds to it, and is the first to be forgotten. */
+  #remember(key: string, addresses: readonly string[], met: boolean): void {
     const usable = addresses.filter(isAddress).slice(0, maxAddressesPerPeer);
     const known = this.#known.get(key);
     if (known !== undefined) {
-      known.addresses = [...new Set([...usable, ...known.addresses])].slice(0, maxAddressesPerPeer);
-    } else if (usable.length > 0 && this.#known.size < maxKnownPeers) {
-      this.#known.set(key, { addresses: usable, failures: 0, next_ms: 0, dialling: false });
+      const ordered = met ? [...usable, ...known.addresses] : [...known.addresses, ...usable];
+      known.addresses = [...new Set(ordered)].slice(0, maxAddressesPerPeer);
+      known.met ||= met;
+      return;
     }
+    const unmet = [...this.#known].filter(([, other]) => !other.met);
+    const full = met ? this.#known.size >= maxKnownPeers : unmet.length >= maxUnmetPeers;
+    const [oldest] = unmet;
+    if (full && oldest !== undefined) this.#known.delete(oldest[0]);
+    if (usable.length === 0 || (full && oldest === undefined)) return;
+    this.#known.set(key, { addresses: usable, met, failures: 0, next_ms: 0, dialling: false });
   }
 
   #dialDue(): void {
     const now_ms = this.#options.clock.monotonic_ms();
     for (const [key, known] of this.#known) {
-      if (known.dialling || known.next_ms > now_ms || this.#connected(key)) continue;
+      if (known.dialling || known.next_ms > now_ms || this.#connected(known.peer ?? key)) continue;
       known.dialling = true;
       void this.#dial(key, known).finally(() => {
         known.dialling = false;
@@ -108,18 +125,12 @@ export class Discovery {
         known.addresses.map((a) => multiaddr(withPeer(a, suffix))),
       );
       known.failures = 0;
-      const peer = connection.remotePeer.toString();
-      if (key !== peer) this.#resolve(key, peer, known);
+      // a configured address stays one, whoever answers there
+      if (key.startsWith('/')) known.peer = connection.remotePeer.toString();
     } catch {
       known.failures++;
     }
     known.next_ms = this.#options.clock.monotonic_ms() + backoff_ms(known.failures);
-  }
-
-  /** A configured address has told its PeerId: from now on it is that peer's. */
-  #resolve(address: string, peer: string, known: Known): void {
-    this.#known.delete(address);
-    if (peer !== this.#options.host.peerId.toString()) this.#remember(peer, known.addresses);
   }
 
   #opened(connection: Connection): void {
@@ -131,18 +142,24 @@ export class Discovery {
 
   /** One that answers but does not belong here must not be dialled in a tight loop. */
   #backOff(peer: string, thrown: unknown): void {
-    const known = this.#known.get(peer);
-    if (known === undefined) return;
     const { code } = asInkmeshError(thrown);
     const passing = code === 'unavailable' || code === 'timeout';
-    known.failures = passing ? known.failures + 1 : refusedFailures;
-    known.next_ms = this.#options.clock.monotonic_ms() + backoff_ms(known.failures);
+    for (const known of this.#entriesOf(peer)) {
+      known.failures = passing ? known.failures + 1 : refusedFailures;
+      known.next_ms = this.#options.clock.monotonic_ms() + backoff_ms(known.failures);
+    }
+  }
+
+  /** What is known of a peer, and the configured addresses where it answered. */
+  #entriesOf(peer: string): Known[] {
+    return [...this.#known].filter(([key, known]) => key === peer || known.peer === peer).map(([, known]) =>
+      known
+    );
   }
 
   /** The last connection to a peer has ended. */
   #gone(peer: string): void {
-    const known = this.#known.get(peer);
-    if (known !== undefined && known.failures === 0) known.next_ms = 0;
+    for (const known of this.#entriesOf(peer)) if (known.failures === 0) known.next_ms = 0;
     this.#options.onGone(peer);
   }
 }

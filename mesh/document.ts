@@ -24,10 +24,14 @@ export async function* decryptFrom(sources: readonly Holder[], held: Held): Asyn
   const count = chunkCount(held.envelopeBytes);
   let next = 0;
   let failure = new InkmeshError('unavailable', 'no holder has the envelope');
-  for (const source of sources) {
+  for (let stuck = 0, turn = 0; stuck < sources.length; stuck++, turn++) {
     try {
-      for await (const plain of chunksFrom(source, held, open, next, count)) {
+      for await (
+        const plain of chunksFrom(sources[turn % sources.length] as Holder, held, open, next, count)
+      ) {
         next++;
+        // whoever failed before may have been held up by the printer: each gets another turn
+        stuck = -1;
         yield plain;
       }
     } catch (thrown) {

@@ -93,13 +93,16 @@ export async function serveEnrolment(options: RegistrarOptions): Promise<void> {
     const { subject } = request;
     const publicKey = await readRequest(request.request);
     const now = options.clock.wall_ms();
+    const invite = findInvite(options, request.secret, subject);
     if (subject.kind === 'node' && options.nameTaken(subject.name, from)) {
       throw new InkmeshError(
         'conflict',
         `another node is called "${subject.name}": give this one another --node NAME`,
       );
     }
-    const invite = redeem(options, request.secret, subject, from);
+    if (!options.invites.redeem(hashSecret(request.secret))) {
+      throw new InkmeshError('unauthenticated', 'this token has been used up: ask for a new one');
+    }
     if (subject.kind === 'node') {
       const named = { name: subject.name, site: invite.site, peerId: from, roles: invite.roles, publicKey };
       const leaf = await issueNode(authority, named, now);
@@ -153,30 +156,21 @@ privateNets.addSubnet('fc00::', 7, 'ipv6');
 const isPrivate = (ip: string): boolean =>
   isIP(ip) !== 0 && privateNets.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
 
-interface Redeemed {
+interface Found {
   site: string;
   user: string | null;
   roles: Role[];
 }
 
-function redeem(
-  options: RegistrarOptions,
-  secret: Uint8Array,
-  subject: EnrolSubject,
-  peer: string,
-): Redeemed {
-  const hash = hashSecret(secret);
-  const invite = options.invites.get(hash);
+/** @throws InkmeshError `unauthenticated` unless the secret is that of an invitation for such a subject */
+function findInvite(options: RegistrarOptions, secret: Uint8Array, subject: EnrolSubject): Found {
+  const invite = options.invites.get(hashSecret(secret));
   // one answer for unknown and for mismatched: a guess learns nothing
   if (invite === undefined || invite.kind !== subject.kind) {
     throw new InkmeshError('unauthenticated', 'this token is not known here: ask for a new one');
   }
   if (invite.expires_ms < options.clock.wall_ms()) {
     throw new InkmeshError('unauthenticated', 'this token has expired: ask for a new one');
-  }
-  const redeemer = subject.kind === 'node' ? peer : subject.device;
-  if (!options.invites.redeem(hash, redeemer)) {
-    throw new InkmeshError('unauthenticated', 'this token has been used up: ask for a new one');
   }
   return { site: invite.site, user: invite.user, roles: invite.roles.filter(isRole) };
 }
@@ -186,7 +180,7 @@ const isRole = (name: string): name is Role => (roles as readonly string[]).incl
 async function answer(
   { authority, clock }: RegistrarOptions,
   leaf: Uint8Array,
-  invite: Redeemed,
+  invite: Found,
   rest: { tls?: Uint8Array; reachable: boolean | null },
 ): Promise<Enrolment> {
   const issuers = [authority.meshIssuer.der];

@@ -33,13 +33,13 @@ export type Details = Readonly<Record<string, string>>;
 export class InkmeshError extends Error {
   override readonly name = 'InkmeshError';
   readonly code: Code;
-  readonly details: Details;
+  readonly about: Details;
 
   /** @param message one sentence that says what to do next; shown to people as it is */
   constructor(code: Code, message: string, details: Details = {}, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
-    this.details = details;
+    this.about = details;
   }
 }
 

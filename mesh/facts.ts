@@ -7,8 +7,8 @@ import * as v from 'valibot';
 import type { NodeIdentity } from './certificate.ts';
 import { bytes, check, decode, encode, integer, text } from './codec.ts';
 import { InkmeshError } from './errors.ts';
-import { maxFactBodyBytes, maxFactBytes, maxFactLead_ms } from './limits.ts';
-import { peerId, siteName } from './names.ts';
+import { maxFactBodyBytes, maxFactBytes, maxFactLead_ms, maxJobsDocAge_ms } from './limits.ts';
+import { peerId } from './names.ts';
 import type { FactRow } from './ports.ts';
 import { sign, verify } from './signed.ts';
 
@@ -47,7 +47,7 @@ export interface KnownFacts {
   identity(peer: string): NodeIdentity | undefined;
 }
 
-/** A fact that cannot be judged yet: it waits for `peer:<PeerId>` or for `<kind>:<subject>`. */
+/** A fact that cannot be judged yet: `what` is `peer:<PeerId>` or `<kind>:<subject>`. */
 export class Missing extends Error {
   readonly what: string;
   constructor(what: string) {
@@ -80,13 +80,13 @@ export function jobsDoc(site: string, time_ms: number): string {
 
 const jobsDocPattern = /^jobs\/([a-z0-9-]{1,63})\/(\d{4}-\d{2}-\d{2})$/;
 
-/** True for the name of a document that can exist around now. */
-export function isDocName(doc: string, now_ms: number): boolean {
+/** True for the name of a document that can exist around now, at one of the sites. */
+export function isDocName(doc: string, sites: ReadonlySet<string>, now_ms: number): boolean {
   if (doc === directoryDoc) return true;
   const match = jobsDocPattern.exec(doc);
-  if (match === null || !v.is(siteName, match[1])) return false;
+  if (match === null || !sites.has(match[1] ?? '')) return false;
   const day_ms = Date.parse(`${match[2]}T00:00:00Z`);
-  return Number.isFinite(day_ms) && day_ms <= now_ms + maxFactLead_ms;
+  return day_ms <= now_ms + maxFactLead_ms && day_ms >= now_ms - maxJobsDocAge_ms;
 }
 
 export async function signFact(key: CryptoKey, fact: Fact): Promise<Uint8Array> {

@@ -66,9 +66,8 @@ export interface GateOptions {
 export class Gate {
   readonly #options: GateOptions;
   readonly #members = new Map<string, Member>();
-  /** hellos under way, which a method's first call may have to wait for */
-  readonly #pending = new Map<string, Promise<void>>();
-
+  /** calls that wait for the hello of their peer */
+  readonly #waiting = new Map<string, Set<() => void>>();
   /** connections of others that may not be members, oldest first */
   readonly #strangers = new Set<Connection>();
 
@@ -82,7 +81,7 @@ export class Gate {
       await gate.#admit(from, request);
       return { reply: gate.#introduce() };
     });
-    options.rpc.admitBy((peer) => gate.admitted(peer));
+    options.rpc.admitBy((connection) => gate.admitted(connection));
     return gate;
   }
 
@@ -96,10 +95,7 @@ export class Gate {
 
   /** Says hello over a connection that this node has opened; closes it when the peer does not belong here. */
   greet(connection: Connection): Promise<void> {
-    const peer = connection.remotePeer.toString();
-    const greeting = this.#greet(peer, connection).finally(() => this.#pending.delete(peer));
-    this.#pending.set(peer, greeting);
-    return greeting;
+    return this.#greet(connection.remotePeer.toString(), connection);
   }
 
   /**
@@ -128,20 +124,33 @@ export class Gate {
     this.#members.delete(peer);
   }
 
-  /** Resolves if the peer is a member. @throws InkmeshError `forbidden` */
-  async admitted(peer: string): Promise<void> {
-    const deadline = this.#options.clock.monotonic_ms() + admissionWait_ms;
-    const greeting = this.#pending.get(peer);
-    if (!this.#members.has(peer) && greeting !== undefined) {
-      const late = deadline - this.#options.clock.monotonic_ms();
-      await Promise.race([greeting.catch(() => {}), new Promise((done) => setTimeout(done, late))]);
-    }
-    if (!this.#members.has(peer)) {
-      throw new InkmeshError(
-        'forbidden',
-        'this node serves members of its organisation only: say hello first',
-      );
-    }
+  /**
+   * Resolves if the connection's peer is a member. On a new connection a method may overtake the hello that comes
+   * with it: then it waits for a moment.
+   * @throws InkmeshError `forbidden`
+   */
+  async admitted(connection: Connection): Promise<void> {
+    const peer = connection.remotePeer.toString();
+    const age_ms = Date.now() - connection.timeline.open;
+    if (!this.#members.has(peer) && age_ms < admissionWait_ms) await this.#admission(peer, admissionWait_ms - age_ms);
+    if (this.#members.has(peer)) return;
+    throw new InkmeshError('forbidden', 'this node serves members of its organisation only: say hello first');
+  }
+
+  /** Resolves when the peer is a member, or after `limit_ms`. */
+  async #admission(peer: string, limit_ms: number): Promise<void> {
+    const waiting = this.#waiting.get(peer) ?? new Set();
+    this.#waiting.set(peer, waiting);
+    await new Promise<void>((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        waiting.delete(wake);
+        if (waiting.size === 0) this.#waiting.delete(peer);
+        resolve();
+      };
+      const timer = setTimeout(wake, limit_ms);
+      waiting.add(wake);
+    });
   }
 
   /** Now, by the median of this node's clock and its peers': one wrong clock moves nothing. */
@@ -192,6 +201,7 @@ export class Gate {
     }
     const member = { identity, issuers: said.issuers, clockOffset_ms };
     this.#members.set(peer, member);
+    for (const wake of [...this.#waiting.get(peer) ?? []]) wake();
     this.#options.onMember(member, said);
   }
 }

@@ -1,6 +1,6 @@
 /** A holder as the accepting node and the claimant see it: this node's own custody, or another node's by RPC. */
 import type { Custody } from './custody.ts';
-import { slowHolder_ms } from './limits.ts';
+import { storeAnswer_ms } from './limits.ts';
 import {
   abandonMethod,
   type AbandonRequest,
@@ -64,7 +64,7 @@ function remoteHolder(peer: string, rpc: Rpc): Holder {
   return {
     peer,
     store: async (request, body, signal) =>
-      (await rpc.call(peer, storeMethod, request, { body, signal, timeout_ms: slowHolder_ms })).reply,
+      (await rpc.call(peer, storeMethod, request, { body, signal, timeout_ms: storeAnswer_ms })).reply,
     seal: async (request) => void await rpc.call(peer, sealMethod, request),
     abandon: async (request) => void await rpc.call(peer, abandonMethod, request),
     vote: async (request) => (await rpc.call(peer, voteMethod, request)).reply,

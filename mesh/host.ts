@@ -7,7 +7,13 @@ import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p, type Libp2p } from 'libp2p';
 import { InkmeshError } from './errors.ts';
-import { dialTimeout_ms, maxConnections, mdnsInterval_ms } from './limits.ts';
+import {
+  dialTimeout_ms,
+  handshakeTimeout_ms,
+  maxConnections,
+  maxPendingConnections,
+  mdnsInterval_ms,
+} from './limits.ts';
 
 const MiB = 1024 * 1024;
 
@@ -38,6 +44,8 @@ export async function createHost(options: HostOptions): Promise<Libp2p> {
       // a site's nodes may all come from one address (a VPN's NAT) when it reconnects
       inboundConnectionThreshold: maxConnections,
       reconnectRetries: 0,
+      maxIncomingPendingConnections: maxPendingConnections,
+      inboundUpgradeTimeout: handshakeTimeout_ms,
     },
     // every address that a peer announces is worth a try, private and loopback ones included
     connectionGater: { denyDialMultiaddr: () => false },
@@ -49,10 +57,11 @@ export async function startHost(host: Libp2p, listen: readonly string[]): Promis
   try {
     await host.start();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    // libp2p's message has the stacks of all that went wrong in it
+    const reason = /\bE[A-Z]{5,}\b/.exec(String(cause))?.[0] ?? 'it failed';
     throw new InkmeshError(
       'unavailable',
-      `the mesh cannot listen on ${listen.join(', ')}: ${reason}; is another node running on this port?`,
+      `the mesh cannot listen on ${listen.join(', ')}: ${reason}; change the port in the configuration`,
       {},
       { cause },
     );

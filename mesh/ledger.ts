@@ -5,7 +5,7 @@
 import * as v from 'valibot';
 import { type NodeIdentity, type Trust, verifyIdentity } from './certificate.ts';
 import { bytes, decode, encode } from './codec.ts';
-import { asInkmeshError } from './errors.ts';
+import { asInkmeshError, InkmeshError } from './errors.ts';
 import {
   checkBody,
   directoryDoc,
@@ -17,7 +17,7 @@ import {
   Missing,
 } from './facts.ts';
 import { rowOf, signFact } from './facts.ts';
-import { maxDeferredFacts } from './limits.ts';
+import { rereadDelay_ms, rereadInterval_ms } from './limits.ts';
 import type { FactTable, Log } from './ports.ts';
 
 const certificateSchema = v.strictObject({
@@ -51,13 +51,16 @@ export class FactLedger implements KnownFacts {
   readonly #kinds: ReadonlyMap<string, Kind>;
   readonly #facts = new Map<string, Map<string, Fact[]>>();
   readonly #identities = new Map<string, NodeIdentity>();
-  readonly #waiting = new Map<string, Carried[]>();
-  #waitingCount = 0;
+  readonly #issuers = new Map<string, Uint8Array[]>();
+  /** something was heard that could not be judged */
+  #unclear = false;
+  #rereading: ReturnType<typeof setTimeout> | undefined;
+  #reread_ms = -Infinity;
+  #reread: () => void = () => {};
   #queue: Promise<void> = Promise.resolve();
-  readonly #queued = new Set<string>();
   readonly #listeners: ((fact: Fact) => void)[] = [];
   #stated: (doc: string, key: string, record: Uint8Array) => void = () => {};
-  #heldBack: (doc: string, key: string, record: Uint8Array) => void = () => {};
+  #heldBack: (doc: string, key: string, record: Uint8Array, author: string) => void = () => {};
 
   private constructor(options: LedgerOptions) {
     this.#options = options;
@@ -121,7 +124,7 @@ export class FactLedger implements KnownFacts {
 
   /** Keeps a judged fact and tells the listeners. */
   add(fact: Fact, record: Uint8Array): void {
-    if (this.#options.table.has(fact.author, fact.seq)) return;
+    if (this.#options.table.get(fact.author, fact.seq) !== undefined) return;
     this.#options.table.add([rowOf(fact, record)]);
     this.#accepted(fact);
   }
@@ -132,7 +135,7 @@ export class FactLedger implements KnownFacts {
    */
   noteHeld(fact: Fact, record: Uint8Array): void {
     this.#accepted(fact);
-    this.#heldBack(fact.doc, keyOf(fact), record);
+    this.#heldBack(fact.doc, keyOf(fact), record, fact.author);
   }
 
   /** Gives the document a fact that is in the table. */
@@ -142,11 +145,7 @@ export class FactLedger implements KnownFacts {
 
   /** Something that a document carries: judged in turn, kept if it is a fact. */
   hear(doc: string, key: string, record: Uint8Array): void {
-    if (this.holds(key) || this.#queued.has(key)) return;
-    this.#queued.add(key);
-    this.#queue = this.#queue.then(() => this.#judgeCarried({ doc, key, record })).finally(() => {
-      this.#queued.delete(key);
-    });
+    this.#queue = this.#queue.then(() => this.#judgeCarried({ doc, key, record }));
   }
 
   /** Resolves when everything heard so far has been judged. */
@@ -154,10 +153,19 @@ export class FactLedger implements KnownFacts {
     return this.#queue;
   }
 
-  holds(key: string): boolean {
-    if (key.startsWith(certificatePrefix)) return this.#identities.has(key.slice(certificatePrefix.length));
+  /** The record that the table has under a document's key. */
+  recordOf(doc: string, key: string): Uint8Array | undefined {
+    const { table } = this.#options;
+    if (key.startsWith(certificatePrefix)) {
+      const identity = this.#identities.get(key.slice(certificatePrefix.length));
+      const issuers = this.#issuers.get(identity?.peerId ?? '');
+      return identity === undefined || issuers === undefined || doc !== directoryDoc
+        ? undefined
+        : encode({ leaf: identity.der, issuers });
+    }
     const split = key.lastIndexOf(':');
-    return this.#options.table.has(key.slice(0, split), Number(key.slice(split + 1)));
+    const row = table.get(key.slice(0, split), Number(key.slice(split + 1)));
+    return row?.doc === doc ? row.record : undefined;
   }
 
   /** What the table wants a document to carry. */
@@ -213,8 +221,17 @@ export class FactLedger implements KnownFacts {
     this.#stated = put;
   }
 
-  onHeldBack(put: (doc: string, key: string, record: Uint8Array) => void): void {
+  onHeldBack(put: (doc: string, key: string, record: Uint8Array, author: string) => void): void {
     this.#heldBack = put;
+  }
+
+  /** Sets what reads the documents again when something unclear may have become clear. */
+  onUnclear(reread: () => void): void {
+    this.#reread = reread;
+  }
+
+  close(): void {
+    clearTimeout(this.#rereading);
   }
 
   #lastSeq = 0;
@@ -228,12 +245,15 @@ export class FactLedger implements KnownFacts {
   async #judgeCarried(carried: Carried): Promise<void> {
     const { doc, key, record } = carried;
     try {
+      if (this.recordOf(doc, key) !== undefined) return;
       if (key.startsWith(certificatePrefix)) return await this.#judgeCertificate(key, record);
       const fact = await this.judge(record);
       if (fact.doc !== doc || keyOf(fact) !== key) return;
       this.add(fact, record);
     } catch (thrown) {
-      if (thrown instanceof Missing) return this.#wait(thrown.what, carried);
+      // not judged: for want of another fact, or of room on the disk
+      this.#unclear ||= thrown instanceof Missing || !(thrown instanceof InkmeshError);
+      if (thrown instanceof Missing) return;
       this.#options.log('warn', 'something in a document is no fact', {
         doc,
         reason: asInkmeshError(thrown).message,
@@ -253,8 +273,9 @@ export class FactLedger implements KnownFacts {
 
   #keepCertificate(identity: NodeIdentity, issuers: Uint8Array[]): void {
     this.#identities.set(identity.peerId, identity);
+    this.#issuers.set(identity.peerId, issuers);
     this.#options.table.putCertificate({ peer: identity.peerId, leaf: identity.der, issuers });
-    this.#retry(`peer:${identity.peerId}`);
+    this.#rereadSoon();
   }
 
   #accepted(fact: Fact): void {
@@ -264,7 +285,7 @@ export class FactLedger implements KnownFacts {
     if (known) return;
     this.#index(fact);
     for (const listener of this.#listeners) listener(fact);
-    this.#retry(`${fact.kind}:${fact.subject}`);
+    this.#rereadSoon();
   }
 
   #index(fact: Fact): void {
@@ -278,18 +299,16 @@ export class FactLedger implements KnownFacts {
     bySubject.set(fact.subject, facts);
   }
 
-  #wait(what: string, carried: Carried): void {
-    if (this.#waitingCount >= maxDeferredFacts) return;
-    this.#waitingCount++;
-    this.#waiting.set(what, [...this.#waiting.get(what) ?? [], carried]);
-  }
-
-  #retry(what: string): void {
-    const waited = this.#waiting.get(what);
-    if (waited === undefined) return;
-    this.#waiting.delete(what);
-    this.#waitingCount -= waited.length;
-    for (const { doc, key, record } of waited) queueMicrotask(() => this.hear(doc, key, record));
+  /** Once something has arrived on which unclear records may have waited, the documents are read again, not too often. */
+  #rereadSoon(): void {
+    if (!this.#unclear || this.#rereading !== undefined) return;
+    const since_ms = performance.now() - this.#reread_ms;
+    this.#rereading = setTimeout(() => {
+      this.#rereading = undefined;
+      this.#unclear = false;
+      this.#reread_ms = performance.now();
+      this.#reread();
+    }, Math.max(rereadDelay_ms, rereadInterval_ms - since_ms));
   }
 }
 

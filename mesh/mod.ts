@@ -77,7 +77,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   if (host.peerId.toString() !== identity.peerId) {
     throw new InkmeshError('conflict', 'the node certificate is not of this node’s key');
   }
-  const rpc = new Rpc(host);
+  const rpc = new Rpc(host, log);
   const now_ms = () => clock.wall_ms();
   const ledger = await FactLedger.open({
     table: storage.facts,
@@ -93,7 +93,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     storage.addresses.put(peerId, hello.addresses);
     ledger.learnCertificate(member.identity, member.issuers);
     discovery.learn(peerId, hello.addresses);
-    for (const { peer, addresses } of hello.peers) discovery.learn(peer, addresses);
+    for (const { peer, addresses } of hello.peers) discovery.hear(peer, addresses);
     replica.syncWith(peerId).catch((error: Error) => {
       log('info', 'a peer could not be synchronised', { peer: peerId, reason: error.message });
     });
@@ -122,7 +122,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     nameOf: (peer) => ledger.identity(peer)?.name ?? peer,
     addresses: () => ownAddresses(host),
     now_ms: () => gate.now_ms(),
-    close: () => closeMesh({ host, discovery, replica, ...parts }),
+    close: () => closeMesh({ host, discovery, replica, ledger, ...parts }),
   };
 }
 
@@ -185,6 +185,7 @@ async function closeMesh(parts: {
   host: Libp2p;
   discovery: Discovery;
   replica: Replica;
+  ledger: FactLedger;
   custody: Custody;
   claimant: Claimant;
 }): Promise<void> {
@@ -192,6 +193,7 @@ async function closeMesh(parts: {
   parts.claimant.close();
   parts.custody.close();
   parts.replica.close();
+  parts.ledger.close();
   await parts.host.stop();
 }
 
@@ -241,7 +243,7 @@ export async function redeem(options: RedeemOptions): Promise<Enrolment & { trus
   const host = await createHost({ key, listen: options.listen, organisation, mdns: false });
   try {
     await startHost(host, options.listen);
-    const rpc = new Rpc(host);
+    const rpc = new Rpc(host, () => {});
     let failure = new InkmeshError('unavailable', 'the token names no registrar: give --at HOST:PORT of one');
     for (const address of options.addresses.map(meshAddress)) {
       try {

@@ -32,7 +32,7 @@ export interface CertificateRow {
 export interface FactTable {
   /** Adds rows in one transaction; rows that are there already are left as they are. */
   add(rows: readonly FactRow[]): void;
-  has(author: string, seq: number): boolean;
+  get(author: string, seq: number): FactRow | undefined;
   /** the highest sequence number of an author, 0 when there is none */
   lastSeq(author: string): number;
   byKind(kind: string): FactRow[];
@@ -69,6 +69,8 @@ export interface PieceTable {
   list(): Piece[];
   /** Marks the piece sealed and adds the job fact, in one transaction. */
   seal(job: string, fact: FactRow): void;
+  /** Marks the piece sealed; the job fact is in the table already. */
+  markSealed(job: string): void;
   setLease(job: string, lease: Uint8Array): void;
   /** Overwrites the share, so that this holder can't help to decrypt any more. */
   dropShare(job: string): void;
@@ -109,11 +111,8 @@ export interface Invite {
 export interface InviteTable {
   put(invite: Invite): void;
   get(secretHash: string): Invite | undefined;
-  /**
-   * Spends one use for `subject`, durably. A subject that has spent one already may come again (its answer
-   * may have been lost). False when no use is left.
-   */
-  redeem(secretHash: string, subject: string): boolean;
+  /** Spends one use, durably. False when none is left. */
+  redeem(secretHash: string): boolean;
 }
 
 export interface AddressTable {

@@ -69,7 +69,6 @@ const voteReply = v.strictObject({
   /** empty for a cancellation */
   share: bytes(0, shareBytes),
   ticket: bytes(1, maxTicketBytes),
-  envelopeBytes: integer(1, maxEnvelopeBytes),
   header: bytes(headerBytes, headerBytes),
 });
 export type VoteReply = v.InferOutput<typeof voteReply>;

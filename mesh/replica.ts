@@ -11,12 +11,16 @@ import {
   antiEntropy_ms,
   maxDocs,
   maxFactBytes,
+  maxHeavyStreams,
+  maxPutBacks,
   maxUpdateBytes,
-  republishDelay_ms,
+  putBackInterval_ms,
+  republishLatest_ms,
+  republishLook_ms,
   snapshotDelay_ms,
   updateBatch_ms,
 } from './limits.ts';
-import { isDocName } from './facts.ts';
+import { directoryDoc, isDocName } from './facts.ts';
 import type { FactLedger } from './ledger.ts';
 import type { FactTable, Log } from './ports.ts';
 import { type Method, noReply, type Rpc } from './rpc.ts';
@@ -43,6 +47,7 @@ const sync: Method<typeof syncRequest, typeof syncReply> = {
   reply: syncReply,
   admission: 'member',
   maxBytes: maxUpdateBytes + 128 * 1024,
+  maxStreams: maxHeavyStreams,
 };
 
 const pushRequest = v.strictObject({ doc: docName, update });
@@ -52,6 +57,7 @@ const push: Method<typeof pushRequest, typeof noReply> = {
   reply: noReply,
   admission: 'member',
   maxBytes: maxUpdateBytes + 1024,
+  maxStreams: maxHeavyStreams,
 };
 
 interface Carrier {
@@ -74,6 +80,9 @@ export interface ReplicaOptions {
 export class Replica {
   readonly #options: ReplicaOptions;
   readonly #carriers = new Map<string, Carrier>();
+  readonly #putBack_ms = new Map<string, number>();
+  readonly #unfinished = new Set<string>();
+  readonly #syncing = new Map<string, Promise<void>>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #antiEntropy: ReturnType<typeof setInterval> | undefined;
   #closed = false;
@@ -84,9 +93,11 @@ export class Replica {
 
   static async open(options: ReplicaOptions): Promise<Replica> {
     const replica = new Replica(options);
-    for (const doc of options.table.docs()) replica.#carrier(doc);
+    for (const doc of options.table.docs()) if (replica.#isDoc(doc)) replica.#carrier(doc);
+    replica.#carrier(directoryDoc);
     options.ledger.onStated((doc, key, record) => replica.#put(doc, key, record));
-    options.ledger.onHeldBack((doc, key, record) => replica.#putLater(doc, key, record));
+    options.ledger.onHeldBack((doc, key, record, author) => replica.#putLater(doc, key, record, author));
+    options.ledger.onUnclear(() => replica.#reread());
     await options.rpc.handle(sync, ({ request }) => Promise.resolve({ reply: replica.#serveSync(request) }));
     await options.rpc.handle(push, ({ from, request }) => {
       replica.#apply(request.doc, request.update, from);
@@ -96,18 +107,13 @@ export class Replica {
     return replica;
   }
 
-  /** Exchanges every document with a peer that has just become a member. */
-  async syncWith(peer: string): Promise<void> {
-    const theirs = new Set<string>();
-    const done = new Set<string>();
-    let todo = new Set([...this.#carriers.keys(), 'directory']);
-    while (todo.size > 0) {
-      for (const doc of todo) {
-        done.add(doc);
-        for (const name of await this.#syncDoc(peer, doc)) theirs.add(name);
-      }
-      todo = new Set([...theirs, ...this.#carriers.keys()].filter((doc) => !done.has(doc)));
-    }
+  /** Exchanges every document with a peer, the directory first; one round at a time for each peer. */
+  syncWith(peer: string): Promise<void> {
+    const running = this.#syncing.get(peer);
+    if (running !== undefined) return running;
+    const round = this.#syncAll(peer).finally(() => this.#syncing.delete(peer));
+    this.#syncing.set(peer, round);
+    return round;
   }
 
   /** Writes every snapshot; nothing is carried any more. */
@@ -123,6 +129,19 @@ export class Replica {
     }
   }
 
+  async #syncAll(peer: string): Promise<void> {
+    const theirs = await this.#syncDoc(peer, directoryDoc);
+    // which sites there are is in the directory
+    await this.#options.ledger.settled();
+    let failure: unknown;
+    for (const doc of new Set([...this.#docs(), ...theirs.filter((name) => this.#isDoc(name))])) {
+      if (doc === directoryDoc) continue;
+      await this.#syncDoc(peer, doc).catch((thrown) => failure = thrown);
+    }
+    if (failure !== undefined) throw failure;
+  }
+
+  /** @returns the names of the peer's documents */
   async #syncDoc(peer: string, doc: string): Promise<string[]> {
     const carrier = this.#carrier(doc);
     const { reply } = await this.#options.rpc.call(peer, sync, {
@@ -133,7 +152,7 @@ export class Replica {
     this.#apply(doc, reply.update, peer);
     const missing = Y.encodeStateAsUpdate(carrier.doc, reply.state);
     if (!isEmptyUpdate(missing)) await this.#send(peer, doc, missing);
-    return reply.docs.filter((name) => isDocName(name, this.#options.now_ms()));
+    return reply.docs;
   }
 
   #serveSync(request: v.InferOutput<typeof syncRequest>): v.InferOutput<typeof syncReply> {
@@ -146,15 +165,16 @@ export class Replica {
   }
 
   #docs(): string[] {
-    return [...this.#carriers.keys()];
+    return [...this.#carriers.keys()].filter((doc) => this.#isDoc(doc)).slice(-maxDocs);
+  }
+
+  #isDoc(doc: string): boolean {
+    const sites = new Set(this.#options.ledger.nodes().map((node) => node.site));
+    return isDocName(doc, sites, this.#options.now_ms());
   }
 
   #checkedName(doc: string): string {
-    if (
-      !isDocName(doc, this.#options.now_ms()) || (this.#carriers.size >= maxDocs && !this.#carriers.has(doc))
-    ) {
-      throw new InkmeshError('bad-request', 'there is no such document');
-    }
+    if (!this.#isDoc(doc)) throw new InkmeshError('bad-request', 'there is no such document');
     return doc;
   }
 
@@ -183,37 +203,69 @@ export class Replica {
     // before the table's facts go in: what is new to the document is new to the peers
     doc.on('update', (changed: Uint8Array, origin: unknown) => this.#changed(name, carrier, changed, origin));
     for (const { key, record } of ledger.carriedIn(name)) {
-      if (!doc.getMap(mapName).has(key)) doc.getMap(mapName).set(key, new Uint8Array(record));
+      putRecord(doc, key, record);
     }
     doc.getMap(mapName).observe((event) => this.#read(name, event.keysChanged));
     this.#read(name, doc.getMap(mapName).keys());
     return carrier;
   }
 
-  /** Hands what is new in a document to the ledger, which judges it. */
+  /** Hands what is new in a document to the ledger, which judges it; what was taken out of it is put back. */
   #read(name: string, keys: Iterable<unknown>): void {
-    const map = this.#carriers.get(name)?.doc.getMap(mapName);
+    const { ledger } = this.#options;
+    const carrier = this.#carriers.get(name);
     for (const key of keys) {
-      const record = typeof key === 'string' ? map?.get(key) : undefined;
-      if (typeof key !== 'string' || key.length > 128) continue;
-      if (record instanceof Uint8Array && record.length <= maxFactBytes * 3) {
-        this.#options.ledger.hear(name, key, record);
+      if (carrier === undefined || typeof key !== 'string' || key.length > maxKeyChars) continue;
+      const known = ledger.recordOf(name, key);
+      if (known !== undefined) {
+        // not within the transaction that is being observed
+        queueMicrotask(() => this.#putBack(name, key, known));
+        continue;
       }
+      const record = carrier.doc.getMap(mapName).get(key);
+      if (record instanceof Uint8Array && record.length <= maxRecordBytes) ledger.hear(name, key, record);
     }
   }
 
-  #put(name: string, key: string, record: Uint8Array): void {
-    const map = this.#carrier(name).doc.getMap(mapName);
-    // a copy of its own: the record may be part of a whole message, or a Buffer, which Yjs refuses
-    if (!map.has(key)) map.set(key, new Uint8Array(record));
+  /**
+   * Each key once in a while only: two nodes to which a rogue has signed different facts under one number would
+   * overwrite each other for ever. What is left undone here is done with the next anti-entropy.
+   */
+  #putBack(name: string, key: string, record: Uint8Array): void {
+    const carrier = this.#carriers.get(name);
+    if (this.#closed || carrier === undefined || carries(carrier.doc, key, record)) return;
+    const now_ms = performance.now();
+    if (now_ms - (this.#putBack_ms.get(key) ?? -Infinity) < putBackInterval_ms) {
+      return void this.#unfinished.add(name);
+    }
+    if (this.#putBack_ms.size >= maxPutBacks) this.#putBack_ms.clear();
+    this.#putBack_ms.set(key, now_ms);
+    putRecord(carrier.doc, key, record);
   }
 
-  /** For a holder: the accepting node publishes the job; this puts it in if that node died first. */
-  #putLater(name: string, key: string, record: Uint8Array): void {
-    const timer = setTimeout(() => {
+  /** Reads every document again: something that the ledger could not judge may have become clear. */
+  #reread(): void {
+    for (const [name, { doc }] of this.#carriers) this.#read(name, doc.getMap(mapName).keys());
+  }
+
+  #put(name: string, key: string, record: Uint8Array): void {
+    putRecord(this.#carrier(name).doc, key, record);
+  }
+
+  /**
+   * For a holder: the accepting node publishes the job, when all three have sealed it. This does it in its stead if
+   * that node is gone; earlier than that a job could be listed that is taken back.
+   */
+  #putLater(name: string, key: string, record: Uint8Array, author: string): void {
+    const latest_ms = performance.now() + republishLatest_ms;
+    const look = () => {
       this.#timers.delete(timer);
-      if (this.#options.ledger.holds(key)) this.#put(name, key, record);
-    }, republishDelay_ms);
+      const there = this.#options.peers().includes(author);
+      if (!there || performance.now() > latest_ms) return this.#put(name, key, record);
+      timer = setTimeout(look, republishLook_ms);
+      this.#timers.add(timer);
+    };
+    let timer = setTimeout(look, republishLook_ms);
     this.#timers.add(timer);
   }
 
@@ -236,7 +288,12 @@ export class Replica {
 
   #save(name: string, carrier: Carrier): void {
     carrier.save = undefined;
-    this.#options.table.putSnapshot(name, Y.encodeStateAsUpdate(carrier.doc));
+    try {
+      this.#options.table.putSnapshot(name, Y.encodeStateAsUpdate(carrier.doc));
+    } catch (thrown) {
+      // a full disk: the facts are in the table, and the document is written with its next change
+      this.#options.log('error', 'a document cannot be written', { doc: name, reason: String(thrown) });
+    }
   }
 
   async #send(peer: string, doc: string, changed: Uint8Array): Promise<void> {
@@ -244,6 +301,12 @@ export class Replica {
   }
 
   #reconcile(): void {
+    const unfinished = [...this.#unfinished];
+    this.#unfinished.clear();
+    for (const name of unfinished) {
+      const doc = this.#carriers.get(name)?.doc;
+      if (doc !== undefined) this.#read(name, doc.getMap(mapName).keys());
+    }
     for (const peer of this.#options.peers()) {
       this.syncWith(peer).catch((error: Error) => {
         this.#options.log('info', 'a peer could not be synchronised', { peer, reason: error.message });
@@ -253,6 +316,20 @@ export class Replica {
 }
 
 const mapName = 'facts';
+/** a certificate with its issuers is the largest thing that a document carries */
+const maxRecordBytes = 5 * maxFactBytes + 256;
+const maxKeyChars = 128;
+
+/** Makes the document carry the record, whatever it has under the key. */
+function putRecord(doc: Y.Doc, key: string, record: Uint8Array): void {
+  // a copy of its own: the record may be part of a whole message, or a Buffer, which Yjs refuses
+  if (!carries(doc, key, record)) doc.getMap(mapName).set(key, new Uint8Array(record));
+}
+
+function carries(doc: Y.Doc, key: string, record: Uint8Array): boolean {
+  const carried = doc.getMap(mapName).get(key);
+  return carried instanceof Uint8Array && Buffer.from(carried).equals(record);
+}
 
 function encodeDifference(doc: Y.Doc, state: Uint8Array): Uint8Array {
   try {

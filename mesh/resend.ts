@@ -21,6 +21,11 @@ export class Resender {
     this.#options = options;
   }
 
+  /** Starts telling; nobody waits for it. */
+  sendSoon(row: ClaimRow): void {
+    void this.#round(row, resendMin_ms);
+  }
+
   /** Resolves when all holders have answered, or after `settlePatience_ms`; then it goes on by itself. */
   async send(row: ClaimRow): Promise<void> {
     const round = this.#round(row, resendMin_ms);
@@ -39,13 +44,18 @@ export class Resender {
     for (const timer of this.#timers) clearTimeout(timer);
   }
 
+  /** Never rejects: what could not be told or written is tried again. */
   async #round(row: ClaimRow, delay_ms: number): Promise<void> {
     const told = await Promise.allSettled(row.holders.map((peer) => this.#tell(row, peer)));
     if (this.#closed) return;
-    const open = row.holders.filter((_, i) => told[i]?.status === 'rejected');
-    if (open.length === 0) return this.#options.claims.remove(row.claim);
-    row.holders = open;
-    this.#options.claims.put(row);
+    row.holders = row.holders.filter((_, i) => told[i]?.status === 'rejected');
+    try {
+      if (row.holders.length === 0 || this.#expired(row)) return this.#options.claims.remove(row.claim);
+      this.#options.claims.put(row);
+    } catch (thrown) {
+      // a full disk: telling a holder once more does no harm
+      this.#options.log('error', 'the record of a claim cannot be written', { reason: String(thrown) });
+    }
     this.#later(row, delay_ms);
   }
 
@@ -57,7 +67,7 @@ export class Resender {
   }
 
   #later(row: ClaimRow, delay_ms: number): void {
-    if (this.#expired(row)) return this.#options.claims.remove(row.claim);
+    if (this.#expired(row)) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       void this.#round(row, Math.min(delay_ms * 2, resendMax_ms));

@@ -11,6 +11,7 @@ import * as v from 'valibot';
 import { decode, encode, text } from './codec.ts';
 import { asInkmeshError, type Code, codes, InkmeshError } from './errors.ts';
 import { Frames } from './frames.ts';
+import type { Log } from './ports.ts';
 import {
   callTimeout_ms,
   maxBodyFrameBytes,
@@ -29,6 +30,8 @@ export interface Method<Req extends v.GenericSchema, Res extends v.GenericSchema
   readonly admission: 'anyone' | 'member';
   /** octets of a request or reply, `maxMessageBytes` unless told */
   readonly maxBytes?: number;
+  /** calls that one connection may have open, `maxStreamsPerMethod` unless told */
+  readonly maxStreams?: number;
 }
 
 export type Body = AsyncIterable<Uint8Array>;
@@ -57,7 +60,7 @@ export interface CallOptions {
 }
 
 /** Settles when the peer may be served; throws InkmeshError when it may not. */
-export type Admission = (peer: string) => Promise<void>;
+export type Admission = (connection: Connection) => Promise<void>;
 
 const envelopeSchema = v.union([
   v.strictObject({ ok: v.unknown() }),
@@ -72,10 +75,13 @@ const envelopeSchema = v.union([
 
 export class Rpc {
   readonly #host: Libp2p;
+  readonly #log: Log;
   #admission: Admission = () => Promise.reject(new InkmeshError('forbidden', 'this node admits nobody yet'));
 
-  constructor(host: Libp2p) {
+  /** @param log told of what fails inside this node */
+  constructor(host: Libp2p, log: Log) {
     this.#host = host;
+    this.#log = log;
   }
 
   /** Sets who passes as a member; the gate is built on top of this. */
@@ -87,10 +93,11 @@ export class Rpc {
     method: Method<Req, Res>,
     serve: (incoming: Incoming<v.InferOutput<Req>>) => Promise<Answer<v.InferInput<Res>>>,
   ): Promise<void> {
-    const open = method.admission === 'anyone';
+    const maxInboundStreams = method.maxStreams ??
+      (method.admission === 'anyone' ? maxStreamsBeforeAdmission : maxStreamsPerMethod);
     await this.#host.handle(protocol(method.name), (stream, connection) => {
       void this.#serve(method, stream, connection, serve);
-    }, { maxInboundStreams: open ? maxStreamsBeforeAdmission : maxStreamsPerMethod });
+    }, { maxInboundStreams });
   }
 
   /**
@@ -147,13 +154,17 @@ export class Rpc {
     try {
       let answer: Answer<v.InferInput<Res>>;
       try {
-        if (method.admission === 'member') await this.#admission(from);
+        if (method.admission === 'member') await this.#admission(connection);
         const frame = await frames.read(method.maxBytes ?? maxMessageBytes, callTimeout_ms);
         if (frame === undefined) throw new InkmeshError('bad-request', 'the request is missing');
         const request = decode(method.request, frame);
         answer = await serve({ from, connection, request, body: readBody(frames) });
       } catch (thrown) {
-        await frames.write(encode({ error: errorFrame(asInkmeshError(thrown)) }));
+        const error = asInkmeshError(thrown);
+        if (error.code === 'internal') {
+          this.#log('error', `${method.name} failed`, { peer: from, reason: error.stack });
+        }
+        await frames.write(encode({ error: errorFrame(error) }));
         await frames.end();
         // a body that is still on its way would wait for a reader for ever
         frames.abort(asInkmeshError(thrown));
@@ -173,7 +184,7 @@ const protocol = (name: string) => `/inkmesh/${name}/1`;
 
 function errorFrame(error: InkmeshError): { code: Code; message: string; details: Record<string, string> } {
   const message = error.code === 'internal' ? 'the node failed internally; its log says why' : error.message;
-  return { code: error.code, message: message.slice(0, 1024), details: { ...error.details } };
+  return { code: error.code, message: message.slice(0, 1024), details: { ...error.about } };
 }
 
 async function readReply<Res extends v.GenericSchema>(

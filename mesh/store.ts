@@ -10,7 +10,7 @@ import type { Custody } from './custody.ts';
 import type { Holder, Holders } from './holder.ts';
 import { type JobBody, jobKind, withdrawnKind } from './job-facts.ts';
 import type { FactLedger } from './ledger.ts';
-import { holdersPerJob, maxBodyFrameBytes, maxEnvelopeBytes, sealPatience_ms } from './limits.ts';
+import { holdersPerJob, maxBodyFrameBytes, maxDocumentBytes, sealPatience_ms } from './limits.ts';
 import type { Clock, Log, Spool, SpoolWriter } from './ports.ts';
 import type { StoreRequest } from './protocol.ts';
 import { splitKey } from './shares.ts';
@@ -83,7 +83,6 @@ export class Acceptor {
    */
   async accept(job: NewJob, document: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Fact> {
     const { spool, candidates, self, custody } = this.#options;
-    custody.refuseKept(job.job);
     const others = candidates();
     if (others.length + 1 < holdersPerJob) {
       throw new InkmeshError(
@@ -94,7 +93,13 @@ export class Acceptor {
       );
     }
     const key = crypto.getRandomValues(new Uint8Array(keyBytes));
-    const growing = new Growing(await spool.create(job.job));
+    const free = custody.reserve(job.job);
+    const growing = new Growing(
+      await spool.create(job.job).catch((error) => {
+        free();
+        throw error;
+      }),
+    );
     const stop = new AbortController();
     const shares = await splitKey(key);
     try {
@@ -111,7 +116,10 @@ export class Acceptor {
         AbortSignal.any([signal, stop.signal]),
       );
       custody.keep(self.peerId, pieceOf(job, shares[0]), growing.writer.bytes);
-      return await this.#seal(job, bytes, [self.peerId, ...await remote]);
+      const holders = [self.peerId, ...await remote];
+      // the last moment at which a client that has gone or cancelled leaves no job behind
+      signal.throwIfAborted();
+      return await this.#seal(job, bytes, holders);
     } catch (thrown) {
       stop.abort();
       growing.changed('failed');
@@ -120,6 +128,7 @@ export class Acceptor {
       throw asInkmeshError(thrown);
     } finally {
       for (const secret of [key, ...shares]) secret.fill(0);
+      free();
       await growing.writer.close().catch(() => {});
     }
   }
@@ -134,14 +143,12 @@ export class Acceptor {
   ): Promise<number> {
     let bytes = 0;
     async function* counted(): AsyncGenerator<Uint8Array> {
-      for await (const part of document) {
-        if (signal.aborted) {
-          throw new InkmeshError('unavailable', 'three machines could not be kept: print again');
-        }
+      for await (const part of untilAborted(document, signal)) {
         bytes += part.length;
-        if (bytes > maxEnvelopeBytes / 2) throw new InkmeshError('too-large', 'the document is too large');
+        if (bytes > maxDocumentBytes) throw new InkmeshError('too-large', 'the document is too large');
         yield part;
       }
+      if (bytes === 0) throw new InkmeshError('bad-request', 'the document is empty');
     }
     for await (const part of encryptEnvelope(key, job, counted())) {
       await growing.writer.write(part);
@@ -240,4 +247,30 @@ export class Acceptor {
 function pieceOf(job: NewJob, share: Uint8Array): StoreRequest {
   const { owner, submitter, ticket } = job;
   return { job: job.job, epoch: 1, owner, submitter, ticket, share };
+}
+
+/** The document, given up at once (not at its next octets) when the signal is aborted. */
+async function* untilAborted(
+  document: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const parts = document[Symbol.asyncIterator]();
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () =>
+      reject(new InkmeshError('unavailable', 'the job was given up while it was being stored: print again'));
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([parts.next(), aborted]);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener('abort', stop);
+    // not awaited: it may be waiting for octets that never come
+    void parts.return?.().catch(() => {});
+  }
 }

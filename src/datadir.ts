@@ -1,5 +1,5 @@
 /** The files of a node's data directory, and credentials: all JSON, readable by their owner only. */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { check, integer, text } from '../mesh/codec.ts';
@@ -99,7 +99,14 @@ export async function writeNode(dir: string, node: NewNode): Promise<void> {
     root: toPem('CERTIFICATE', node.root),
     registrars: [...node.registrars],
   };
+  await makeDataDir(dir);
   await writePrivate(join(dir, nodeName), file);
+}
+
+/** A data directory can be passed through, for `run.json`, but not listed; every other file is its owner's alone. */
+export async function makeDataDir(dir: string): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  await chmod(dir, 0o711);
 }
 
 /** @throws InkmeshError `conflict` when the directory is a node's already */
@@ -148,8 +155,9 @@ export function readRegistrar(dir: string): Promise<unknown> {
   return readJson(join(dir, registrarName));
 }
 
+/** Readable by all: users of the machine find the node by it, and nothing in it is secret. */
 export function writeRun(dir: string, run: RunFile): Promise<void> {
-  return writePrivate(join(dir, runName), run);
+  return writeDurably(join(dir, runName), JSON.stringify(run) + '\n', 0o644);
 }
 
 /** @throws InkmeshError `unavailable` when no node has run in the directory */
@@ -225,11 +233,11 @@ export async function writePrivate(path: string, value: unknown): Promise<void> 
   await writeDurably(path, JSON.stringify(value, null, 2) + '\n');
 }
 
-export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
+export async function writeDurably(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const part = `${path}.part`;
-    const file = await open(part, 'w', 0o600);
+    const file = await open(part, 'w', mode);
     try {
       await file.writeFile(content);
       await file.sync();

@@ -11,7 +11,18 @@ const userKind: Kind<typeof userBody> = { name: 'user', body: userBody, check: r
 
 const tokenBody = v.strictObject({ user: userName, device: uuid });
 /** Its subject is the hex SHA-256 of a submit token. */
-const tokenKind: Kind<typeof tokenBody> = { name: 'token', body: tokenBody, check: registrarOnly };
+const tokenKind: Kind<typeof tokenBody> = {
+  name: 'token',
+  body: tokenBody,
+  check(fact, author, known) {
+    registrarOnly(fact, author);
+    // hashes are no secret: whoever enrols with another's must not get that one's jobs
+    const first = known.latest('token', fact.subject);
+    if (first !== undefined && (first.author !== fact.author || first.seq !== fact.seq)) {
+      throw new InkmeshError('conflict', 'this submit token is known already: log in again');
+    }
+  },
+};
 
 const printerUri = v.pipe(
   text(1023),

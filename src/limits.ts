@@ -18,13 +18,22 @@ export const ippLimits = {
   maxValueBytes: 0x7fff,
 } as const;
 
+/** What clients may cost an HTTP or HTTPS server. */
+export interface ListenLimits {
+  readonly maxConnections: number;
+  /** from the connection, or from the last answer on it, to the end of a request's headers */
+  readonly headers_ms: number;
+  /** a client that is to send, or to take, and does neither */
+  readonly idle_ms: number;
+}
+
+export const listenLimits: ListenLimits = { maxConnections: 1024, headers_ms: 20_000, idle_ms: 120_000 };
+
 /** The IPP front. */
 export const submitLimits = {
   /** from the request to the end of its attributes */
   readHeader_ms: 15_000,
   maxTokenLength: 256,
-  /** a TLS connection on which nothing moves */
-  idle_ms: 120_000,
   /** jobs that were created and whose document is not stored yet */
   maxOpenJobs: 1024,
   maxOpenJobsPerToken: 16,

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
 import { InkmeshError } from '../mesh/errors.ts';
+import { type ListenLimits, listenLimits } from './limits.ts';
+import { Patience } from './patience.ts';
 import { createTlsServer } from './tls-server.ts';
 
 export interface Listening {
@@ -25,13 +27,17 @@ export interface ListenOptions {
   what: string;
 }
 
-/** A client has this long for its headers; bodies are bounded by whoever reads them. */
-const headersTimeout_ms = 20_000;
-
-/** @throws InkmeshError `unavailable` when the port is taken */
-export async function listen(options: ListenOptions): Promise<Listening> {
-  const listener = getRequestListener(options.fetch, { overrideGlobalObjects: false });
-  const server = options.tls === undefined ? plainServer(listener) : tlsServer(options.tls, listener);
+/**
+ * @param limits what a client may cost; the length of a body is bounded by whoever reads it
+ * @throws InkmeshError `unavailable` when the port is taken
+ */
+export async function listen(
+  options: ListenOptions,
+  limits: ListenLimits = listenLimits,
+): Promise<Listening> {
+  const { fetch, tls } = options;
+  const listener = getRequestListener(fetch, { overrideGlobalObjects: false });
+  const server = tls === undefined ? plainServer(listener, limits) : tlsServer(tls, listener, limits);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: Error) => {
       reject(
@@ -55,15 +61,18 @@ export async function listen(options: ListenOptions): Promise<Listening> {
 
 type Listener = ReturnType<typeof getRequestListener>;
 
-function plainServer(listener: Listener) {
+function plainServer(listener: Listener, limits: ListenLimits) {
   const server = createHttpServer(listener);
-  server.headersTimeout = headersTimeout_ms;
+  const patience = new Patience(server, limits);
+  server.on('connection', (socket) => patience.watch(socket, () => socket.destroy()));
+  server.setTimeout(limits.idle_ms, (socket) => patience.idle(socket));
+  server.maxConnections = limits.maxConnections;
   // a large document over a slow line takes longer than any one request's usual time
   server.requestTimeout = 0;
   return server;
 }
 
-function tlsServer(tls: { key: string; cert: string }, listener: Listener) {
+function tlsServer(tls: { key: string; cert: string }, listener: Listener, limits: ListenLimits) {
   const context = createSecureContext({ ...tls, minVersion: 'TLSv1.2' });
-  return createTlsServer(() => context, listener);
+  return createTlsServer(() => context, listener, limits);
 }

@@ -58,14 +58,19 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
   const jobs = new Jobs(mesh);
   const submit = new SubmitDoor(mesh);
   const release = new ReleaseDoor(mesh);
-  const api = createApi({ trust: secrets.trust, audience: mesh.self.peerId, now_ms: () => mesh.now_ms() });
+  const api = createApi({
+    trust: secrets.trust,
+    audience: mesh.self.peerId,
+    now_ms: () => mesh.now_ms(),
+    log,
+  });
   jobRoutes(api, { mesh, directory, jobs, submit, release });
   adminRoutes(api, {
     ...{ mesh, trust: secrets.trust, directory, invites: state.invites },
     registrar: authorityFile !== undefined,
     status: () => status(mesh, state, submit, release),
   });
-  const ipp = ippApp(ippDoor({ directory, jobs, submit, release, secrets }));
+  const ipp = ippApp(ippDoor({ directory, jobs, submit, release, secrets }), log);
   const servers = await openPorts(config, secrets, ipp.fetch, api.fetch);
   const run = runFile(mesh, servers);
   await writeRun(dir, run);

@@ -1,5 +1,6 @@
 /** The tables of a node in one SQLite database: every write is on disk when it returns. */
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { InkmeshError } from '../mesh/errors.ts';
 import type {
@@ -30,7 +31,6 @@ const schema = `
     target TEXT) STRICT;
   CREATE TABLE invites (secretHash TEXT PRIMARY KEY, kind TEXT, site TEXT, user TEXT, roles TEXT, usesLeft INTEGER,
     expires_ms INTEGER) STRICT;
-  CREATE TABLE redemptions (secretHash TEXT, subject TEXT, PRIMARY KEY (secretHash, subject)) STRICT;
   CREATE TABLE addresses (peer TEXT PRIMARY KEY, addresses TEXT) STRICT;
   PRAGMA user_version = ${schemaVersion};
 `;
@@ -48,7 +48,11 @@ export class State implements Storage {
   readonly addresses: AddressTable = addressTable(this);
 
   constructor(dir: string) {
-    this.#db = new DatabaseSync(join(dir, 'state.sqlite'));
+    const path = join(dir, 'state.sqlite');
+    // shares and tickets are in it; its log takes the mode of the database
+    closeSync(openSync(path, 'a', 0o600));
+    chmodSync(path, 0o600);
+    this.#db = new DatabaseSync(path);
     // EXCLUSIVE: one node per directory; FULL: a commit is on disk when it returns; secure_delete: what is
     // removed is overwritten
     this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 1000');
@@ -143,8 +147,10 @@ function factTable(state: State): FactTable {
           state.run(insert, f.author, f.seq, f.doc, f.kind, f.subject, f.time_ms, f.record);
         }
       }),
-    has: (author, seq) =>
-      state.row('SELECT 1 FROM facts WHERE author = ? AND seq = ?', author, seq) !== undefined,
+    get: (author, seq) => {
+      const row = state.row('SELECT * FROM facts WHERE author = ? AND seq = ?', author, seq);
+      return row === undefined ? undefined : fact(row);
+    },
     lastSeq: (author) =>
       number(state.row('SELECT max(seq) AS last FROM facts WHERE author = ?', author)?.['last'] ?? 0),
     byKind: (kind) =>
@@ -228,6 +234,9 @@ function pieceTable(state: State): PieceTable {
           ...[f.author, f.seq, f.doc, f.kind, f.subject, f.time_ms, f.record],
         );
       }),
+    markSealed: (job) => {
+      state.run('UPDATE pieces SET sealed = 1 WHERE job = ?', job);
+    },
     setLease: (job, lease) => {
       state.run('UPDATE pieces SET lease = ? WHERE job = ?', lease, job);
     },
@@ -290,25 +299,9 @@ function inviteTable(state: State): InviteTable {
         expires_ms: number(row['expires_ms']),
       };
     },
-    redeem: (hash, subject) => {
-      let redeemed = false;
-      state.transaction(() => {
-        const again = state.row(
-          'SELECT 1 FROM redemptions WHERE secretHash = ? AND subject = ?',
-          hash,
-          subject,
-        );
-        redeemed = again !== undefined ||
-          state.run(
-              'UPDATE invites SET usesLeft = usesLeft - 1 WHERE secretHash = ? AND usesLeft > 0',
-              hash,
-            ) === 1;
-        if (redeemed) {
-          state.run('INSERT OR IGNORE INTO redemptions (secretHash, subject) VALUES (?, ?)', hash, subject);
-        }
-      });
-      return redeemed;
-    },
+    redeem: (hash) =>
+      state.run('UPDATE invites SET usesLeft = usesLeft - 1 WHERE secretHash = ? AND usesLeft > 0', hash) ===
+        1,
   };
 }
 

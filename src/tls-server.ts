@@ -7,7 +7,8 @@ import { createServer as createHttpServer, type IncomingMessage, type RequestLis
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type SecureContext, TLSSocket } from 'node:tls';
-import { submitLimits } from './limits.ts';
+import { type ListenLimits, listenLimits } from './limits.ts';
+import { Patience } from './patience.ts';
 
 /** A TCP socket that reads nothing while it is held. */
 class Valve extends Duplex {
@@ -26,7 +27,6 @@ class Valve extends Duplex {
     socket.once('end', () => this.push(null));
     socket.once('error', (error) => this.destroy(error));
     socket.once('close', () => this.destroy());
-    socket.setTimeout(submitLimits.idle_ms, () => this.destroy());
   }
 
   hold(held: boolean): void {
@@ -66,11 +66,17 @@ export interface TlsServer extends Server {
 }
 
 /**
+ * A client that takes its time is dropped, from its first octet on.
  * @param context the key and certificate for the next connection, so that they can be renewed while it runs
  * @param listener of requests, whose bodies `paced` reads
  */
-export function createTlsServer(context: () => SecureContext, listener: RequestListener): TlsServer {
+export function createTlsServer(
+  context: () => SecureContext,
+  listener: RequestListener,
+  limits: ListenLimits = listenLimits,
+): TlsServer {
   const http = createHttpServer(listener);
+  const patience = new Patience(http, limits);
   const open = new Set<Valve>();
   const server = createTcpServer((socket) => {
     const valve = new Valve(socket);
@@ -80,12 +86,18 @@ export function createTlsServer(context: () => SecureContext, listener: RequestL
       ALPNProtocols: ['http/1.1'],
     });
     valves.set(secure, valve);
+    patience.watch(secure, () => valve.destroy());
+    socket.setTimeout(limits.idle_ms, () => patience.idle(secure));
     open.add(valve);
-    valve.once('close', () => open.delete(valve));
+    valve.once('close', () => {
+      open.delete(valve);
+      secure.destroy();
+    });
     // clients come and go, and some speak something else than TLS
     for (const stream of [valve, secure]) stream.on('error', () => valve.destroy());
     http.emit('connection', secure);
   });
+  server.maxConnections = limits.maxConnections;
   // Deno closes the connections of a server that does not listen after one response
   Object.defineProperty(http, 'listening', { get: () => server.listening });
   const closeAllConnections = () => {

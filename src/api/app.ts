@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import { asInkmeshError, type Code, InkmeshError } from '../../mesh/errors.ts';
-import { type Trust, type UserIdentity, verifyRequest } from '../../mesh/mod.ts';
+import { type Log, type Trust, type UserIdentity, verifyRequest } from '../../mesh/mod.ts';
+import { traceOf } from '../trace.ts';
 
 export interface ApiEnv {
   Variables: {
@@ -22,6 +23,7 @@ export interface ApiOptions {
   /** PeerId of this node */
   audience: string;
   now_ms(): number;
+  log: Log;
 }
 
 const status: Record<Code, 400 | 401 | 403 | 404 | 409 | 413 | 422 | 500 | 503 | 504> = {
@@ -71,8 +73,12 @@ export function createApi(options: ApiOptions): Api {
   });
   app.onError((thrown, c) => {
     const error = asInkmeshError(thrown);
+    if (error.code === 'internal' && !c.req.raw.signal.aborted) {
+      const { method, path } = c.req;
+      options.log('error', 'an API request failed', { method, path, error: traceOf(thrown) });
+    }
     return c.json(
-      { error: { code: error.code, message: error.message, details: error.details } },
+      { error: { code: error.code, message: error.message, details: error.about } },
       status[error.code],
     );
   });

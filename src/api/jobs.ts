@@ -30,6 +30,7 @@ const releaseRequest = v.strictObject({
   grant: base64,
 });
 const cancelRequest = v.strictObject({ grant: base64 });
+const heartbeat_ms = 15_000;
 const proofHeader = 'inkmesh-view';
 const ticketHeader = 'inkmesh-ticket';
 
@@ -92,8 +93,11 @@ async function releaseJob(c: Context<ApiEnv>, doors: JobDoors): Promise<Response
     onProgress: (sent, total) => say({ sent, total }),
   }).then((result) => ({ result }), (error: Error) => ({ error: error.message }));
   let ended = false;
+  // a printer may be busy for long after it has the whole document; a silent connection would be ended
+  const heartbeat = setInterval(() => say({}), heartbeat_ms);
   void done.then((last) => {
     ended = true;
+    clearInterval(heartbeat);
     say(last);
   });
   c.header('content-type', 'application/x-ndjson');

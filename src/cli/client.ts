@@ -137,6 +137,7 @@ export class Client {
         },
       }, resolve);
       request.on('error', reject);
+      request.on('timeout', () => request.destroy(new Error('no answer came')));
       if (call.body !== undefined) pipeline(Readable.from(call.body), request).catch(reject);
       else request.end(content);
     });

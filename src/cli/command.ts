@@ -1,5 +1,7 @@
 /** What a command of the command line is: its arguments, and its result as JSON and as text. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import type * as v from 'valibot';
+import { check } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 
 /** A mistake in how a command was called: exit 2. */
@@ -23,8 +25,8 @@ export interface Terminal {
   show(result: Result): void;
   /** draws a progress bar over the last one, on a terminal only */
   progress(label: string, done: number, total: number): void;
-  /** resolves when the process is asked to end */
-  readonly stopped: Promise<void>;
+  /** From now on a request to end the process (SIGTERM, Ctrl-C) does not end it, but resolves this. */
+  stopped(): Promise<void>;
 }
 
 export interface Command {
@@ -36,7 +38,8 @@ export interface Command {
   readonly options: NonNullable<ParseArgsConfig['options']>;
   /** how many arguments it takes */
   readonly positionals: number;
-  run(args: Args, terminal: Terminal): Promise<Result>;
+  /** @returns what to print; nothing when the command has shown it itself */
+  run(args: Args, terminal: Terminal): Promise<Result | void>;
 }
 
 /** The arguments of one call. */
@@ -58,7 +61,7 @@ export class Args {
       throw new UsageError(error instanceof Error ? error.message : String(error));
     }
     if (this.positionals.length !== command.positionals) {
-      throw new UsageError(`inkmesh ${command.name} takes ${command.positionals} argument(s)`);
+      throw new UsageError(`use it like this: inkmesh ${command.name} ${command.usage}`);
     }
   }
 
@@ -105,6 +108,19 @@ export class Args {
       throw new UsageError(`--${name} is a time like 30m, 8h or 7d`);
     }
     return Number(match[1]) * unit_ms;
+  }
+}
+
+/** Checks what a person gave. @throws UsageError naming it */
+export function checkArgument<S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+  name: string,
+): v.InferOutput<S> {
+  try {
+    return check(schema, value);
+  } catch (error) {
+    throw new UsageError(`${name}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

@@ -26,6 +26,7 @@ export class DemoCluster {
   readonly nodes: DemoNode[] = [];
   readonly #inside: Inside;
   readonly #children: ChildProcess[] = [];
+  #stopping = false;
 
   constructor(dir: string, inside: Inside) {
     this.dir = dir;
@@ -56,6 +57,7 @@ export class DemoCluster {
 
   /** Ends every node, in order and for certain. */
   async stop(): Promise<void> {
+    this.#stopping = true;
     await Promise.all(this.#children.map(endChild));
   }
 
@@ -72,6 +74,7 @@ export class DemoCluster {
   }
 
   async #run(name: string): Promise<void> {
+    if (this.#stopping) throw new InkmeshError('unavailable', 'the demo was stopped');
     const [command, ...args] = self();
     const dir = this.path(name);
     const child = spawn(command, [...args, 'node', '--dir', dir, '--json'], {

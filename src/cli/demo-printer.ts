@@ -11,6 +11,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createAdaptorServer } from '@hono/node-server';
 import { InkmeshError } from '../../mesh/errors.ts';
+import type { Log } from '../../mesh/mod.ts';
 import type { JobView, Ticket } from '../job.ts';
 import { ippApp, type IppDoor } from '../submit/ipp.ts';
 import { endChild, freePort } from './children.ts';
@@ -27,6 +28,7 @@ export interface KeepingPrinter {
 const maxJobs = 200;
 const maxDocumentBytes = 1024 * 1024 * 1024;
 const start_ms = 10_000;
+const log: Log = (level, what, fields) => console.error(`test printer: ${level}: ${what}`, fields);
 
 /** Prints at once whatever comes, by writing it to a folder. */
 class KeepingDoor implements IppDoor {
@@ -85,7 +87,7 @@ export async function startTestPrinter({ dir }: { dir: string }): Promise<Keepin
   const kept = join(dir, 'kept');
   await mkdir(kept, { recursive: true });
   const server = createAdaptorServer({
-    fetch: ippApp(new KeepingDoor(kept)).fetch,
+    fetch: ippApp(new KeepingDoor(kept), log).fetch,
     overrideGlobalObjects: false,
   });
   server.listen(0, '127.0.0.1');

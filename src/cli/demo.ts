@@ -36,21 +36,24 @@ export const demo: Command = {
   about: 'a whole organisation on this machine, and one document through it',
   options: { nodes: option.text, keep: option.flag },
   positionals: 0,
-  run: async (args, terminal): Promise<Result> => {
+  run: async (args, terminal): Promise<Result | void> => {
     const count = args.integer('nodes', 3);
     if (count < 3 || count > 16) throw new UsageError('--nodes is 3 to 16: a job is kept on three');
     const dir = await mkdtemp(join(tmpdir(), 'inkmesh-demo-'));
     const cluster = new DemoCluster(dir, runInside);
     let printer: KeepingPrinter | undefined;
-    try {
+    const stopped = terminal.stopped();
+    const run = async (): Promise<Result | void> => {
       printer = await startEvePrinter({ dir }) ?? await startTestPrinter({ dir });
       const stage = await prepare(cluster, printer, count, terminal);
       if (!args.flag('keep')) return await play(stage, terminal);
       if (!terminal.json) await play(stage, terminal);
       terminal.show({ json: stage.description, text: JSON.stringify(stage.description, null, 2) });
       terminal.say('Everything stays up until Ctrl-C.');
-      await terminal.stopped;
-      return { json: { stopped: true }, text: 'stopped' };
+      await stopped;
+    };
+    try {
+      return await Promise.race([run(), stopped]);
     } finally {
       await cluster.stop();
       await printer?.stop();

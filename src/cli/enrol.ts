@@ -3,7 +3,6 @@ import { hostname, networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { existsSync } from 'node:fs';
 import { InkmeshError } from '../../mesh/errors.ts';
-import { check } from '../../mesh/codec.ts';
 import { nodeName, siteName } from '../../mesh/names.ts';
 import {
   type Authority,
@@ -23,6 +22,7 @@ import {
 import { readConfig } from '../config.ts';
 import {
   files,
+  makeDataDir,
   readRun,
   refuseExisting,
   writeCredential,
@@ -32,7 +32,7 @@ import {
 } from '../datadir.ts';
 import { tokenHash } from '../directory.ts';
 import { credentialPath } from './client.ts';
-import { type Args, type Command, option, type Result } from './command.ts';
+import { type Args, checkArgument, type Command, option, type Result } from './command.ts';
 
 const clock = { wall_ms: () => Date.now(), monotonic_ms: () => performance.now() };
 
@@ -44,10 +44,11 @@ export const orgInit: Command = {
   positionals: 0,
   run: async (args) => {
     const dir = resolve(args.required('dir'));
-    const site = check(siteName, args.optional('site') ?? 'main');
-    const name = check(nodeName, args.optional('node') ?? machineName());
+    const site = checkArgument(siteName, args.optional('site') ?? 'main', '--site');
+    const name = checkArgument(nodeName, args.optional('node') ?? machineName(), '--node');
     await refuseExisting(dir);
     const { authority, rootFile, passphrase } = await createOrganisation(args.required('name'), Date.now());
+    await makeDataDir(dir);
     const rootPath = join(dir, 'organisation-root.age');
     await writeDurably(rootPath, rootFile);
     await writeRegistrar(dir, await exportAuthority(authority));
@@ -136,7 +137,7 @@ export const joinCommand: Command = {
     }
     await refuseExisting(dir);
     const config = await readConfig(configFile(args, dir));
-    const name = check(nodeName, args.optional('node') ?? machineName());
+    const name = checkArgument(nodeName, args.optional('node') ?? machineName(), '--node');
     const { hostKey } = await generateHostKey();
     const keys = await generateKeys();
     const listen = `/ip4/${config.address}/tcp/${config.ports.mesh}`;
@@ -180,6 +181,9 @@ export const login: Command = {
       throw new InkmeshError('bad-request', 'this is a node’s join token: use inkmesh join');
     }
     const path = args.optional('credential') ?? credentialPath();
+    const dir = args.optional('dir');
+    // before the invitation is spent
+    const port = dir === undefined ? 9265 : (await readRun(dir)).ports.https;
     const { hostKey } = await generateHostKey();
     const keys = await generateKeys();
     const token = Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString('base64url');
@@ -193,8 +197,6 @@ export const login: Command = {
     });
     if (user === null) throw new InkmeshError('internal', 'the registrar named no user');
     await writeCredential(path, { user, site, keys, leaf, issuers, root: trust.root, token });
-    const dir = args.optional('dir');
-    const port = dir === undefined ? 9265 : (await readRun(dir)).ports.https;
     const uri = `ipps://localhost:${port}/ipp/print/${token}`;
     return {
       json: { user, organisation: trust.organisation, credential: path, token, print_uri: uri },

@@ -2,13 +2,22 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
-import { check, encode } from '../../mesh/codec.ts';
+import { encode } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { signGrant } from '../../mesh/mod.ts';
 import { type JobOptions, jobOptionsSchema, type JobView } from '../job.ts';
 import type { Released } from '../release/release.ts';
 import { userClient } from './client.ts';
-import { type Args, type Command, option, type Result, size, table, type Terminal } from './command.ts';
+import {
+  type Args,
+  checkArgument,
+  type Command,
+  option,
+  type Result,
+  size,
+  table,
+  type Terminal,
+} from './command.ts';
 
 const common = { dir: option.text, credential: option.text } as const;
 const template = { copies: option.text, sides: option.text, color: option.text, media: option.text } as const;
@@ -32,6 +41,7 @@ export const print: Command = {
   positionals: 1,
   run: async (args, terminal) => {
     const file = args.at(0);
+    const total = await sizeOf(file);
     const client = await userClient(args);
     const ticket = {
       title: args.optional('title') ?? basename(file),
@@ -41,7 +51,7 @@ export const print: Command = {
     const header = Buffer.from(JSON.stringify(ticket)).toString('base64url');
     const accepted = await client.upload<{ id: string; bytes: number; holders: string[] }>(
       '/v1/jobs',
-      read(file, terminal),
+      read(file, total, terminal),
       { 'inkmesh-ticket': header, 'content-type': 'application/octet-stream' },
     );
     return {
@@ -52,13 +62,16 @@ export const print: Command = {
   },
 };
 
-async function* read(file: string, terminal: Terminal): AsyncGenerator<Uint8Array> {
-  let total: number;
+/** @throws InkmeshError `not-found` */
+async function sizeOf(file: string): Promise<number> {
   try {
-    total = (await stat(file)).size;
+    return (await stat(file)).size;
   } catch (cause) {
-    throw new InkmeshError('not-found', `${file} cannot be read`, {}, { cause });
+    throw new InkmeshError('not-found', `${file} cannot be read: is the name right?`, {}, { cause });
   }
+}
+
+async function* read(file: string, total: number, terminal: Terminal): AsyncGenerator<Uint8Array> {
   let sent = 0;
   for await (const part of createReadStream(file, { highWaterMark: 256 * 1024 })) {
     sent += (part as Uint8Array).length;
@@ -171,7 +184,7 @@ export const release: Command = {
 
 const colorModes: Readonly<Record<string, string>> = { on: 'color', off: 'monochrome' };
 
-/** @throws InkmeshError `bad-request` */
+/** @throws UsageError */
 function jobOptions(args: Args): JobOptions {
   const color = args.optional('color');
   const given = {
@@ -180,8 +193,6 @@ function jobOptions(args: Args): JobOptions {
     'print-color-mode': color === undefined ? undefined : colorModes[color] ?? color,
     media: args.optional('media'),
   };
-  return check(
-    jobOptionsSchema,
-    Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
-  );
+  const chosen = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return checkArgument(jobOptionsSchema, chosen, 'options');
 }

@@ -18,6 +18,7 @@ export const node: Command = {
   options: { dir: option.text, config: option.text },
   positionals: 0,
   run: async (args, terminal) => {
+    const stopped = terminal.stopped();
     const dir = resolve(args.required('dir'));
     const running = await startNode(dir, await readConfig(configFile(args, dir)), log);
     const { self } = running.mesh;
@@ -28,8 +29,8 @@ export const node: Command = {
       text:
         `${self.name} is ready: mesh ${ports.mesh}, IPPS ${ports.https}${plain}, release ${ports.release}`,
     });
-    await terminal.stopped;
+    await stopped;
     await running.stop();
-    return { json: { stopped: true }, text: `${self.name} has stopped` };
+    terminal.say(`${self.name} has stopped`);
   },
 };

@@ -40,11 +40,12 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
         process.stdout.write(help() + '\n');
         return 0;
       }
-      throw new UsageError(`there is no command "${argv.slice(0, 2).join(' ')}": see inkmesh --help`);
+      const words = argv.slice(0, 2).filter((word) => !word.startsWith('-'));
+      throw new UsageError(`there is no command "${words.join(' ')}": see inkmesh --help`);
     }
     const result = await found.command.run(new Args(found.command, found.rest), terminal);
-    terminal.show(result);
-    return result.code ?? 0;
+    if (result !== undefined) terminal.show(result);
+    return result?.code ?? 0;
   } catch (thrown) {
     terminal.progress('', 0, 0);
     process.stderr.write(`inkmesh: ${sentence(thrown)}\n`);
@@ -62,9 +63,9 @@ export async function runInside<T>(argv: readonly string[]): Promise<T> {
     say: () => {},
     show: () => {},
     progress: () => {},
-    stopped: new Promise(() => {}),
+    stopped: () => new Promise(() => {}),
   };
-  return (await found.command.run(new Args(found.command, found.rest), silent)).json as T;
+  return (await found.command.run(new Args(found.command, found.rest), silent))?.json as T;
 }
 
 function find(argv: readonly string[]): { command: Command; rest: readonly string[] } | undefined {
@@ -88,7 +89,7 @@ function help(): string {
 
 function errorJson(thrown: unknown): object {
   if (thrown instanceof UsageError) return { code: 'usage', message: thrown.message, details: {} };
-  const { code, message, details } = asInkmeshError(thrown);
+  const { code, message, about: details } = asInkmeshError(thrown);
   return { code, message, details };
 }
 
@@ -119,8 +120,9 @@ function makeTerminal(json: boolean): Terminal {
       } %`;
       process.stderr.write(drawn);
     },
-    stopped: new Promise((resolve) => {
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-    }),
+    stopped: () =>
+      new Promise((resolve) => {
+        for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+      }),
   };
 }

@@ -40,40 +40,61 @@ function endingOf(job: Attribute[]): Ending | undefined {
   return { outcome: nothing ? 'failed' : 'interrupted', reason: reasons === '' ? how : `${how}: ${reasons}` };
 }
 
+/** Some printers forget a job as soon as they have it. One that knew it a moment ago has lost it. */
+const forgotten: Ending = {
+  outcome: 'sent',
+  reason: 'the printer forgot the job before it said how it ended',
+};
+const vanished: Ending = {
+  outcome: 'interrupted',
+  reason: 'the printer lost the job before it said how it ended: look at the printer for what came out',
+};
+
 /**
  * Asks until the job has ended; the printer may be out of reach for a while.
+ * @param unknown what it means when the printer does not know the job from the start
  * @throws InkmeshError `unavailable` when it stays so, `timeout` after `limit_ms`, and the signal's reason
  */
 async function awaitEnd(
   session: IppSession,
   id: number,
+  unknown: Ending,
   limit_ms: number,
   signal: AbortSignal,
 ): Promise<Ending> {
+  let lost = unknown;
   const end = performance.now() + limit_ms;
   let heard = performance.now();
   for (let pause_ms: number = deliverLimits.followFirst_ms; performance.now() < end;) {
     try {
       const job = await jobAttributes(session, id, signal);
       heard = performance.now();
-      if (job === undefined) {
-        return { outcome: 'sent', reason: 'the printer forgot the job before it said how it ended' };
-      }
+      if (job === undefined) return lost;
       const ending = endingOf(job);
       if (ending !== undefined) return ending;
     } catch (thrown) {
       if (signal.aborted || performance.now() - heard > deliverLimits.lost_ms) throw thrown;
     }
+    lost = vanished;
     await pause(pause_ms, signal);
     pause_ms = Math.min(pause_ms * 1.5, deliverLimits.followMost_ms);
   }
   throw new InkmeshError('timeout', 'the printer does not finish the job');
 }
 
-/** Follows a job whose document is with the printer. One that does not end is cancelled. */
-export async function follow(session: IppSession, id: number, signal: AbortSignal): Promise<Ending> {
+/**
+ * Follows a job whose document is with the printer. One that does not end is cancelled.
+ * @param answered whether the printer said that it took the document
+ */
+export async function follow(
+  session: IppSession,
+  id: number,
+  answered: boolean,
+  signal: AbortSignal,
+): Promise<Ending> {
+  const unknown = answered ? forgotten : vanished;
   try {
-    return await awaitEnd(session, id, deliverLimits.follow_ms, signal);
+    return await awaitEnd(session, id, unknown, deliverLimits.follow_ms, signal);
   } catch (thrown) {
     return await cancel(session, id, reasonOf(thrown), true);
   }
@@ -92,7 +113,7 @@ export async function cancel(
   const signal = AbortSignal.timeout(deliverLimits.cancel_ms);
   try {
     await askToCancel(session, id, signal);
-    const ending = await awaitEnd(session, id, deliverLimits.cancel_ms, signal);
+    const ending = await awaitEnd(session, id, vanished, deliverLimits.cancel_ms, signal);
     if (ending.outcome === 'failed') return { outcome: 'failed', reason };
     if (ending.outcome === 'printed' && complete) return ending;
     return { outcome: 'interrupted', reason };

@@ -17,7 +17,8 @@ import { groups, type OperationName, operations, statuses, versions } from '../i
 import { readMessage } from '../ipp/stream.ts';
 import { deliverLimits } from '../limits.ts';
 import { checkPin, endpointOf, openTcp, openTls } from './connect.ts';
-import { inTime, type Source } from './source.ts';
+import { isSuccess } from './ipp-capabilities.ts';
+import { inTime, type Source, type Way } from './source.ts';
 
 const defaultPort = 631;
 
@@ -98,20 +99,15 @@ export class IppSession {
   }
 
   /**
-   * One request with the document behind it.
+   * One request with the document behind it. Some printers answer before they have read the document: after a
+   * refusal no more of it is sent, after a success all of it is, as far as the connection lasts.
+   * @returns the answer, which says nothing of a document that is not `complete`
    * @throws what `ask` throws, and whatever reading the document throws
    */
   async send(asked: Asked, source: Source, signal: AbortSignal): Promise<IppMessage> {
     const connection = await this.#connected();
-    const body = async (request: ClientRequest, answered: Promise<unknown>) => {
-      let over = false;
-      const end = answered.finally(() => over = true);
-      end.catch(() => {});
-      await source.pump(async (chunk) => {
-        if (!request.write(chunk)) await Promise.race([drained(request), end]);
-      }, () => over);
-      if (!over) request.end();
-    };
+    const body = (request: ClientRequest, answered: Promise<IppMessage>) =>
+      source.pump(wayOf(request, connection.socket, answered));
     const answer = await this.#exchange(
       connection,
       this.#message(asked),
@@ -119,7 +115,7 @@ export class IppSession {
       signal,
       body,
     );
-    // the rest of a document that was refused would be taken for the next request
+    // the rest of a document that was not sent whole would be taken for the next request
     if (!source.complete) this.close();
     return answer;
   }
@@ -170,7 +166,7 @@ export class IppSession {
     message: Uint8Array,
     limit_ms: number,
     signal: AbortSignal,
-    body: (request: ClientRequest, answered: Promise<unknown>) => void | Promise<void>,
+    body: (request: ClientRequest, answered: Promise<IppMessage>) => void | Promise<void>,
   ): Promise<IppMessage> {
     const endpoint = endpointOf(this.#uri, defaultPort);
     const request = httpRequest({
@@ -181,22 +177,20 @@ export class IppSession {
       path: `${this.#uri.pathname || '/'}${this.#uri.search}`,
       headers: { 'content-type': 'application/ipp', 'transfer-encoding': 'chunked' },
     });
-    const answered = new Promise<IncomingMessage>((resolve, reject) => {
+    const responded = new Promise<IncomingMessage>((resolve, reject) => {
       request.once('response', resolve);
       request.on('error', (error: NodeJS.ErrnoException) => reject(lost(error)));
-      request.once('close', () => reject(lost(new Error('it closed the connection'))));
+      request.once('close', () => reject(lost(closedByPrinter)));
     });
+    const late = 'the printer does not finish its answer';
+    const answered = responded.then((response) =>
+      inTime(answerOf(response), deliverLimits.request_ms, signal, late)
+    );
     answered.catch(() => {});
     try {
       request.write(message);
       await body(request, answered);
-      const response = await inTime(answered, limit_ms, signal, 'the printer does not answer');
-      return await inTime(
-        answerOf(response),
-        deliverLimits.request_ms,
-        signal,
-        'the printer does not finish its answer',
-      );
+      return await inTime(answered, limit_ms, signal, 'the printer does not answer');
     } catch (thrown) {
       request.destroy();
       this.close();
@@ -212,8 +206,41 @@ function lost(error: NodeJS.ErrnoException): InkmeshError {
   );
 }
 
-function drained(request: ClientRequest): Promise<void> {
-  return new Promise((resolve) => request.once('drain', () => resolve()));
+const closedByPrinter = new Error('it closed the connection');
+
+/** The way of a document behind its request: over with a refusal, or with the connection. */
+function wayOf(request: ClientRequest, socket: Socket, answered: Promise<IppMessage>): Way {
+  let refused = false;
+  const refusal = new Promise<void>((resolve) => {
+    const refuse = () => {
+      refused = true;
+      resolve();
+    };
+    answered.then((answer) => isSuccess(answer) ? undefined : refuse(), refuse);
+  });
+  const closed = new Promise<void>((resolve) => {
+    if (socket.destroyed) resolve();
+    else socket.once('close', () => resolve());
+  });
+  // the request says it only while its answer has not come, the socket only once the request has it
+  const drained = () =>
+    new Promise<void>((resolve) => {
+      const drain = () => {
+        for (const stream of [request, socket]) stream.off('drain', drain);
+        resolve();
+      };
+      for (const stream of [request, socket]) stream.on('drain', drain);
+    });
+  return {
+    write: async (chunk) => {
+      if (!request.write(chunk)) await Promise.race([drained(), refusal, closed]);
+    },
+    end: async () => {
+      const finished = new Promise<'finished'>((resolve) => request.end(() => resolve('finished')));
+      if (await Promise.race([finished, closed]) !== 'finished') throw lost(closedByPrinter);
+    },
+    over: () => refused || socket.destroyed,
+  };
 }
 
 async function answerOf(response: IncomingMessage): Promise<IppMessage> {

@@ -71,12 +71,15 @@ async function createAndSend(
   } catch (thrown) {
     return { outcome: 'failed', reason: reasonOf(thrown) };
   }
+  let answered = false;
   try {
     const attributes = [integer('job-id', id), format(delivery), boolean('last-document', true)];
     const answer = await session.send({ operation: 'Send-Document', attributes }, source, signal);
     if (!isSuccess(answer)) {
       return await cancel(session, id, `the printer refused: ${refusalOf(answer)}`, false);
     }
+    if (!source.complete) return await cancel(session, id, notTaken, false);
+    answered = true;
   } catch (thrown) {
     // with the whole document in its hands the printer may go on although its answer was lost
     if (!source.complete || signal.aborted) {
@@ -84,8 +87,10 @@ async function createAndSend(
       return source.begun ? ending : { outcome: 'failed', reason: reasonOf(thrown) };
     }
   }
-  return await follow(session, id, signal);
+  return await follow(session, id, answered, signal);
 }
+
+const notTaken = 'the printer closed the connection before it had the whole document';
 
 /** The printer's number of the job. A busy printer is asked again for a while. @throws InkmeshError */
 async function createJob(session: IppSession, delivery: Delivery, job: Attribute[]): Promise<number> {
@@ -118,7 +123,11 @@ async function printJob(
       return { outcome: madeNoJob(answer.code) ? 'failed' : 'interrupted', reason };
     }
     const id = firstNumber(attributesOf(answer, groups['job-attributes-tag']), 'job-id');
-    return id === undefined ? { outcome: 'sent' } : await follow(session, id, signal);
+    if (!source.complete) {
+      if (id === undefined) return { outcome: 'interrupted', reason: notTaken };
+      return await cancel(session, id, notTaken, false);
+    }
+    return id === undefined ? { outcome: 'sent' } : await follow(session, id, true, signal);
   } catch (thrown) {
     return { outcome: source.begun ? 'interrupted' : 'failed', reason: reasonOf(thrown) };
   }

@@ -51,11 +51,13 @@ async function send(socket: Socket, source: Source, signal: AbortSignal): Promis
   broken.catch(() => {});
   // octets left unread would turn our close into a reset, which takes back what is under way
   socket.resume();
-  await source.pump(async (chunk) => {
-    if (!socket.write(chunk)) await Promise.race([once(socket, 'drain'), broken]);
+  await source.pump({
+    write: async (chunk) => {
+      if (!socket.write(chunk)) await Promise.race([once(socket, 'drain'), broken]);
+    },
+    end: () => Promise.race([new Promise<void>((resolve) => socket.end(() => resolve())), broken]),
+    over: () => false,
   });
-  const flushed = new Promise<void>((resolve) => socket.end(() => resolve()));
-  await inTime(Promise.race([flushed, broken]), deliverLimits.stall_ms, signal, 'the printer takes no more');
   // a printer that keeps its side open says nothing by that
   const patience = new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, deliverLimits.rawClose_ms);

@@ -4,8 +4,15 @@ import { deliverLimits } from '../limits.ts';
 import { moved } from '../memory.ts';
 import type { Delivery, Outcome } from './deliver.ts';
 
-/** Hands one chunk to the printer; resolves when there is room for the next. */
-export type Write = (chunk: Uint8Array) => Promise<void>;
+/** The way to the printer. */
+export interface Way {
+  /** Hands on one chunk; resolves when there is room for the next. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Resolves when everything that was written has left this process. */
+  end(): Promise<void>;
+  /** asked before each chunk: whether the printer is sure to take no more */
+  over(): boolean;
+}
 
 export class Source {
   readonly #delivery: Delivery;
@@ -22,6 +29,7 @@ export class Source {
     return this.#firstByte_ms !== undefined;
   }
 
+  /** whether all octets have left this process */
   get complete(): boolean {
     return this.#lastByte_ms !== undefined;
   }
@@ -34,26 +42,26 @@ export class Source {
   }
 
   /**
-   * Hands on the whole document, as fast as it is taken.
-   * @param enough asked before each chunk: whether the printer has answered already and wants no more
-   * @throws whatever the document or `write` throws; InkmeshError `timeout` when the printer stalls, `corrupt` when
+   * Hands on the whole document, as fast as it is taken; a part of it when the way is `over` (see `complete`).
+   * @throws whatever the document or the way throws; InkmeshError `timeout` when the printer stalls, `corrupt` when
    * the document has not the length that was announced
    */
-  async pump(write: Write, enough: () => boolean = () => false): Promise<void> {
+  async pump(way: Way): Promise<void> {
     const { document, bytes, signal, onProgress } = this.#delivery;
     for await (const chunk of inPace(document, signal)) {
-      if (enough()) return;
+      if (way.over()) return;
       if (chunk.length === 0) continue;
       if (this.#bytes + chunk.length > bytes) {
         throw new InkmeshError('corrupt', 'the document is longer than announced');
       }
       this.#firstByte_ms ??= performance.now();
-      await inTime(write(chunk), deliverLimits.stall_ms, signal, 'the printer takes no more');
+      await inTime(way.write(chunk), deliverLimits.stall_ms, signal, 'the printer takes no more');
       this.#bytes += chunk.length;
       moved(chunk.length);
       onProgress?.(this.#bytes);
     }
     if (this.#bytes !== bytes) throw new InkmeshError('corrupt', 'the document is shorter than announced');
+    await inTime(way.end(), deliverLimits.stall_ms, signal, 'the printer takes no more');
     this.#lastByte_ms = performance.now();
   }
 }

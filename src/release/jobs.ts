@@ -65,7 +65,7 @@ export class Jobs {
       submitted: new Date(fact.time_ms).toISOString(),
       expires: new Date(body.expires_ms).toISOString(),
       holders: body.holders.map((peer) => this.#mesh.nameOf(peer)),
-      claims: !over && known?.begun === true && known.claim !== null ? [known.claim] : [],
+      claims: over ? [] : openClaims(known, settlements),
       ...(end === undefined || end.target === '' ? {} : { printer: end.target }),
       ...(end === undefined || end.reason === '' ? {} : { reason: end.reason }),
     };
@@ -89,7 +89,8 @@ export class Jobs {
   }
 
   #state(known: Known | undefined, settlements: readonly SettledBody[]): JobState {
-    if (known === undefined || known.claim === null) return 'held';
+    if (known === undefined) return settlements.length > 0 ? 'interrupted' : 'held';
+    if (known.claim === null) return 'held';
     if (!known.begun) return 'claimed';
     const claimant = known.claim.slice(0, known.claim.indexOf('/'));
     const told = settlements.some((s) => s.claim === known.claim);
@@ -123,4 +124,10 @@ export class Jobs {
     clearTimeout(timer);
     return known;
   }
+}
+
+/** What a reprint must confirm: the begun claim, or what facts say was interrupted while no holder can be asked. */
+function openClaims(known: Known | undefined, settlements: readonly SettledBody[]): string[] {
+  if (known === undefined) return settlements.map(({ claim }) => claim);
+  return known.begun && known.claim !== null ? [known.claim] : [];
 }

@@ -120,8 +120,19 @@ export class ReleaseDoor {
       const reason = asInkmeshError(thrown).message;
       outcome = { outcome: begun ? 'interrupted' : 'failed', reason };
     }
-    if (begun) await claim.settle(outcome.outcome, outcome.reason);
-    else await claim.yield();
+    if (!begun) claim.yield();
+    else {
+      try {
+        await claim.settle(outcome.outcome, outcome.reason);
+      } catch (thrown) {
+        // what came out came out; the holders keep the job as interrupted
+        const { message } = asInkmeshError(thrown);
+        return {
+          ...outcome,
+          reason: `${outcome.reason ?? ''} but that could not be recorded: ${message}`.trim(),
+        };
+      }
+    }
     return outcome;
   }
 

@@ -27,11 +27,23 @@ const shownStates: Readonly<Record<JobState, Shown>> = {
   interrupted: {
     state: 'pending-held',
     reason: 'job-held-until-specified',
-    message: 'interrupted while printing: look at the printer, then release it again or cancel it',
+    message: 'interrupted: look at the printer',
   },
   cancelled: { state: 'canceled', reason: 'job-canceled-by-user', message: 'cancelled' },
   expired: { state: 'aborted', reason: 'aborted-by-system', message: 'not released in time' },
 };
+
+/** What the owner of an interrupted job can do: only a credential confirms what may print twice. */
+export function interruption(view: JobView): string {
+  const confirmed = view.claims.map((claim) => ` --confirm-reprint ${claim}`).join('');
+  return `${shownStates.interrupted.message}, then run "inkmesh cancel ${view.id}${confirmed}", ` +
+    'or inkmesh release with the same';
+}
+
+function sentenceOf(view: JobView): string {
+  if (view.state !== 'interrupted') return view.reason ?? shownStates[view.state].message;
+  return view.reason === undefined ? interruption(view) : `${interruption(view)}; ${view.reason}`;
+}
 
 /** Whether a job has come to its end, so that Get-Jobs lists it as completed. */
 export function isCompleted(view: JobView): boolean {
@@ -50,7 +62,7 @@ export function jobAttributes(view: JobView, printerUri: string): Attribute[] {
     ipp.uri('job-uri', `${printerUri}/${number}`),
     ipp.enumeration('job-state', jobStateEnum[shown.state]),
     ipp.keyword('job-state-reasons', shown.reason),
-    ipp.text('job-state-message', ipp.withinOctets(view.reason ?? shown.message, 1023)),
+    ipp.text('job-state-message', ipp.withinOctets(sentenceOf(view), 1023)),
     ipp.uri('job-printer-uri', printerUri),
     ipp.nameAttribute('job-name', ipp.withinOctets(view.title ?? 'Untitled', 255)),
     ipp.nameAttribute('job-originating-user-name', ipp.withinOctets(view.owner, 255)),

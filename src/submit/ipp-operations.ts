@@ -7,6 +7,7 @@ import { jobNumber, type JobView } from '../job.ts';
 import { submitLimits } from '../limits.ts';
 import { documentBytes } from './ipp-document.ts';
 import {
+  interruption,
   isCompleted,
   jobAttributes,
   type OpenJob,
@@ -127,6 +128,8 @@ async function cancelJob(call: Call): Promise<Reply> {
     open.cancelled.abort();
     call.open.remove(open);
   } else if (isCompleted(view)) throw new InkmeshError('conflict', 'the job has ended already');
+  // a token cannot say that its user has looked at the printer
+  else if (view.state === 'interrupted') throw new InkmeshError('conflict', interruption(view));
   else await call.door.cancel(call.token, view.id);
   return { status: 'successful-ok' };
 }
@@ -186,14 +189,19 @@ async function store(call: Call, job: OpenJob): Promise<'held'> {
   try {
     const signal = AbortSignal.any([call.signal, job.cancelled.signal]);
     await door.submit(token, job.id, job.ticket, document, signal);
-    return 'held';
   } catch (thrown) {
-    if (job.cancelled.signal.aborted) throw refusal('server-error-job-canceled', 'the job was cancelled');
+    if (job.cancelled.signal.aborted) throw cancelled();
     throw thrown;
   } finally {
     open.remove(job);
   }
+  if (!job.cancelled.signal.aborted) return 'held';
+  // it was cancelled when it was too late to stop: Cancel-Job has been answered already
+  await door.cancel(token, job.id);
+  throw cancelled();
 }
+
+const cancelled = () => refusal('server-error-job-canceled', 'the job was cancelled');
 
 function jobReply(call: Call, job: OpenJob, state: JobView['state']) {
   const view: JobView = { ...openJobView(job, call.user), state };

@@ -43,12 +43,17 @@ export interface Reply {
   groups?: Group[];
 }
 
+/** Whether only a log may have the particulars. */
+export function isInternal(thrown: unknown): boolean {
+  return !(thrown instanceof InkmeshError) || thrown.code === 'internal';
+}
+
 /** The answer to a request that failed. What is not a domain error is not shown. */
 export function failure(thrown: unknown): Reply {
-  if (!(thrown instanceof InkmeshError) || thrown.code === 'internal') {
+  if (!(thrown instanceof InkmeshError) || isInternal(thrown)) {
     return { status: 'server-error-internal-error', message: 'this node failed: look at its log' };
   }
-  const own = thrown.details['ipp'];
+  const own = thrown.about['ipp'];
   const status = own !== undefined && own in statuses ? own as StatusName : statusOfCode[thrown.code];
   return { status, message: thrown.message };
 }

@@ -1,6 +1,7 @@
 /** The IPP front (RFC 8010, RFC 8011): what stock print dialogs talk to. It knows HTTP and IPP, and hands jobs to a door. */
 import { type Context, Hono } from 'hono';
 import { InkmeshError } from '../../mesh/errors.ts';
+import type { Log } from '../../mesh/mod.ts';
 import type { IppMessage } from '../ipp/message.ts';
 import { readMessage, readPrefix, type Received } from '../ipp/stream.ts';
 import type { JobView, Ticket } from '../job.ts';
@@ -8,7 +9,8 @@ import { submitLimits } from '../limits.ts';
 import { OpenJobs } from './ipp-jobs.ts';
 import { operationOf } from './ipp-operations.ts';
 import { connectionOf, paced, release } from '../tls-server.ts';
-import { checkRequest, encodeReply, failure } from './ipp-request.ts';
+import { traceOf } from '../trace.ts';
+import { checkRequest, encodeReply, failure, isInternal } from './ipp-request.ts';
 
 /** What the IPP front needs of a node. Every method may throw InkmeshError. */
 export interface IppDoor {
@@ -40,17 +42,24 @@ const mediaType = 'application/ipp';
 /**
  * Serves `POST /ipp/print/TOKEN` and, for job URIs, `POST /ipp/print/TOKEN/NUMBER`. IPP failures are answered with
  * HTTP status 200 (RFC 8010 section 3.4.3).
+ * @param log gets what clients are not told, without their tokens
  */
-export function ippApp(door: IppDoor): Hono {
+export function ippApp(door: IppDoor, log: Log): Hono {
   const open = new OpenJobs();
   const app = new Hono();
-  const handle = (c: Context) => answer(c, door, open);
+  const handle = (c: Context) => answer(c, { door, open, log });
   app.post('/ipp/print/:token', handle);
   app.post('/ipp/print/:token/:job', handle);
   return app;
 }
 
-async function answer(c: Context, door: IppDoor, open: OpenJobs): Promise<Response> {
+interface Front {
+  door: IppDoor;
+  open: OpenJobs;
+  log: Log;
+}
+
+async function answer(c: Context, { door, open, log }: Front): Promise<Response> {
   const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase();
   if (type !== mediaType || c.req.raw.body === null) return c.text(`send ${mediaType}`, 415);
   const connection = connectionOf(c.env);
@@ -80,6 +89,10 @@ async function answer(c: Context, door: IppDoor, open: OpenJobs): Promise<Respon
     });
     return ippResponse(encodeReply(request, reply));
   } catch (thrown) {
+    // one whose client has gone away ends with any error
+    if (isInternal(thrown) && !c.req.raw.signal.aborted) {
+      log('error', 'an IPP request failed', { error: traceOf(thrown).replaceAll(token, '[token]') });
+    }
     return ippResponse(encodeReply(request, failure(thrown)));
   } finally {
     release(connection);

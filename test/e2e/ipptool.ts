@@ -1,8 +1,10 @@
 /** Debian's IPP client (package cups-ipp-utils), with the requests that come with it. */
 import { join } from 'node:path';
-import { spawnKept } from '../fakes/processes.ts';
+import { spawnKept, stop } from '../fakes/processes.ts';
 
 const suites = '/usr/share/cups/ipptool';
+/** not by its own option -T: with that, it takes a session ticket of TLS 1.3 for a timeout, and connects anew for ever */
+const patience_ms = 60_000;
 
 /**
  * Sends the requests of a file, `print-job` or a path of one's own.
@@ -12,9 +14,11 @@ const suites = '/usr/share/cups/ipptool';
  */
 export async function ipptool(uri: string, requests: string, document?: string): Promise<string> {
   const path = requests.includes('/') ? requests : join(suites, `${requests}.test`);
-  const args = ['-tv', '-T', '60', ...(document === undefined ? [] : ['-f', document]), uri, path];
+  const args = ['-tv', ...(document === undefined ? [] : ['-f', document]), uri, path];
   const kept = spawnKept('ipptool', args);
+  const late = setTimeout(() => void stop(kept), patience_ms);
   const { code } = await kept.ended;
+  clearTimeout(late);
   if (code !== 0) throw new Error(`ipptool ${requests}: exit ${code}\n${kept.stdout()}${kept.stderr()}`);
   return kept.stdout();
 }

@@ -1,11 +1,9 @@
 /** An IppDoor that keeps nothing but digests, and the servers that tests reach it by. */
 import { createHash } from 'node:crypto';
-import type { AddressInfo } from 'node:net';
-import { createSecureContext } from 'node:tls';
-import { createAdaptorServer, getRequestListener } from '@hono/node-server';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { JobState, JobView, Ticket } from '../../src/job.ts';
-import { createTlsServer } from '../../src/tls-server.ts';
+import type { ListenLimits } from '../../src/limits.ts';
+import { listen } from '../../src/listen.ts';
 import { ippApp, type IppDoor } from '../../src/submit/ipp.ts';
 
 export interface Submitted {
@@ -97,25 +95,30 @@ export interface Served {
   port: number;
   /** ipp: or ipps: */
   uri: string;
+  /** what the front wrote into its log */
+  readonly logged: Record<string, unknown>[];
   close(): Promise<void>;
 }
 
 /** Serves the door on 127.0.0.1, with TLS when there are a key and a certificate (PEM). */
-export async function serveDoor(door: IppDoor, tls?: { key: string; cert: string }): Promise<Served> {
-  const context = createSecureContext(tls);
-  const { fetch } = ippApp(door);
-  const server = tls === undefined
-    ? createAdaptorServer({ fetch, overrideGlobalObjects: false })
-    : createTlsServer(() => context, getRequestListener(fetch, { overrideGlobalObjects: false }));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+export async function serveDoor(
+  door: IppDoor,
+  tls?: { key: string; cert: string },
+  limits?: ListenLimits,
+): Promise<Served> {
+  const logged: Served['logged'] = [];
+  const { fetch } = ippApp(door, (_level, what, fields) => logged.push({ what, ...fields }));
+  const secure = tls === undefined ? {} : { tls };
+  const listening = await listen({ fetch, address: '127.0.0.1', port: 0, what: 'a test', ...secure }, limits);
+  const { port } = listening;
   return {
     port,
     uri: `${tls === undefined ? 'ipp' : 'ipps'}://localhost:${port}/ipp/print/${token}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        if ('closeAllConnections' in server) server.closeAllConnections();
-      }),
+    logged,
+    close: async () => {
+      const closed = listening.close();
+      listening.kill();
+      await closed;
+    },
   };
 }

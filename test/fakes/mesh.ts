@@ -1,11 +1,13 @@
 /** A mesh of real nodes in this process, each with its own database and spool on disk, on loopback. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Authority, generateKeys, issueNode } from '../../mesh/authority.ts';
 import { type NodeIdentity, verifyIdentity } from '../../mesh/certificate.ts';
+import { decode } from '../../mesh/codec.ts';
 import type { Fact } from '../../mesh/facts.ts';
 import { type Credential, type Grant, signGrant } from '../../mesh/grant.ts';
+import { type Lease, leaseSchema } from '../../mesh/lease.ts';
 import { generateHostKey, type Kind, type Mesh, type MeshOptions, openMesh } from '../../mesh/mod.ts';
 import type { Role } from '../../mesh/names.ts';
 import type { Clock } from '../../mesh/ports.ts';
@@ -283,8 +285,6 @@ export async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer
   return Buffer.concat(parts);
 }
 
-export const sha256 = (octets: Uint8Array): string => createHash('sha256').update(octets).digest('hex');
-
 /** The names of the files in a node's spool. */
 export function spooled(node: FakeNode): string[] {
   return readdirSync(join(node.dir, 'envelopes')).sort();
@@ -306,4 +306,33 @@ export async function untilErased(nodes: readonly FakeNode[], job: string): Prom
     deadline_ms: patience_ms,
     what: `the job to be erased at ${nodes.map(({ name }) => name).join(', ')}`,
   });
+}
+
+/** The lease of a job as a holder keeps it. */
+export function leaseOf(node: FakeNode, job: Stored): Lease {
+  const piece = node.state.pieces.get(job.id);
+  if (piece === undefined) throw new Error(`${node.name} holds nothing of the job`);
+  return decode(leaseSchema, piece.lease);
+}
+
+/** A node that holds nothing of a job. */
+export function outsider(mesh: FakeMesh, job: Stored): FakeNode {
+  const other = mesh.nodes.find((node) => !job.holders.includes(node));
+  if (other === undefined) throw new Error('every node is a holder');
+  return other;
+}
+
+/** Resolves when no holder has a vote for any claim of a job. */
+export async function untilFree(job: Stored): Promise<void> {
+  const free = () => job.holders.every((node) => leaseOf(node, job).vote === null);
+  await waitFor(() => free() || undefined, { deadline_ms: patience_ms, what: 'every vote to be free' });
+}
+
+/** Prints a job at a node, and checks what comes out and that nothing is left of it. */
+export async function prints(job: Stored, at: FakeNode, grant?: Uint8Array): Promise<void> {
+  const claimed = await claim(at, job, grant);
+  await claimed.begin();
+  if (!(await collect(claimed.document())).equals(job.document)) throw new Error('something else came out');
+  await claimed.settle('printed');
+  await untilErased(job.holders, job.id);
 }

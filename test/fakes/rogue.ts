@@ -53,7 +53,7 @@ export async function startRogue(options: { hostKey?: Uint8Array; listen?: boole
     mdns: false,
   });
   await host.start();
-  const rpc = new Rpc(host);
+  const rpc = new Rpc(host, () => {});
   rpc.admitBy(() => Promise.resolve());
   const connect = (node: FakeNode) => host.dial(multiaddr(node.address));
   const call = async (node: FakeNode, method: string, request: unknown, body?: Body) => {
@@ -86,6 +86,15 @@ export async function startInsider(keys: NodeKeys, nodes: readonly FakeNode[]): 
   }
   for (const node of nodes) await rogue.hello(node, keys);
   return rogue;
+}
+
+/** Runs `body` with a rogue, which then stops. */
+export async function withRogue(rogue: Rogue, body: (rogue: Rogue) => Promise<void>): Promise<void> {
+  try {
+    await body(rogue);
+  } finally {
+    await rogue.stop();
+  }
 }
 
 /** `CODE: MESSAGE` with which a call was refused, `answered` if it was not. */

@@ -1,11 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { openSync, readSync, truncateSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { decode } from '../../mesh/codec.ts';
-import { chunkBytes, headerBytes } from '../../mesh/envelope.ts';
-import { type Lease, leaseSchema } from '../../mesh/lease.ts';
+import { type Lease } from '../../mesh/lease.ts';
 import { voteLease_ms } from '../../mesh/limits.ts';
 import {
   certifiedNode,
@@ -14,17 +10,19 @@ import {
   type FakeMesh,
   type FakeNode,
   grantOf,
+  leaseOf,
   type NodeKeys,
-  patience_ms,
+  outsider,
+  prints,
   startMesh,
   store,
   type Stored,
   untilErased,
+  untilFree,
   untilKnown,
   user,
 } from '../fakes/mesh.ts';
 import { fakeAuthority, fakeNode, fakeUser, refusalOf } from '../fakes/organisation.ts';
-import { waitFor } from '../fakes/processes.ts';
 import { answerTo, type Rogue, startInsider } from '../fakes/rogue.ts';
 
 const minute_ms = 60_000;
@@ -51,19 +49,6 @@ test.after(async () => {
 
 const claimOf = (peer: string) => `${peer}/${crypto.randomUUID()}`;
 
-function leaseOf(node: FakeNode, job: Stored): Lease {
-  const piece = node.state.pieces.get(job.id);
-  if (piece === undefined) throw new Error(`${node.name} holds nothing of the job`);
-  return decode(leaseSchema, piece.lease);
-}
-
-/** The node that holds nothing of a job. */
-function outsider(job: Stored): FakeNode {
-  const other = mesh.nodes.find((node) => !job.holders.includes(node));
-  if (other === undefined) throw new Error('every node is a holder');
-  return other;
-}
-
 const voteFor = (job: Stored, claim: string, permission: object) => ({
   ...{ job: job.id, epoch: 1, claim, permission },
 });
@@ -86,20 +71,6 @@ async function refusedEverywhere(job: Stored, grant: Uint8Array, refusal: RegExp
   const before = standing(job);
   for (const answer of await votes(job, grant)) assert.match(answer, refusal);
   assert.equal(standing(job), before);
-}
-
-/** Prints a job at a node, and checks what comes out and that nothing is left. */
-async function prints(job: Stored, at: FakeNode, grant?: Uint8Array): Promise<void> {
-  const claimed = await claim(at, job, grant);
-  await claimed.begin();
-  assert.equal(await collect(claimed.document()), Buffer.from(job.document));
-  await claimed.settle('printed');
-  await untilErased(job.holders, job.id);
-}
-
-async function untilFree(job: Stored): Promise<void> {
-  const free = () => job.holders.every((node) => leaseOf(node, job).vote === null);
-  await waitFor(() => free() || undefined, { deadline_ms: patience_ms, what: 'every vote to be free' });
 }
 
 test('a grant of another user is refused by every holder, and moves nothing', async () => {
@@ -186,7 +157,7 @@ test('who may only cancel gets no share', async () => {
     const wrong = voteFor(job, claimOf(insider.peer), { token: 'another token' });
     assert.match(await answerTo(insider.call(node, 'vote', wrong)), /^forbidden: this token did not submit/);
   }
-  const byToken = await outsider(job).mesh.claimant.claim(job.id, { token }, '');
+  const byToken = await outsider(mesh, job).mesh.claimant.claim(job.id, { token }, '');
   assert.throws(() => byToken.document(), 'a cancellation reads no document');
   await byToken.begin();
   await byToken.settle('cancelled');
@@ -217,7 +188,7 @@ test('a grant is spent by begin, also for the claimant that spent it', async () 
 
 test('nobody speaks for a claim of another node', async () => {
   const job = await store(mesh, a1, { owner: ada });
-  const claimed = await claim(outsider(job), job);
+  const claimed = await claim(outsider(mesh, job), job);
   const about = { job: job.id, epoch: 1, claim: claimed.id };
   const grant = await grantOf(job);
   const own = /^forbidden: a node speaks for its own claims only/;
@@ -259,9 +230,9 @@ test('begin and fetch take a vote that stands, and a claim that ended is over', 
 
 test('a vote that has not begun goes to another claim after its lease, and can begin no more', async () => {
   const job = await store(mesh, a1, { owner: ada });
-  const slow = await claim(outsider(job), job);
+  const slow = await claim(outsider(mesh, job), job);
   const busy = await refusalOf(() => claim(a1, job));
-  assert.match(busy, new RegExp(`^busy: ${outsider(job).name} is releasing this job`));
+  assert.match(busy, new RegExp(`^busy: ${outsider(mesh, job).name} is releasing this job`));
   for (const node of job.holders) node.clock.advance(voteLease_ms + 1);
   const quick = await claim(a1, job);
   await quick.begin();
@@ -272,13 +243,13 @@ test('a vote that has not begun goes to another claim after its lease, and can b
 
 test('a vote that has begun never lapses', async () => {
   const job = await store(mesh, a1, { owner: ada });
-  const first = await claim(outsider(job), job);
+  const first = await claim(outsider(mesh, job), job);
   await first.begin();
   for (const node of job.holders) node.clock.advance(100 * voteLease_ms);
   const answer = await refusalOf(() => claim(a1, job));
   assert.match(
     answer,
-    new RegExp(`^busy: ${outsider(job).name} is printing .*--confirm-reprint ${first.id}`),
+    new RegExp(`^busy: ${outsider(mesh, job).name} is printing .*--confirm-reprint ${first.id}`),
   );
   await first.settle('printed');
   await untilErased(job.holders, job.id);
@@ -309,9 +280,9 @@ test('of four releases at once at most one begins, and the others are told who h
 
 test('a yield frees the job at once', async () => {
   const job = await store(mesh, a1, { owner: ada });
-  const first = await claim(outsider(job), job);
+  const first = await claim(outsider(mesh, job), job);
   assert.match(
-    await refusalOf(() => claim(outsider(job), job)),
+    await refusalOf(() => claim(outsider(mesh, job), job)),
     /^busy: this node is releasing the job already/,
   );
   await first.yield();
@@ -321,7 +292,7 @@ test('a yield frees the job at once', async () => {
 
 test('an interrupted job is reprinted only when its owner confirms that very claim', async () => {
   const job = await store(mesh, a1, { owner: ada });
-  const first = await claim(outsider(job), job);
+  const first = await claim(outsider(mesh, job), job);
   await first.begin();
   await first.settle('interrupted', 'jammed');
   await untilKnown(mesh.nodes, 'settled', job.id);
@@ -340,7 +311,7 @@ test('an interrupted job is reprinted only when its owner confirms that very cla
 test('a claimant that restarts gives its vote back, or says that it was interrupted', async () => {
   for (const begun of [false, true]) {
     const job = await store(mesh, a1, { owner: ada });
-    const node = outsider(job);
+    const node = outsider(mesh, job);
     const open = await claim(node, job);
     if (begun) await open.begin();
     await node.stop();
@@ -360,7 +331,7 @@ test('a claimant that restarts gives its vote back, or says that it was interrup
 
 test('a begin outlives the restart of every holder', async () => {
   const job = await store(mesh, a1, { owner: ada });
-  const first = await claim(outsider(job), job);
+  const first = await claim(outsider(mesh, job), job);
   await first.begin();
   await Promise.all(job.holders.map((node) => node.stop()));
   await Promise.all(job.holders.map((node) => node.start()));
@@ -368,148 +339,6 @@ test('a begin outlives the restart of every holder', async () => {
   for (const node of job.holders) assert.is(leaseOf(node, job).vote?.phase, 'begun');
   assert.match(await refusalOf(() => claim(a1, job)), /^busy: .*--confirm-reprint/);
   await first.settle('printed');
-  await untilErased(job.holders, job.id);
-});
-
-test('one corrupt share of three is found out, and its holder named', async () => {
-  const job = await store(mesh, a1, { owner: ada });
-  const [bad] = job.holders as [FakeNode];
-  const damaged = (bad.state.pieces.get(job.id)?.share ?? new Uint8Array(0)).slice();
-  damaged[0] = (damaged[0] ?? 0) ^ 1;
-  bad.state.run('UPDATE pieces SET share = ? WHERE job = ?', damaged, job.id);
-  const node = outsider(job);
-  await prints(job, node);
-  const named = node.logged.filter((line) => line.includes('corrupt share') && line.includes(job.id));
-  assert.is(named.length, 1);
-  assert.match(named[0] ?? '', `"node":"${bad.name}"`);
-});
-
-test('two corrupt shares of three give no key, and free the job', async () => {
-  const job = await store(mesh, a1, { owner: ada });
-  for (const bad of job.holders.slice(1)) {
-    const share = bad.state.pieces.get(job.id)?.share ?? new Uint8Array(0);
-    bad.state.run(
-      'UPDATE pieces SET share = ? WHERE job = ?',
-      share.map((octet, i) => i < 32 ? octet ^ 1 : octet),
-      job.id,
-    );
-  }
-  assert.match(await refusalOf(() => claim(a1, job)), /^corrupt: /);
-  await untilFree(job);
-});
-
-/** Flips one bit of an envelope on a holder's disk. */
-function damage(node: FakeNode, job: Stored, offset: number): void {
-  const file = openSync(join(node.dir, 'envelopes', job.id), 'r+');
-  const octet = new Uint8Array(1);
-  readSync(file, octet, 0, 1, offset);
-  writeSync(file, octet.map((value) => value ^ 1), 0, 1, offset);
-}
-
-test('an envelope that is damaged on the local disk is read on from another holder', async () => {
-  for (const offset of [headerBytes - 1, headerBytes + 5, headerBytes + chunkBytes + 100]) {
-    const job = await store(mesh, a1, { owner: ada, document: randomBytes(3 * chunkBytes + 7) });
-    damage(a1, job, offset);
-    await prints(job, a1);
-  }
-});
-
-test('an envelope that is missing or short on the local disk is read from another holder', async () => {
-  const job = await store(mesh, a1, { owner: ada, document: randomBytes(2 * chunkBytes) });
-  const claimed = await claim(a1, job);
-  await claimed.begin();
-  truncateSync(join(a1.dir, 'envelopes', job.id), chunkBytes + 1000);
-  assert.equal(await collect(claimed.document()), Buffer.from(job.document));
-  await claimed.settle('printed');
-  await untilErased(job.holders, job.id);
-});
-
-test('a document that no holder has whole is corrupt, and nothing wrong comes out', async () => {
-  const job = await store(mesh, a1, { owner: ada, document: randomBytes(3 * chunkBytes) });
-  for (const node of job.holders) damage(node, job, headerBytes + chunkBytes + 100);
-  const claimed = await claim(a1, job);
-  const got: Uint8Array[] = [];
-  const answer = await refusalOf(async () => {
-    for await (const chunk of claimed.document()) got.push(chunk);
-  });
-  assert.match(answer, /^corrupt: chunk 1 does not authenticate/);
-  assert.equal(Buffer.concat(got), Buffer.from(job.document.subarray(0, chunkBytes)));
-  await claimed.yield();
-  await untilFree(job);
-});
-
-test('a holder that stops while the document is fetched is replaced by another', async () => {
-  const job = await store(mesh, a1, { owner: ada, document: randomBytes(12 * 1024 * 1024) });
-  const serving: FakeNode[] = [];
-  for (const node of job.holders) {
-    const { custody } = node.mesh;
-    const fetch = custody.fetch.bind(custody);
-    custody.fetch = (from, request) => {
-      serving.push(node);
-      return fetch(from, request);
-    };
-  }
-  const claimed = await claim(outsider(job), job);
-  await claimed.begin();
-  const got: Uint8Array[] = [];
-  for await (const chunk of claimed.document()) {
-    got.push(chunk.slice());
-    if (got.length === 2) await serving[0]?.stop();
-  }
-  assert.equal(Buffer.concat(got), Buffer.from(job.document));
-  assert.is(serving.length, 2);
-  await claimed.settle('printed');
-  await serving[0]?.start();
-  await mesh.connected();
-  await untilErased(job.holders, job.id);
-});
-
-test('a vote that comes late, after the claim has yielded, is not given', async () => {
-  const job = await store(mesh, a1, { owner: ada });
-  const late = job.holders[2] as FakeNode;
-  const { custody } = late.mesh;
-  const vote = custody.vote.bind(custody);
-  let go = () => {};
-  const gate = new Promise<void>((open) => go = open);
-  const answered: Promise<unknown>[] = [];
-  custody.vote = async (from, request) => {
-    await gate;
-    const answer = vote(from, request);
-    answered.push(answer.catch((error: Error) => error.message));
-    return await answer;
-  };
-  const first = await claim(outsider(job), job);
-  await first.yield();
-  const refused = () => leaseOf(late, job).refused.includes(first.id);
-  await waitFor(() => refused() || undefined, { deadline_ms: patience_ms, what: 'the yield to arrive' });
-  go();
-  await waitFor(() => answered[0], { deadline_ms: patience_ms, what: 'the late vote' });
-  assert.match(await answered[0] as string, 'this claim has ended');
-  assert.is(leaseOf(late, job).vote, null);
-  custody.vote = vote;
-  await prints(job, a1);
-});
-
-test('without a quorum the owner is told who must wake up, and then it goes on', async () => {
-  const job = await store(mesh, a1, { owner: ada });
-  const asleep = job.holders.filter((node) => node !== a1);
-  await Promise.all(asleep.map((node) => node.stop()));
-  const answer = await refusalOf(() => claim(a1, job));
-  assert.match(answer, /^unavailable: waiting for \S+ or \S+ to wake up$/);
-  for (const { name } of asleep) assert.match(answer, name);
-  await waitFor(() => leaseOf(a1, job).vote === null || undefined, {
-    deadline_ms: patience_ms,
-    what: 'the yield',
-  });
-  await asleep[0]?.start();
-  await mesh.connected();
-  const claimed = await claim(a1, job);
-  await claimed.begin();
-  assert.equal(await collect(claimed.document()), Buffer.from(job.document));
-  await claimed.settle('printed');
-  await untilErased([a1, asleep[0] as FakeNode], job.id);
-  await asleep[1]?.start();
-  await mesh.connected();
   await untilErased(job.holders, job.id);
 });
 

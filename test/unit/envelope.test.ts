@@ -102,7 +102,7 @@ async function refusedPart(read: () => unknown): Promise<string | undefined> {
   try {
     await read();
   } catch (error) {
-    if (error instanceof InkmeshError && error.code === 'corrupt') return error.details.part;
+    if (error instanceof InkmeshError && error.code === 'corrupt') return error.about.part;
     throw error;
   }
   return undefined;
@@ -159,7 +159,7 @@ test('a key is known by the commitment, for its own job alone', () => {
   assert.not(commits(new Uint8Array(32), job, header));
   assert.throws(
     () => commits(key, job, header.subarray(1)),
-    (e: InkmeshError) => e.details.part === 'header',
+    (e: InkmeshError) => e.about.part === 'header',
   );
 });
 

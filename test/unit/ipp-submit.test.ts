@@ -46,7 +46,8 @@ function encoded(name: OperationName, asked: Asked): Uint8Array {
 }
 
 function client(door = new MemoryDoor()) {
-  const app = ippApp(door);
+  const logged: Record<string, unknown>[] = [];
+  const app = ippApp(door, (level, what, fields) => logged.push({ level, what, ...fields }));
   const post = (body: Uint8Array, path = `/ipp/print/${token}`, type = 'application/ipp') =>
     app.request(`https://print.example:9265${path}`, {
       method: 'POST',
@@ -60,7 +61,7 @@ function client(door = new MemoryDoor()) {
     const message = parseMessage(new Uint8Array(await response.arrayBuffer()));
     return { ...message, status: statusName(message.code) };
   };
-  return { door, post, ask };
+  return { door, post, ask, logged };
 }
 
 const pdf = new TextEncoder().encode('%PDF-1.4');

@@ -83,9 +83,9 @@ test('two shares of which one is wrong, or three of which two are, give nothing'
   const shares = await held();
   const two = await refusal(broken(shares, 0, 5).slice(0, 2));
   assert.is(two.code, 'corrupt');
-  assert.is(two.details.holders, 'pc-1,pc-2');
+  assert.is(two.about.holders, 'pc-1,pc-2');
   const three = await refusal(broken(broken(shares, 0, 5), 2, 6));
-  assert.is(three.details.holders, 'pc-1,pc-2,pc-3');
+  assert.is(three.about.holders, 'pc-1,pc-2,pc-3');
   const other = await held();
   assert.is((await refusal([shares[0]!, other[1]!])).code, 'corrupt');
 });
