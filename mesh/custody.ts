@@ -3,14 +3,12 @@
  * decision and its write are one synchronous step, so no two requests can come between; every answer follows
  * the write that it tells of.
  */
-import { sha256 } from '@noble/hashes/sha2.js';
 import type { Trust } from './certificate.ts';
 import { decode, encode } from './codec.ts';
 import { headerBytes, plaintextLength } from './envelope.ts';
 import { InkmeshError } from './errors.ts';
 import type { Fact } from './facts.ts';
 import { rowOf } from './facts.ts';
-import { verifyGrant } from './grant.ts';
 import { type JobBody, type SettledBody, signReceipt } from './job-facts.ts';
 import {
   afterRestart,
@@ -31,13 +29,13 @@ import {
   unsealedAge_ms,
   voteLease_ms,
 } from './limits.ts';
+import { permitted } from './permission.ts';
 import type { Clock, Log, Piece, PieceTable, Spool } from './ports.ts';
 import {
   type AbandonRequest,
   type BeginReply,
   type ClaimRequest,
   type FetchRequest,
-  type Permission,
   type SealRequest,
   type SettleRequest,
   type StoreRequest,
@@ -47,11 +45,9 @@ import {
   type VoteReply,
   type VoteRequest,
 } from './protocol.ts';
+import { refusalError } from './refusal.ts';
 import { verifyRequest } from './request.ts';
 import type { Body } from './rpc.ts';
-
-/** The grant's target of a cancellation, which has no printer. */
-const noTarget = '-';
 
 export interface CustodyOptions {
   self: { peerId: string; key: CryptoKey };
@@ -188,7 +184,7 @@ export class Custody {
     this.#unsealed.delete(fact.subject);
   }
 
-  /** Whether the job fact is of the piece that is kept here, by the node that gave it. */
+  /** Whether the job fact is that of the piece, by the node that gave it. */
   #fits(fact: Fact, piece: Piece): boolean {
     const { holders, owner, bytes, epoch } = fact.body as JobBody;
     return piece.acceptedBy === fact.author && holders.includes(this.#options.self.peerId) &&
@@ -207,8 +203,15 @@ export class Custody {
   async vote(from: string, request: VoteRequest): Promise<VoteReply> {
     const { job, epoch, claim, permission } = request;
     ownClaim(from, claim);
+    const { trust } = this.#options;
     const held = this.#held(job);
-    const { nonce, target, confirm, prints } = await this.#permitted(permission, held, claim);
+    const { nonce, target, confirm, prints } = await permitted(
+      permission,
+      held,
+      claim,
+      trust,
+      this.#options.now_ms(),
+    );
     const header = await this.#header(job);
     // from here to the write nothing else runs
     const piece = this.#held(job);
@@ -253,7 +256,7 @@ export class Custody {
     await this.#concluded(request.job, answer);
   }
 
-  /** The envelope from `offset` on, for the claim that has this holder's vote. */
+  /** The envelope from `offset` on (nothing past its end), for the claim that has this holder's vote. */
   async fetch(from: string, { job, claim, offset }: FetchRequest): Promise<Body> {
     ownClaim(from, claim);
     if (this.#lease(this.#held(job)).vote?.claim !== claim) {
@@ -261,10 +264,6 @@ export class Custody {
     }
     const reader = await this.#options.spool.open(job);
     if (reader === undefined) throw new InkmeshError('unavailable', 'the envelope is missing here');
-    if (offset > reader.bytes) {
-      await reader.close();
-      throw new InkmeshError('bad-request', 'the offset is past the end of the envelope');
-    }
     return (async function* () {
       try {
         for (let at = offset; at < reader.bytes; at += maxBodyFrameBytes) {
@@ -331,25 +330,6 @@ export class Custody {
     if (piece !== undefined && openClaims(this.#lease(piece)).length === 0) await this.#erase(job);
   }
 
-  async #permitted(
-    permission: Permission,
-    piece: Piece,
-    claim: string,
-  ): Promise<{ nonce: string; target: string; confirm: readonly string[]; prints: boolean }> {
-    if ('token' in permission) {
-      const hash = sha256(new TextEncoder().encode(permission.token));
-      const submitted = piece.submitter?.every((octet, i) => octet === hash[i]) ?? false;
-      if (!submitted) throw new InkmeshError('forbidden', 'this token did not submit the job');
-      return { nonce: claim.slice(-36), target: noTarget, confirm: [], prints: false };
-    }
-    const { grant, by } = await verifyGrant(this.#options.trust, permission.grant, this.#options.now_ms());
-    if (by.user !== piece.owner) throw new InkmeshError('forbidden', 'this job belongs to somebody else');
-    if (grant.job !== piece.job) throw new InkmeshError('forbidden', 'the grant is for another job');
-    const nonce = Buffer.from(grant.nonce).toString('hex');
-    const prints = grant.action === 'release';
-    return { nonce, target: prints ? grant.target : noTarget, confirm: grant.confirm, prints };
-  }
-
   async #header(job: string): Promise<Uint8Array> {
     const reader = await this.#options.spool.open(job);
     if (reader === undefined) throw new InkmeshError('unavailable', 'the envelope is missing here');
@@ -393,33 +373,5 @@ export class Custody {
 function ownClaim(from: string, claim: string): void {
   if (claimantOf(claim) !== from) {
     throw new InkmeshError('forbidden', 'a node speaks for its own claims only');
-  }
-}
-
-/** A refusal as the claimant gets it: `claim`, `claimant` and `begun` tell who has the job. */
-function refusalError(answer: LeaseAnswer): InkmeshError {
-  if (answer.type !== 'refused') {
-    return new InkmeshError('internal', `unexpected lease answer ${answer.type}`);
-  }
-  switch (answer.reason) {
-    case 'held-by': {
-      const { claim, claimant, begun } = answer;
-      const details = { claim, claimant, begun: String(begun) };
-      return new InkmeshError('busy', 'another node has claimed this job', details);
-    }
-    case 'nonce-bound':
-      return new InkmeshError(
-        'forbidden',
-        'this grant has been used at another node or printer: release anew',
-      );
-    case 'nonce-spent':
-      return new InkmeshError('forbidden', 'this grant has been used: release anew');
-    case 'too-many-claims':
-      return new InkmeshError('busy', 'this node has tried too often: release from another node');
-    case 'erased':
-      return new InkmeshError('not-found', 'this job is not held here any more');
-    case 'refused-claim':
-    case 'not-current':
-      return new InkmeshError('conflict', 'this claim has ended: release anew', { reason: answer.reason });
   }
 }

@@ -132,7 +132,9 @@ export class Gate {
   async admitted(connection: Connection): Promise<void> {
     const peer = connection.remotePeer.toString();
     const age_ms = Date.now() - connection.timeline.open;
-    if (!this.#members.has(peer) && age_ms < admissionWait_ms) await this.#admission(peer, admissionWait_ms - age_ms);
+    if (!this.#members.has(peer) && age_ms < admissionWait_ms) {
+      await this.#admission(peer, admissionWait_ms - age_ms);
+    }
     if (this.#members.has(peer)) return;
     throw new InkmeshError('forbidden', 'this node serves members of its organisation only: say hello first');
   }

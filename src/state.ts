@@ -128,9 +128,14 @@ const list = (value: SQLOutputValue | undefined): string[] => JSON.parse(string(
 const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
 const unhex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
 
+function insertFact(state: State, f: FactRow): void {
+  state.run(
+    'INSERT OR IGNORE INTO facts (author, seq, doc, kind, subject, time_ms, record) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    ...[f.author, f.seq, f.doc, f.kind, f.subject, f.time_ms, f.record],
+  );
+}
+
 function factTable(state: State): FactTable {
-  const insert = `INSERT OR IGNORE INTO facts (author, seq, doc, kind, subject, time_ms, record)
-    VALUES (?, ?, ?, ?, ?, ?, ?)`;
   const fact = (row: Row): FactRow => ({
     doc: string(row['doc']),
     author: string(row['author']),
@@ -141,12 +146,7 @@ function factTable(state: State): FactTable {
     record: blob(row['record']),
   });
   return {
-    add: (rows) =>
-      state.transaction(() => {
-        for (const f of rows) {
-          state.run(insert, f.author, f.seq, f.doc, f.kind, f.subject, f.time_ms, f.record);
-        }
-      }),
+    add: (rows) => state.transaction(() => rows.forEach((row) => insertFact(state, row))),
     get: (author, seq) => {
       const row = state.row('SELECT * FROM facts WHERE author = ? AND seq = ?', author, seq);
       return row === undefined ? undefined : fact(row);
@@ -225,14 +225,10 @@ function pieceTable(state: State): PieceTable {
       return row === undefined ? undefined : piece(row);
     },
     list: () => state.rows('SELECT * FROM pieces').map(piece),
-    seal: (job, f) =>
+    seal: (job, fact) =>
       state.transaction(() => {
         state.run('UPDATE pieces SET sealed = 1 WHERE job = ?', job);
-        state.run(
-          `INSERT OR IGNORE INTO facts (author, seq, doc, kind, subject, time_ms, record)
-            VALUES (?, ?, ?, ?, ?, ?, ?)`,
-          ...[f.author, f.seq, f.doc, f.kind, f.subject, f.time_ms, f.record],
-        );
+        insertFact(state, fact);
       }),
     markSealed: (job) => {
       state.run('UPDATE pieces SET sealed = 1 WHERE job = ?', job);

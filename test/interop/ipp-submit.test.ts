@@ -229,6 +229,7 @@ test('a client that goes away in mid-document leaves no job', async () => {
     });
     assert.is(door.aborted, 1);
     assert.equal(door.submitted, []);
+    assert.equal(served.logged, []);
   } finally {
     await served.close();
   }

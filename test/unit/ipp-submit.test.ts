@@ -1,3 +1,4 @@
+import { deflateRawSync, gzipSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InkmeshError } from '../../mesh/errors.ts';
@@ -180,6 +181,21 @@ test('formats, compressions and empty documents that do not fit are refused', as
   assert.equal(door.submitted, []);
 });
 
+test('compressed documents that end early are refused, wherever they end', async () => {
+  const { ask, door } = client();
+  const plain = Uint8Array.from({ length: 100_000 }, (_, at) => (at * at) >> 7);
+  for (const [name, whole] of [['gzip', gzipSync(plain)], ['deflate', deflateRawSync(plain)]] as const) {
+    const operation = [...head, target, ipp.keyword('compression', name)];
+    for (const missing of [1, 4, 8, 9, whole.length >> 1, whole.length]) {
+      const document = whole.subarray(0, whole.length - missing);
+      const { status } = await ask('Print-Job', { operation, document });
+      assert.is(status, 'client-error-compression-error', `${name} without its last ${missing} octets`);
+    }
+    assert.is((await ask('Print-Job', { operation, document: whole })).status, 'successful-ok');
+  }
+  assert.equal(door.submitted.map((job) => job.bytes), [plain.length, plain.length]);
+});
+
 test('a gzip bomb stops at the size of a document', async () => {
   const { ask, door } = client();
   door.maxDocumentBytes = 1024 * 1024;
@@ -244,6 +260,43 @@ test('a job that is cancelled while it comes in is not stored', async () => {
   assert.equal(jobOf(await ask('Get-Jobs')), []);
 });
 
+test('a job that is cancelled when its document is in already is cancelled all the same', async () => {
+  const { ask, door } = client();
+  const store = door.submit.bind(door);
+  let id = 0;
+  door.submit = async (...submitted) => {
+    await store(...submitted);
+    id = firstNumber(jobOf(await ask('Get-Jobs')), 'job-id') ?? 0;
+    const operation = [...head, target, ipp.integer('job-id', id)];
+    assert.is((await ask('Cancel-Job', { operation })).status, 'successful-ok');
+  };
+  assert.is((await ask('Print-Job', { document: pdf })).status, 'server-error-job-canceled');
+  assert.equal(door.submitted.map((job) => [jobNumber(job.job), job.state]), [[id, 'cancelled']]);
+  door.cancel = () => Promise.reject(new InkmeshError('unavailable', 'waiting for PC-12 to wake up'));
+  assert.is((await ask('Print-Job', { document: pdf })).status, 'server-error-service-unavailable');
+});
+
+test('an interrupted job says what its owner can do, and is not cancelled by a token', async () => {
+  const { ask, door } = client();
+  door.stateAfter = 'interrupted';
+  await ask('Print-Job', { document: pdf });
+  const job = door.submitted[0]?.job ?? '';
+  const claim = `12D3KooW${'A'.repeat(44)}/${crypto.randomUUID()}`;
+  const list = door.jobs.bind(door);
+  door.jobs = async () => (await list()).map((view) => ({ ...view, claims: [claim], reason: 'no paper' }));
+  const next = `inkmesh cancel ${job} --confirm-reprint ${claim}`;
+  const operation = [...head, target, ipp.integer('job-id', jobNumber(job))];
+  const cancel = await ask('Cancel-Job', { operation });
+  assert.is(cancel.status, 'client-error-not-possible');
+  const [said] = stringsOf(attributesOf(cancel, groups['operation-attributes-tag']), 'status-message');
+  assert.match(said ?? '', next);
+  assert.match(said ?? '', 'inkmesh release');
+  const [shown] = stringsOf(jobOf(await ask('Get-Job-Attributes', { operation })), 'job-state-message');
+  assert.match(shown ?? '', next);
+  assert.match(shown ?? '', 'no paper');
+  assert.is(door.submitted[0]?.state, 'interrupted');
+});
+
 test('every state of a job has an IPP state, and only ended ones are listed as completed', async () => {
   const { ask, door } = client();
   for (const state of jobStates) {
@@ -290,8 +343,8 @@ test('requested-attributes chooses printer attributes by name and by group', asy
   assert.is(new Set(all).size, all.length);
 });
 
-test('a failing door is told in the words of IPP, without its secrets', async () => {
-  const { ask, door } = client();
+test('a failing door is told in the words of IPP, and logged, without its secrets', async () => {
+  const { ask, door, logged } = client();
   const answers = [
     [
       new InkmeshError('unavailable', 'waiting for PC-12 to wake up'),
@@ -300,7 +353,7 @@ test('a failing door is told in the words of IPP, without its secrets', async ()
     ],
     [new InkmeshError('forbidden', 'the policy of the site forbids it'), 'client-error-forbidden', 'policy'],
     [new InkmeshError('internal', `token ${token}`), 'server-error-internal-error', ''],
-    [new Error(`token ${token}`), 'server-error-internal-error', ''],
+    [new Error('broken', { cause: new Error(`token ${token}`) }), 'server-error-internal-error', ''],
   ] as const;
   for (const [thrown, status, says] of answers) {
     door.submit = () => Promise.reject(thrown);
@@ -310,6 +363,13 @@ test('a failing door is told in the words of IPP, without its secrets', async ()
       '';
     assert.ok(said.includes(says));
     assert.not(said.includes(token));
+  }
+  assert.is(logged.length, 2);
+  for (const entry of logged) {
+    assert.is(entry['level'], 'error');
+    assert.match(String(entry['error']), 'token [token]');
+    assert.match(String(entry['error']), 'ipp-submit.test.ts');
+    assert.not(JSON.stringify(entry).includes(token));
   }
 });
 

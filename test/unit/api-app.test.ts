@@ -1,0 +1,31 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createApi } from '../../src/api/app.ts';
+import { fakeAuthority, fakePeer } from '../fakes/organisation.ts';
+
+test('what nobody foresaw is logged with its stack and its cause, and what is refused is not', async () => {
+  const { trust } = await fakeAuthority('Example', Date.now());
+  const logged: Record<string, unknown>[] = [];
+  const api = createApi({
+    trust,
+    audience: fakePeer('A'),
+    now_ms: () => {
+      throw new Error('no time', { cause: new Error('the clock is gone') });
+    },
+    log: (level, what, fields) => logged.push({ level, what, ...fields }),
+  });
+  const headers = { authorization: 'Inkmesh xxxx' };
+  const failed = await api.request('https://a.example/v1/jobs?secret=1', { headers });
+  assert.is(failed.status, 500);
+  assert.is(logged.length, 1);
+  const [entry] = logged;
+  assert.equal([entry?.['level'], entry?.['method'], entry?.['path']], ['error', 'GET', '/v1/jobs']);
+  for (const part of ['no time', 'the clock is gone', 'api-app.test.ts']) {
+    assert.match(String(entry?.['error']), part);
+  }
+  assert.not.match(JSON.stringify(entry), 'secret');
+  assert.is((await api.request('https://a.example/v1/jobs')).status, 401);
+  assert.is(logged.length, 1);
+});
+
+test.run();
