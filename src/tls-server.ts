@@ -7,6 +7,7 @@ import { createServer as createHttpServer, type IncomingMessage, type RequestLis
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type SecureContext, TLSSocket } from 'node:tls';
+import { InkmeshError } from '../mesh/errors.ts';
 import { type ListenLimits, listenLimits } from './limits.ts';
 import { Patience } from './patience.ts';
 
@@ -112,16 +113,25 @@ export function connectionOf(env: unknown): object | undefined {
   return incoming?.socket;
 }
 
-/** A request's body that is read off the connection only while it is waited for; `release` must follow. */
+/**
+ * A request's body that is read off the connection only while it is waited for; `release` must follow.
+ * @throws InkmeshError (while it is read) `unavailable` when the client goes away
+ */
 export async function* paced(
   connection: object | undefined,
   body: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   const valve = connection === undefined ? undefined : valves.get(connection);
-  for await (const chunk of body) {
-    valve?.hold(true);
-    yield chunk;
-    valve?.hold(false);
+  try {
+    for await (const chunk of body) {
+      valve?.hold(true);
+      yield chunk;
+      valve?.hold(false);
+    }
+  } catch (cause) {
+    throw new InkmeshError('unavailable', 'the connection was lost before the request was read', {}, {
+      cause,
+    });
   }
 }
 

@@ -159,7 +159,7 @@ for (const scheme of ['http', 'https']) {
     await waitFor(async () => {
       const next = await server.open();
       next.socket.write(`${head}0\r\n\r\n`);
-      await Promise.race([once(next.socket, 'data'), once(next.socket, 'close')]).catch(() => {});
+      await waitFor(() => next.closed || next.said !== '' ? true : undefined, soon);
       return next.said.includes('read') ? true : undefined;
     }, { deadline_ms: 5000, what: 'room for one more' });
   }, { maxConnections: 2, headers_ms: 10_000 });
