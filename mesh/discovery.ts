@@ -87,6 +87,8 @@ export class Discovery {
 
   /** What a peer says of itself comes first; hearsay only adds to it, and is the first to be forgotten. */
   #remember(key: string, addresses: readonly string[], met: boolean): void {
+    // what has the form of a PeerId need not be one
+    if (!key.startsWith('/') && !isPeer(key)) return;
     const usable = addresses.filter(isAddress).slice(0, maxAddressesPerPeer);
     const known = this.#known.get(key);
     if (known !== undefined) {
@@ -161,6 +163,15 @@ export class Discovery {
   #gone(peer: string): void {
     for (const known of this.#entriesOf(peer)) if (known.failures === 0) known.next_ms = 0;
     this.#options.onGone(peer);
+  }
+}
+
+function isPeer(text: string): boolean {
+  try {
+    peerIdFromString(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -247,6 +247,8 @@ export class FactLedger implements KnownFacts {
     try {
       if (this.recordOf(doc, key) !== undefined) return;
       if (key.startsWith(certificatePrefix)) return await this.#judgeCertificate(key, record);
+      // without decoding or throwing: junk that names unknown authors is read again and again
+      if (!this.#identities.has(key.slice(0, key.lastIndexOf(':')))) return void (this.#unclear = true);
       const fact = await this.judge(record);
       if (fact.doc !== doc || keyOf(fact) !== key) return;
       this.add(fact, record);

@@ -255,16 +255,20 @@ async function* untilAborted(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const parts = document[Symbol.asyncIterator]();
-  let stop = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () =>
-      reject(new InkmeshError('unavailable', 'the job was given up while it was being stored: print again'));
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-  });
+  let giveUp = () => {};
+  const stop = () => giveUp();
+  signal.addEventListener('abort', stop);
   try {
     for (;;) {
-      const { done, value } = await Promise.race([parts.next(), aborted]);
+      // a promise for each part: one for all would keep every part that it was raced with
+      const { done, value } = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+        giveUp = () =>
+          reject(
+            new InkmeshError('unavailable', 'the job was given up while it was being stored: print again'),
+          );
+        if (signal.aborted) giveUp();
+        else parts.next().then(resolve, reject);
+      });
       if (done) return;
       yield value;
     }

@@ -20,6 +20,8 @@ export interface Call {
 }
 
 const timeout_ms = 30 * 60_000;
+/** codes of TLS: the certificate does not lead to the root that the credential knows */
+const untrusted = /ISSUER_CERT|SELF_SIGNED|VERIFY_LEAF/;
 
 /** Where a user's own credential is kept on this machine. */
 export function credentialPath(): string {
@@ -103,6 +105,14 @@ export class Client {
       Date.now(),
     );
     const response = await this.#exchange(call, content, signed).catch((cause: unknown) => {
+      if (untrusted.test(String((cause as { code?: unknown }).code))) {
+        throw new InkmeshError(
+          'unauthenticated',
+          `the node on port ${this.run.ports.release} is not of the credential’s organisation: use another --credential FILE`,
+          {},
+          { cause },
+        );
+      }
       throw new InkmeshError(
         'unavailable',
         `the node does not answer on port ${this.run.ports.release}: ${
