@@ -1,20 +1,20 @@
 /**
  * `deno task test [--deadline SECONDS] [FILTER...]`: runs every test file under test/, or those whose path
- * there contains a FILTER, each in a process group of its own. Unit tests run two at a time; files under interop/
- * and e2e/ use ports, daemons and the whole machine, and run alone. The last line is `N passed, N failed`; a file
- * that crashes, hangs or tests nothing counts as failed. Exit code 0 only when nothing failed.
+ * there contains a FILTER, each in a process group of its own, the longest first and as many at once as there are
+ * cores, and one more: they mostly wait. The last line is `N passed, N failed`; a file that crashes, hangs or tests
+ * nothing counts as failed. Exit code 0 only when nothing failed.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Report } from './child.ts';
 
-const defaultDeadline_s = 180;
-const unitTestsAtOnce = 2;
+const defaultDeadline_s = 300;
+const filesAtOnce = availableParallelism() + 1;
 /** of one file; what is older is forgotten */
 const maxOutputChars = 1024 * 1024;
 /** how long the output of an ended file is awaited: a process that left its group may hold the pipe */
@@ -147,15 +147,15 @@ async function runAll(files: string[], deadline_ms: number): Promise<Map<string,
     for (const child of running) killGroup(child);
     rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   });
-  const isAlone = (file: string) => /^(?:interop|e2e)\//.test(file);
   const work = async (queue: string[]) => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       outcomes.set(file, await runFile(file, join(folder, String(files.indexOf(file))), deadline_ms));
     }
   };
-  const together = files.filter((file) => !isAlone(file));
-  await Promise.all(Array.from({ length: unitTestsAtOnce }, () => work(together)));
-  await work(files.filter(isAlone));
+  const longestFirst = ['e2e/', 'interop/', 'unit/', ''].flatMap((kind) =>
+    files.filter((file) => kind === '' ? !file.includes('/') : file.startsWith(kind))
+  );
+  await Promise.all(Array.from({ length: filesAtOnce }, () => work(longestFirst)));
   return outcomes;
 }
 
