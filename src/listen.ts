@@ -73,6 +73,8 @@ function plainServer(listener: Listener, limits: ListenLimits) {
 }
 
 function tlsServer(tls: { key: string; cert: string }, listener: Listener, limits: ListenLimits) {
-  const context = createSecureContext({ ...tls, minVersion: 'TLSv1.2' });
+  // TLS 1.3 sends session tickets after the handshake, unasked and not to be turned off on Deno. CUPS clients that set
+  // a time limit (libcups 2.4 with GnuTLS) take them for an answer that stays away, and connect again for ever
+  const context = createSecureContext({ ...tls, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' });
   return createTlsServer(() => context, listener, limits);
 }

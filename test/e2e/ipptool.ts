@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { spawnKept, stop } from '../fakes/processes.ts';
 
 const suites = '/usr/share/cups/ipptool';
-/** not by its own option -T: with that, it takes a session ticket of TLS 1.3 for a timeout, and connects anew for ever */
+/** with -T libcups reads with a time limit, as CUPS's own backends do, which session tickets of TLS 1.3 would upset */
+const timeLimit_s = 30;
 const patience_ms = 60_000;
 
 /**
@@ -14,7 +15,14 @@ const patience_ms = 60_000;
  */
 export async function ipptool(uri: string, requests: string, document?: string): Promise<string> {
   const path = requests.includes('/') ? requests : join(suites, `${requests}.test`);
-  const args = ['-tv', ...(document === undefined ? [] : ['-f', document]), uri, path];
+  const args = [
+    '-tv',
+    '-T',
+    String(timeLimit_s),
+    ...(document === undefined ? [] : ['-f', document]),
+    uri,
+    path,
+  ];
   const kept = spawnKept('ipptool', args);
   const late = setTimeout(() => void stop(kept), patience_ms);
   const { code } = await kept.ended;
