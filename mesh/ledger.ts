@@ -58,6 +58,7 @@ export class FactLedger implements KnownFacts {
   #reread_ms = -Infinity;
   #reread: () => void = () => {};
   #queue: Promise<void> = Promise.resolve();
+  #stating: Promise<void> = Promise.resolve();
   readonly #listeners: ((fact: Fact) => void)[] = [];
   #stated: (doc: string, key: string, record: Uint8Array) => void = () => {};
   #heldBack: (doc: string, key: string, record: Uint8Array, author: string) => void = () => {};
@@ -82,17 +83,24 @@ export class FactLedger implements KnownFacts {
     return ledger;
   }
 
-  /** States a fact of this node's: signed, kept, and given to the document that carries it. */
-  async state<Body extends v.GenericSchema>(
+  /**
+   * States a fact of this node's: signed, kept, and given to the document that carries it. One after the other, so
+   * that each is checked against those before it.
+   */
+  state<Body extends v.GenericSchema>(
     kind: Kind<Body>,
     place: Place,
     subject: string,
     body: v.InferInput<Body>,
   ): Promise<Fact> {
-    const { fact, record } = await this.sign(kind, place, subject, body);
-    this.add(fact, record);
-    this.publish(fact, record);
-    return fact;
+    const stated = this.#stating.then(async () => {
+      const { fact, record } = await this.sign(kind, place, subject, body);
+      this.add(fact, record);
+      this.publish(fact, record);
+      return fact;
+    });
+    this.#stating = stated.then(() => {}, () => {});
+    return stated;
   }
 
   /** Signs a fact without keeping it. Its sequence number is its time, so that none is given out twice. */
@@ -131,10 +139,11 @@ export class FactLedger implements KnownFacts {
 
   /**
    * For a fact that another transaction has put into the table: it is known here at once, and given to its
-   * document a little later if its author has not done so.
+   * document a little later if its author, another node, has not done so.
    */
   noteHeld(fact: Fact, record: Uint8Array): void {
     this.#accepted(fact);
+    if (fact.author === this.#options.self.identity.peerId) return;
     this.#heldBack(fact.doc, keyOf(fact), record, fact.author);
   }
 

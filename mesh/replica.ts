@@ -304,8 +304,8 @@ export class Replica {
     const unfinished = [...this.#unfinished];
     this.#unfinished.clear();
     for (const name of unfinished) {
-      const doc = this.#carriers.get(name)?.doc;
-      if (doc !== undefined) this.#read(name, doc.getMap(mapName).keys());
+      // by the table: what was deleted is not among the document's keys
+      for (const { key, record } of this.#options.ledger.carriedIn(name)) this.#putBack(name, key, record);
     }
     for (const peer of this.#options.peers()) {
       this.syncWith(peer).catch((error: Error) => {
