@@ -229,9 +229,13 @@ export class Claimant {
     row.phase = 'ended';
     row.settlement = record;
     claims.put(row);
-    if (outcome !== 'failed') {
+    if (outcome === 'failed') return;
+    try {
       ledger.add(fact, record);
       ledger.publish(fact, record);
+    } catch (thrown) {
+      // it is decided, and the holders are told: their facts bring it back here
+      this.#options.log('error', 'a settlement cannot be kept', { job: row.job, reason: String(thrown) });
     }
   }
 

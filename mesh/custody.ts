@@ -352,13 +352,14 @@ export class Custody {
     if (piece !== undefined && this.#lease(piece).vote === null) await this.#erase(fact.subject);
   }
 
-  /** Pieces whose accepting node never sealed them. What this node itself accepts ends with `accept`. */
+  /** Pieces whose accepting node never sealed them. */
   async #sweepUnsealed(): Promise<void> {
     const before_ms = this.#options.clock.monotonic_ms() - unsealedAge_ms;
     for (const [job, stored_ms] of [...this.#unsealed]) {
       const piece = this.#options.pieces.get(job);
-      const foreign = piece !== undefined && piece.acceptedBy !== this.#options.self.peerId;
-      if (foreign && !piece.sealed && stored_ms < before_ms) await this.#erase(job);
+      // what this node is accepting right now is in the hands of `accept`
+      const given = piece !== undefined && !piece.sealed && !this.#storing.has(job);
+      if (given && stored_ms < before_ms) await this.#erase(job);
     }
   }
 

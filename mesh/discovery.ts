@@ -17,7 +17,10 @@ const backoff_ms = (failures: number): number =>
   Math.min(redialMax_ms, redialMin_ms * 2 ** Math.min(failures, refusedFailures));
 
 interface Known {
+  /** as it said itself, or as configured */
   addresses: string[];
+  /** as others or mDNS said, newest first */
+  heard: string[];
   /** it said hello, or is configured: not known by hearsay only */
   met: boolean;
   /** for a configured address: who answered there last */
@@ -92,8 +95,8 @@ export class Discovery {
     const usable = addresses.filter(isAddress).slice(0, maxAddressesPerPeer);
     const known = this.#known.get(key);
     if (known !== undefined) {
-      const ordered = met ? [...usable, ...known.addresses] : [...known.addresses, ...usable];
-      known.addresses = [...new Set(ordered)].slice(0, maxAddressesPerPeer);
+      if (met) known.addresses = usable;
+      else known.heard = [...new Set([...usable, ...known.heard])].slice(0, maxAddressesPerPeer);
       known.met ||= met;
       return;
     }
@@ -102,7 +105,8 @@ export class Discovery {
     const [oldest] = unmet;
     if (full && oldest !== undefined) this.#known.delete(oldest[0]);
     if (usable.length === 0 || (full && oldest === undefined)) return;
-    this.#known.set(key, { addresses: usable, met, failures: 0, next_ms: 0, dialling: false });
+    const places = met ? { addresses: usable, heard: [] } : { addresses: [], heard: usable };
+    this.#known.set(key, { ...places, met, failures: 0, next_ms: 0, dialling: false });
   }
 
   #dialDue(): void {
@@ -124,7 +128,7 @@ export class Discovery {
     try {
       const suffix = key.startsWith('/') ? '' : `/p2p/${key}`;
       const connection = await this.#options.host.dial(
-        known.addresses.map((a) => multiaddr(withPeer(a, suffix))),
+        [...new Set([...known.addresses, ...known.heard])].map((a) => multiaddr(withPeer(a, suffix))),
       );
       known.failures = 0;
       // a configured address stays one, whoever answers there

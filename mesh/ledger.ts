@@ -58,6 +58,8 @@ export class FactLedger implements KnownFacts {
   #reread_ms = -Infinity;
   #reread: () => void = () => {};
   #queue: Promise<void> = Promise.resolve();
+  /** what waits in the queue, by document and key */
+  readonly #heard = new Map<string, Carried>();
   #stating: Promise<void> = Promise.resolve();
   readonly #listeners: ((fact: Fact) => void)[] = [];
   #stated: (doc: string, key: string, record: Uint8Array) => void = () => {};
@@ -154,7 +156,11 @@ export class FactLedger implements KnownFacts {
 
   /** Something that a document carries: judged in turn, kept if it is a fact. */
   hear(doc: string, key: string, record: Uint8Array): void {
-    this.#queue = this.#queue.then(() => this.#judgeCarried({ doc, key, record }));
+    const name = `${doc} ${key}`;
+    const queued = this.#heard.has(name);
+    // the latest under a key is the one that the document carries
+    this.#heard.set(name, { doc, key, record });
+    if (!queued) this.#queue = this.#queue.then(() => this.#judgeNext(name));
   }
 
   /** Resolves when everything heard so far has been judged. */
@@ -249,6 +255,12 @@ export class FactLedger implements KnownFacts {
     const { table, self } = this.#options;
     this.#lastSeq = Math.max(this.#lastSeq, table.lastSeq(self.identity.peerId), time_ms - 1) + 1;
     return this.#lastSeq;
+  }
+
+  async #judgeNext(name: string): Promise<void> {
+    const carried = this.#heard.get(name);
+    this.#heard.delete(name);
+    if (carried !== undefined) await this.#judgeCarried(carried);
   }
 
   async #judgeCarried(carried: Carried): Promise<void> {

@@ -57,7 +57,7 @@ const push: Method<typeof pushRequest, typeof noReply> = {
   reply: noReply,
   admission: 'member',
   maxBytes: maxUpdateBytes + 1024,
-  maxStreams: maxHeavyStreams,
+  maxStreams: maxHeavyStreams * 2,
 };
 
 interface Carrier {
@@ -82,6 +82,7 @@ export class Replica {
   readonly #carriers = new Map<string, Carrier>();
   readonly #putBack_ms = new Map<string, number>();
   readonly #unfinished = new Set<string>();
+  readonly #outgoing = new Map<string, Uint8Array[]>();
   readonly #syncing = new Map<string, Promise<void>>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #antiEntropy: ReturnType<typeof setInterval> | undefined;
@@ -282,8 +283,29 @@ export class Replica {
     carrier.flush = undefined;
     for (const peer of this.#options.peers()) {
       const news = outbox.filter(({ origin }) => origin !== peer).map((o) => o.update);
-      if (news.length > 0) this.#send(peer, name, Y.mergeUpdates(news)).catch(() => {});
+      if (news.length > 0) this.#push(peer, name, news);
     }
+  }
+
+  /** One push at a time for each peer and document; what comes meanwhile goes with the next. */
+  #push(peer: string, name: string, news: readonly Uint8Array[]): void {
+    const line = `${peer} ${name}`;
+    const waiting = this.#outgoing.get(line);
+    if (waiting !== undefined) return void waiting.push(...news);
+    const queue = [...news];
+    this.#outgoing.set(line, queue);
+    const drain = async () => {
+      while (queue.length > 0) await this.#send(peer, name, Y.mergeUpdates(queue.splice(0)));
+    };
+    void drain().catch(async () => {
+      // what was lost on the way would hold back all that follows it: ask what the peer lacks, if it is still there
+      if (!this.#closed && this.#options.peers().includes(peer)) {
+        await this.#syncDoc(peer, name).catch(() => []);
+      }
+    }).finally(() => {
+      this.#outgoing.delete(line);
+      if (queue.length > 0 && !this.#closed) this.#push(peer, name, queue);
+    });
   }
 
   #save(name: string, carrier: Carrier): void {

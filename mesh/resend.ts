@@ -36,7 +36,7 @@ export class Resender {
 
   /** Goes on telling after a restart. */
   resume(row: ClaimRow): void {
-    this.#later(row, resendMin_ms);
+    void this.#round(row, resendMin_ms);
   }
 
   close(): void {
@@ -67,7 +67,6 @@ export class Resender {
   }
 
   #later(row: ClaimRow, delay_ms: number): void {
-    if (this.#expired(row)) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       void this.#round(row, Math.min(delay_ms * 2, resendMax_ms));
