@@ -106,8 +106,7 @@ export class Custody {
   async store(from: string, request: StoreRequest, body: Body): Promise<{ envelopeBytes: number }> {
     const { job } = request;
     const { spool } = this.#options;
-    this.refuseKept(job);
-    this.#storing.add(job);
+    const free = this.reserve(job);
     try {
       const writer = await spool.create(job);
       try {
@@ -127,14 +126,7 @@ export class Custody {
         throw error;
       }
     } finally {
-      this.#storing.delete(job);
-    }
-  }
-
-  /** @throws InkmeshError `conflict` when this node keeps the job, or is being sent it */
-  refuseKept(job: string): void {
-    if (this.#storing.has(job) || this.#options.pieces.get(job) !== undefined) {
-      throw new InkmeshError('conflict', 'this job is kept here already');
+      free();
     }
   }
 
@@ -152,11 +144,13 @@ export class Custody {
   }
 
   /**
-   * Takes a job's name for the accepting node, which writes the envelope itself. @returns what gives it free
-   * @throws InkmeshError `conflict`
+   * Takes a job's name for whoever writes its envelope. @returns what gives it free
+   * @throws InkmeshError `conflict` when this node keeps the job, or is being sent it
    */
   reserve(job: string): () => void {
-    this.refuseKept(job);
+    if (this.#storing.has(job) || this.#options.pieces.get(job) !== undefined) {
+      throw new InkmeshError('conflict', 'this job is kept here already');
+    }
     this.#storing.add(job);
     return () => this.#storing.delete(job);
   }

@@ -89,10 +89,6 @@ export class Gate {
     return [...this.#members.values()];
   }
 
-  member(peer: string): Member | undefined {
-    return this.#members.get(peer);
-  }
-
   /** Says hello over a connection that this node has opened; closes it when the peer does not belong here. */
   greet(connection: Connection): Promise<void> {
     return this.#greet(connection.remotePeer.toString(), connection);

@@ -295,4 +295,4 @@ export type * from './ports.ts';
 export { type Permission, viewPurpose } from './protocol.ts';
 export { signRequest, verifyRequest } from './request.ts';
 export { formatToken, hashSecret, type JoinToken, newSecret, parseToken } from './token.ts';
-export { maxInviteLife_ms, maxInviteUses } from './limits.ts';
+export { maxDocumentBytes, maxInviteLife_ms, maxInviteUses } from './limits.ts';

@@ -1,7 +1,7 @@
 /** The composition root of an edge node: builds its parts, starts them, and stops them in order. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { importAuthority, type Log, type Mesh, openMesh } from '../mesh/mod.ts';
+import { importAuthority, type Log, maxDocumentBytes, type Mesh, openMesh } from '../mesh/mod.ts';
 import { InkmeshError } from '../mesh/errors.ts';
 import { adminRoutes } from './api/admin.ts';
 import { createApi } from './api/app.ts';
@@ -18,7 +18,6 @@ import { State } from './state.ts';
 import { ippApp, type IppDoor } from './submit/ipp.ts';
 import { SubmitDoor } from './submit/submit.ts';
 
-const maxDocumentBytes = 4 * 1024 ** 3;
 /** jobs submitted by tokens in this run, remembered so that print dialogs can see how they ended */
 const maxRemembered = 1000;
 
