@@ -8,7 +8,14 @@ import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { Libp2p } from 'libp2p';
 import { asInkmeshError } from './errors.ts';
 import type { Gate } from './gate.ts';
-import { maxAddressesPerPeer, maxKnownPeers, maxUnmetPeers, redialMax_ms, redialMin_ms } from './limits.ts';
+import {
+  helloTimeout_ms,
+  maxAddressesPerPeer,
+  maxKnownPeers,
+  maxUnmetPeers,
+  redialMax_ms,
+  redialMin_ms,
+} from './limits.ts';
 import type { AddressTable, Clock, Log } from './ports.ts';
 
 const refusedFailures = 10;
@@ -112,12 +119,25 @@ export class Discovery {
   #dialDue(): void {
     const now_ms = this.#options.clock.monotonic_ms();
     for (const [key, known] of this.#known) {
-      if (known.dialling || known.next_ms > now_ms || this.#connected(known.peer ?? key)) continue;
+      if (known.dialling || known.next_ms > now_ms) continue;
+      const peer = known.peer ?? key;
+      if (this.#connected(peer)) {
+        this.#greetAgain(peer, known);
+        continue;
+      }
       known.dialling = true;
       void this.#dial(key, known).finally(() => {
         known.dialling = false;
       });
     }
+  }
+
+  /** A peer that is connected and no member (a hello was lost between two connections) would stay so for ever. */
+  #greetAgain(peer: string, known: Known): void {
+    const [connection] = this.#options.host.getConnections(peerIdFromString(peer));
+    if (connection === undefined || this.#options.gate.isMember(peer)) return;
+    known.next_ms = this.#options.clock.monotonic_ms() + helloTimeout_ms;
+    this.#options.gate.greet(connection).catch((thrown) => this.#backOff(peer, thrown));
   }
 
   #connected(key: string): boolean {

@@ -89,6 +89,10 @@ export class Gate {
     return [...this.#members.values()];
   }
 
+  isMember(peer: string): boolean {
+    return this.#members.has(peer);
+  }
+
   /** Says hello over a connection that this node has opened; closes it when the peer does not belong here. */
   greet(connection: Connection): Promise<void> {
     return this.#greet(connection.remotePeer.toString(), connection);
