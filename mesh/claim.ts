@@ -20,16 +20,18 @@ import {
   quorum,
   thirdVoteGrace_ms,
 } from './limits.ts';
-import type { ClaimRow, ClaimTable, Log } from './ports.ts';
+import type { ClaimRow, ClaimTable, Clock, Log } from './ports.ts';
 import type { Permission } from './protocol.ts';
 import { gather } from './gather.ts';
 import { Resender } from './resend.ts';
+import { fraction, sleep } from './timing.ts';
 
 export interface ClaimOptions {
   self: string;
   holders: Holders;
   ledger: FactLedger;
   claims: ClaimTable;
+  clock: Clock;
   log: Log;
   /** what people call a node */
   nameOf(peer: string): string;
@@ -100,8 +102,8 @@ export class Claimant {
         if (!(claimed instanceof InkmeshError)) return claimed;
         const split = claimed.code === 'busy' && claimed.about['begun'] === 'false';
         if (!split || attempt === claimAttempts) throw claimed;
-        const delay_ms = claimRetryMin_ms + Math.random() * (claimRetryMax_ms - claimRetryMin_ms);
-        await new Promise((again) => setTimeout(again, delay_ms * attempt));
+        const delay_ms = claimRetryMin_ms + fraction() * (claimRetryMax_ms - claimRetryMin_ms);
+        await sleep(this.#options.clock, delay_ms * attempt);
       }
     } catch (error) {
       this.#active.delete(job);
@@ -125,6 +127,7 @@ export class Claimant {
     claims.put(row);
     const request = { job: row.job, epoch: epoch as 1, claim: row.claim, permission };
     const asked = gather(
+      this.#options.clock,
       peers.map(holders),
       async (holder): Promise<Ballot> => ({ holder, vote: await holder.vote(request) }),
     );
@@ -194,7 +197,7 @@ export class Claimant {
   async #begin(fact: Fact, row: ClaimRow, holders: readonly Holder[]): Promise<ClaimRow['receipts']> {
     const { epoch } = fact.body as JobBody;
     const { ledger } = this.#options;
-    const asked = gather(holders, async (holder) => {
+    const asked = gather(this.#options.clock, holders, async (holder) => {
       const { receipt: signature } = await holder.begin({
         job: row.job,
         epoch: epoch as 1,

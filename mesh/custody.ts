@@ -48,6 +48,7 @@ import {
 import { refusalError } from './refusal.ts';
 import { verifyRequest } from './request.ts';
 import type { Body } from './rpc.ts';
+import { every } from './timing.ts';
 
 export interface CustodyOptions {
   self: { peerId: string; key: CryptoKey };
@@ -67,11 +68,15 @@ export class Custody {
   readonly #storing = new Set<string>();
   /** when pieces without a job fact were stored, by the monotonic clock of this run */
   readonly #unsealed = new Map<string, number>();
-  readonly #sweeper: ReturnType<typeof setInterval>;
+  readonly #endSweeps: () => void;
 
   private constructor(options: CustodyOptions) {
     this.#options = options;
-    this.#sweeper = setInterval(() => this.#logged(this.#sweepUnsealed()), unsealedAge_ms / 10);
+    this.#endSweeps = every(
+      options.clock,
+      unsealedAge_ms / 10,
+      () => this.#logged(this.#sweepUnsealed()),
+    );
   }
 
   /** Ends what a crash left half-done: pieces without a job fact, envelopes without a piece, votes of another run. */
@@ -99,7 +104,7 @@ export class Custody {
   }
 
   close(): void {
-    clearInterval(this.#sweeper);
+    this.#endSweeps();
   }
 
   /** @returns octets of the envelope, when all three are durable */

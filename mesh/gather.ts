@@ -1,5 +1,6 @@
 /** Asking several holders at once, and going on when enough have answered. */
 import { asInkmeshError, type InkmeshError } from './errors.ts';
+import type { Clock } from './ports.ts';
 
 export interface Gathered<Asked, Got> {
   got: Got[];
@@ -17,6 +18,7 @@ export interface Gathering<Asked, Got> {
 }
 
 export function gather<Asked, Got>(
+  clock: Clock,
   asked: readonly Asked[],
   ask: (of: Asked) => Promise<Got>,
 ): Gathering<Asked, Got> {
@@ -32,13 +34,13 @@ export function gather<Asked, Got>(
     all: all.then(now),
     until: (enough, grace_ms) =>
       new Promise((resolve) => {
-        let timer: ReturnType<typeof setTimeout> | undefined;
+        let callOff: (() => void) | undefined;
         void all.then(() => {
-          clearTimeout(timer);
+          callOff?.();
           resolve(now());
         });
         const watch = () => {
-          if (so.got.length >= enough) timer ??= setTimeout(() => resolve(now()), grace_ms);
+          if (so.got.length >= enough) callOff ??= clock.after(grace_ms, () => resolve(now()));
         };
         watchers.push(watch);
         watch();

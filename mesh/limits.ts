@@ -81,6 +81,7 @@ export const maxEnvelopeBytes = maxDocumentBytes + 8 * MiB;
 export const unsealedAge_ms = 60 * 60 * second_ms;
 /** seal is repeated for this long before the submission is given up */
 export const sealPatience_ms = 5 * second_ms;
+export const sealRetry_ms = 100;
 /** from the last octet of an envelope to a holder's answer that it is durable: slow disks take their time */
 export const storeAnswer_ms = 60 * second_ms;
 

@@ -161,7 +161,7 @@ async function openParts(options: MeshOptions, host: Libp2p, rpc: Rpc, ledger: F
   });
   const nameOf = (peer: string) => ledger.identity(peer)?.name ?? peer;
   const claimant = await Claimant.open({
-    ...{ self: identity.peerId, holders, ledger, claims: storage.claims, log, nameOf },
+    ...{ self: identity.peerId, holders, ledger, claims: storage.claims, clock, log, nameOf },
   });
   if (options.registrar !== undefined) {
     await serveEnrolment({

@@ -3,10 +3,85 @@
  * that it rests on are one step that no other request can come between. Every write is durable when it returns.
  */
 
-/** Milliseconds since the epoch by this machine's clock, and a clock that never jumps. */
+/** Time, and what is to happen after some of it. */
 export interface Clock {
+  /** milliseconds since the epoch by this machine's clock, right or wrong */
   wall_ms(): number;
+  /** milliseconds of a clock that never jumps; it may stand still while the machine sleeps */
   monotonic_ms(): number;
+  /** milliseconds since the machine started, those included that it slept; its steps may be whole seconds */
+  uptime_ms(): number;
+  /** Runs something once, `delay_ms` from now. @returns what calls it off */
+  after(delay_ms: number, run: () => void): () => void;
+}
+
+/** A connection to a peer whose PeerId the transport has proven. */
+export interface Link {
+  readonly peer: string;
+  readonly direction: 'inbound' | 'outbound';
+  /** multiaddr of the other end, without its PeerId */
+  readonly remote: string;
+  /** PeerId of the relay that it goes through, null when it is direct */
+  readonly relay: string | null;
+  /** by the monotonic clock */
+  readonly opened_ms: number;
+  /** Ends the connection at once, with all that is open on it. */
+  close(): void;
+}
+
+/** One request or byte stream over a link: frames of octets in both directions, each held back by its reader. */
+export interface Channel {
+  /**
+   * The next frame, or undefined when the sender has finished cleanly between two frames.
+   * @throws InkmeshError `too-large`, `timeout` when nothing arrives for `stall_ms`, `unavailable` on a break
+   */
+  read(maxBytes: number, stall_ms: number): Promise<Uint8Array | undefined>;
+  /**
+   * Resolves when the frame may be followed by another without filling memory.
+   * @throws InkmeshError `unavailable` on a break, `timeout` when the peer takes nothing
+   */
+  write(frame: Uint8Array): Promise<void>;
+  /** Tells the peer that nothing follows. */
+  end(): Promise<void>;
+  /** Breaks it off in both directions. */
+  abort(reason: Error): void;
+}
+
+/** What a transport reports. */
+export interface TransportEvents {
+  opened(link: Link): void;
+  closed(link: Link): void;
+  /** another node has been seen on a LAN */
+  found(peer: string, addresses: readonly string[]): void;
+}
+
+/** Authenticated connections to other nodes. */
+export interface Transport {
+  /** this node's PeerId */
+  readonly peer: string;
+  /** multiaddrs where others reach this node, without its PeerId */
+  addresses(): string[];
+  /** open ones, to one peer or to all, oldest first */
+  links(peer?: string): Link[];
+  /**
+   * A new or an open link.
+   * @param peer null where it is not known who answers at the addresses
+   * @throws InkmeshError `unavailable`
+   */
+  dial(peer: string | null, addresses: readonly string[]): Promise<Link>;
+  /** @throws InkmeshError `unavailable` */
+  open(link: Link, protocol: string, signal: AbortSignal): Promise<Channel>;
+  /** Serves a protocol, to at most `maxStreams` channels at a time on one link. */
+  handle(
+    protocol: string,
+    maxStreams: number,
+    serve: (channel: Channel, link: Link) => void,
+  ): Promise<void>;
+  /** Sets who is told; once, before `start`. */
+  report(events: TransportEvents): void;
+  /** @throws InkmeshError `unavailable` when it can't listen */
+  start(): Promise<void>;
+  stop(): Promise<void>;
 }
 
 /** One line for the operator; never a key, a token, a title or a document's octets. */

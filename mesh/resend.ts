@@ -3,18 +3,19 @@ import type { Holders } from './holder.ts';
 import type { JobBody } from './job-facts.ts';
 import type { FactLedger } from './ledger.ts';
 import { resendMax_ms, resendMin_ms, settlePatience_ms } from './limits.ts';
-import type { ClaimRow, ClaimTable, Log } from './ports.ts';
+import type { ClaimRow, ClaimTable, Clock, Log } from './ports.ts';
 
 export interface ResenderOptions {
   holders: Holders;
   ledger: FactLedger;
   claims: ClaimTable;
+  clock: Clock;
   log: Log;
 }
 
 export class Resender {
   readonly #options: ResenderOptions;
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  readonly #timers = new Set<() => void>();
   #closed = false;
 
   constructor(options: ResenderOptions) {
@@ -28,10 +29,13 @@ export class Resender {
 
   /** Resolves when all holders have answered, or after `settlePatience_ms`; then it goes on by itself. */
   async send(row: ClaimRow): Promise<void> {
-    const round = this.#round(row, resendMin_ms);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await Promise.race([round, new Promise((done) => timer = setTimeout(done, settlePatience_ms))]);
-    clearTimeout(timer);
+    await new Promise<void>((resolve) => {
+      const callOff = this.#options.clock.after(settlePatience_ms, resolve);
+      void this.#round(row, resendMin_ms).then(() => {
+        callOff();
+        resolve();
+      });
+    });
   }
 
   /** Goes on telling after a restart. */
@@ -41,7 +45,7 @@ export class Resender {
 
   close(): void {
     this.#closed = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const callOff of this.#timers) callOff();
   }
 
   /** Never rejects: what could not be told or written is tried again. */
@@ -67,17 +71,18 @@ export class Resender {
   }
 
   #later(row: ClaimRow, delay_ms: number): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
+    const callOff = this.#options.clock.after(delay_ms, () => {
+      this.#timers.delete(callOff);
       void this.#round(row, Math.min(delay_ms * 2, resendMax_ms));
-    }, delay_ms);
-    this.#timers.add(timer);
+    });
+    this.#timers.add(callOff);
   }
 
   /** A holder that stayed away for the job's whole life has nothing left to be told about. */
   #expired(row: ClaimRow): boolean {
     const job = this.#options.ledger.latest('job', row.job);
     const keptPast_ms = 7 * 24 * 3600_000;
-    return job !== undefined && (job.body as JobBody).expires_ms + keptPast_ms < Date.now();
+    return job !== undefined &&
+      (job.body as JobBody).expires_ms + keptPast_ms < this.#options.clock.wall_ms();
   }
 }

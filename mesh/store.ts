@@ -10,10 +10,17 @@ import type { Custody } from './custody.ts';
 import type { Holder, Holders } from './holder.ts';
 import { type JobBody, jobKind, withdrawnKind } from './job-facts.ts';
 import type { FactLedger } from './ledger.ts';
-import { holdersPerJob, maxBodyFrameBytes, maxDocumentBytes, sealPatience_ms } from './limits.ts';
+import {
+  holdersPerJob,
+  maxBodyFrameBytes,
+  maxDocumentBytes,
+  sealPatience_ms,
+  sealRetry_ms,
+} from './limits.ts';
 import type { Clock, Log, Spool, SpoolWriter } from './ports.ts';
 import type { StoreRequest } from './protocol.ts';
 import { splitKey } from './shares.ts';
+import { sleep } from './timing.ts';
 
 export interface StoreOptions {
   self: { peerId: string; site: string };
@@ -223,7 +230,7 @@ export class Acceptor {
         const error = asInkmeshError(thrown);
         const lost = error.code === 'unavailable' || error.code === 'timeout';
         if (!lost || this.#options.clock.monotonic_ms() > deadline_ms) throw error;
-        await new Promise((again) => setTimeout(again, 100));
+        await sleep(this.#options.clock, sealRetry_ms);
       }
     }
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { importAuthority, type Log, maxDocumentBytes, type Mesh, openMesh } from '../mesh/mod.ts';
 import { InkmeshError } from '../mesh/errors.ts';
 import { adminRoutes } from './api/admin.ts';
+import { systemClock } from './clock.ts';
 import { createApi } from './api/app.ts';
 import { jobRoutes } from './api/jobs.ts';
 import type { Config } from './config.ts';
@@ -40,7 +41,7 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
     mdns: config.mdns,
     storage: state,
     spool: await openSpool(dir),
-    clock: { wall_ms: () => Date.now(), monotonic_ms: () => performance.now() },
+    clock: systemClock,
     log,
     kinds: directoryKinds,
     ...(authorityFile === undefined ? {} : {

@@ -30,11 +30,10 @@ import {
   writeNode,
   writeRegistrar,
 } from '../datadir.ts';
+import { systemClock } from '../clock.ts';
 import { tokenHash } from '../directory.ts';
 import { credentialPath } from './client.ts';
 import { type Args, checkArgument, type Command, option, type Result } from './command.ts';
-
-const clock = { wall_ms: () => Date.now(), monotonic_ms: () => performance.now() };
 
 export const orgInit: Command = {
   name: 'org init',
@@ -146,7 +145,7 @@ export const joinCommand: Command = {
     const addresses = reachableAt.slice(0, 8).map((ip) => `${ip}:${port}`);
     const registrars = registrarsOf(token, args);
     const enrolled = await redeem({
-      ...{ hostKey, clock, secret: token.secret, rootFingerprint: token.root },
+      ...{ hostKey, clock: systemClock, secret: token.secret, rootFingerprint: token.root },
       addresses: registrars,
       listen: port === 0 ? [] : [listen],
       request: await createRequest(keys),
@@ -189,7 +188,7 @@ export const login: Command = {
     const token = Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString('base64url');
     const device = crypto.randomUUID();
     const { leaf, issuers, trust, site, user } = await redeem({
-      ...{ hostKey, clock, secret: invite.secret, rootFingerprint: invite.root },
+      ...{ hostKey, clock: systemClock, secret: invite.secret, rootFingerprint: invite.root },
       addresses: registrarsOf(invite, args),
       listen: [],
       request: await createRequest(keys),

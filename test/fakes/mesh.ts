@@ -11,6 +11,7 @@ import { type Lease, leaseSchema } from '../../mesh/lease.ts';
 import { generateHostKey, type Kind, type Mesh, type MeshOptions, openMesh } from '../../mesh/mod.ts';
 import type { Role } from '../../mesh/names.ts';
 import type { Clock } from '../../mesh/ports.ts';
+import { systemClock } from '../../src/clock.ts';
 import { directoryKinds } from '../../src/directory.ts';
 import { openSpool } from '../../src/spool.ts';
 import { State } from '../../src/state.ts';
@@ -209,6 +210,8 @@ function fakeClock(): FakeClock {
   return {
     wall_ms: () => Date.now() + wall,
     monotonic_ms: () => performance.now() + monotonic,
+    uptime_ms: () => performance.now() + monotonic,
+    after: systemClock.after,
     advance: (by_ms) => void (monotonic += by_ms),
     shift: (by_ms) => void (wall += by_ms),
   };

@@ -1,3 +1,4 @@
+import { systemClock } from '../../src/clock.ts';
 import { randomBytes } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -12,7 +13,6 @@ import { fakeAuthority, refusalOf } from '../fakes/organisation.ts';
 import { anyMethod, type Rogue, startRogue } from '../fakes/rogue.ts';
 
 const hour_ms = 3600_000;
-const clock = { wall_ms: () => Date.now(), monotonic_ms: () => performance.now() };
 
 let mesh: FakeMesh;
 let registrar: FakeNode;
@@ -61,7 +61,7 @@ async function login(secret: Uint8Array, device: string = crypto.randomUUID()) {
 
 async function redemption(secret: Uint8Array, subject: RedeemOptions['subject']): Promise<RedeemOptions> {
   return {
-    ...{ secret, subject, clock, listen: [] },
+    ...{ secret, subject, clock: systemClock, listen: [] },
     hostKey: (await generateHostKey()).hostKey,
     rootFingerprint: Uint8Array.fromHex(mesh.authority.trust.fingerprint),
     addresses: [registrar.address],

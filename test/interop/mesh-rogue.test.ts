@@ -9,6 +9,7 @@ import { directoryDoc, type Fact, jobsDoc, signFact } from '../../mesh/facts.ts'
 import type { Gate } from '../../mesh/gate.ts';
 import { maxUnmetPeers, redialMax_ms } from '../../mesh/limits.ts';
 import { generateHostKey } from '../../mesh/mod.ts';
+import { systemClock } from '../../src/clock.ts';
 import { Directory, tokenHash } from '../../src/directory.ts';
 import {
   certifiedNode,
@@ -297,7 +298,12 @@ test('peers known by hearsay are bounded, and those that were met are kept', asy
     gate: {} as Gate,
     configured: [],
     addresses: { list: () => [], put: () => {} },
-    clock: { wall_ms: () => now_ms, monotonic_ms: () => now_ms },
+    clock: {
+      wall_ms: () => now_ms,
+      monotonic_ms: () => now_ms,
+      uptime_ms: () => now_ms,
+      after: systemClock.after,
+    },
     log: () => {},
     onGone: () => {},
   });

@@ -1,12 +1,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InkmeshError } from '../../mesh/errors.ts';
+import { systemClock } from '../../src/clock.ts';
 import { gather } from '../../mesh/gather.ts';
 
 /** Questions that are answered when the test says so. */
 function questions(names: string[]) {
   const open = new Map<string, { give(): void; fail(error: Error): void }>();
   const gathering = gather(
+    systemClock,
     names,
     (name) => new Promise<string>((give, fail) => open.set(name, { give: () => give(name), fail })),
   );
