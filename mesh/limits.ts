@@ -101,3 +101,7 @@ export const maxReasonChars = 200;
 
 export const maxInviteUses = 1000;
 export const maxInviteLife_ms = 30 * 24 * 3600 * second_ms;
+
+/** how long a site may have its jobs held: 30 minutes to 7 days */
+export const minRetention_ms = 30 * 60 * second_ms;
+export const maxRetention_ms = 7 * 24 * 3600 * second_ms;
