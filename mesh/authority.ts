@@ -4,7 +4,7 @@
  */
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
-import { Encrypter } from 'age-encryption';
+import { Decrypter, Encrypter, generateX25519Identity } from 'age-encryption';
 import * as v from 'valibot';
 import { nodeSubject, readTrust, type Trust, urns, userSubject } from './certificate.ts';
 import { check, text } from './codec.ts';
@@ -130,12 +130,30 @@ export async function createOrganisation(
     meshIssuer: await makeIssuer('mesh issuer', clientAuth, noTlsNames()),
     tlsIssuer: await makeIssuer('TLS issuer', serverAuth, privateNamesOnly()),
   };
+  const { file, passphrase } = await lock(toPem('CERTIFICATE', rootDer) + await exportKey(keys.privateKey));
+  return { authority, rootFile: file, passphrase };
+}
+
+/** Encrypts in the age format (scrypt) under a fresh passphrase of 125 random bits. */
+export async function lock(
+  content: string | Uint8Array,
+): Promise<{ file: Uint8Array; passphrase: string }> {
   const passphrase = newPassphrase();
   const encrypter = new Encrypter();
   encrypter.setPassphrase(passphrase);
   encrypter.setScryptWorkFactor(scryptWorkFactor);
-  const rootFile = await encrypter.encrypt(toPem('CERTIFICATE', rootDer) + await exportKey(keys.privateKey));
-  return { authority, rootFile, passphrase };
+  return { file: await encrypter.encrypt(content), passphrase };
+}
+
+/** The reverse of `lock`. @throws InkmeshError `unauthenticated` for another passphrase, or a damaged file */
+export async function unlock(file: Uint8Array, passphrase: string): Promise<Uint8Array> {
+  const decrypter = new Decrypter();
+  decrypter.addPassphrase(passphrase);
+  try {
+    return await decrypter.decrypt(file, 'uint8array');
+  } catch (cause) {
+    throw new InkmeshError('unauthenticated', 'the passphrase does not open this file', {}, { cause });
+  }
 }
 
 /** The authority as JSON, for the registrar's data directory: the caller sees to its mode and to its fsync. */
@@ -263,6 +281,11 @@ export async function readRequest(der: Uint8Array): Promise<CryptoKey> {
 /** A fresh P-256 pair for ES256; the private key can be exported, to be kept in a file. */
 export function generateKeys(): Promise<CryptoKeyPair> {
   return crypto.subtle.generateKey(P256, true, ['sign', 'verify']);
+}
+
+/** A fresh age identity (X25519, `AGE-SECRET-KEY-1…`): what is sealed to this node is opened with it. */
+export function generateSealKey(): Promise<string> {
+  return generateX25519Identity();
 }
 
 /** Textual encoding of PKIX structures (RFC 7468). @param label such as `CERTIFICATE` */

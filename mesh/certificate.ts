@@ -11,6 +11,7 @@
  * `authority.ts` is the issuing side.
  */
 import 'reflect-metadata';
+import { sha256 } from '@noble/hashes/sha2.js';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import * as asn1 from '@peculiar/asn1-x509';
 import * as x509 from '@peculiar/x509';
@@ -42,6 +43,8 @@ interface Certified {
   readonly roles: readonly Role[];
   /** P-256, for verifying */
   readonly publicKey: CryptoKey;
+  /** milliseconds since the epoch; from when on the whole chain is valid */
+  readonly notBefore: number;
   /** milliseconds since the epoch; when the first certificate of the chain ends */
   readonly notAfter: number;
   readonly der: Uint8Array;
@@ -108,23 +111,67 @@ export async function verifyIdentity(
   issuers: readonly Uint8Array[],
   now: number,
 ): Promise<NodeIdentity | UserIdentity> {
+  const { identity, chain } = await readChain(trust, leaf, issuers);
+  chain.forEach((part, i) => checkDates(part, ['the root', 'the issuer', 'the certificate'][i] ?? '', now));
+  return identity;
+}
+
+/**
+ * The same whatever the time is: for what was signed at a time of its own, to be held against `notBefore` and `notAfter`.
+ * @throws InkmeshError `unauthenticated`, saying what is wrong
+ */
+export async function readIdentity(
+  trust: Trust,
+  leaf: Uint8Array,
+  issuers: readonly Uint8Array[],
+): Promise<NodeIdentity | UserIdentity> {
+  return (await readChain(trust, leaf, issuers)).identity;
+}
+
+type Dates = Pick<x509.X509Certificate, 'notBefore' | 'notAfter'>;
+
+interface Chain {
+  readonly identity: NodeIdentity | UserIdentity;
+  /** root, issuer, leaf */
+  readonly chain: readonly Dates[];
+}
+
+const maxKnownChains = 4096;
+/** What has been checked already, by the SHA-256 of leaf and issuers: a node's certificate comes many times. */
+const chainsOf = new WeakMap<Trust, Map<string, Chain>>();
+
+async function readChain(trust: Trust, leaf: Uint8Array, issuers: readonly Uint8Array[]): Promise<Chain> {
+  if (issuers.length > maxIssuers) throw refusal(`more than ${maxIssuers} issuer certificates came along`);
+  const digest = sha256.create();
+  for (const der of [leaf, ...issuers]) digest.update(sha256(der));
+  const key = digest.digest().toHex();
+  const known = chainsOf.get(trust) ?? new Map<string, Chain>();
+  chainsOf.set(trust, known);
+  const chain = known.get(key) ?? await checkChain(trust, leaf, issuers);
+  known.delete(key);
+  if (known.size >= maxKnownChains) known.delete(known.keys().next().value!);
+  known.set(key, chain);
+  return chain;
+}
+
+async function checkChain(trust: Trust, leaf: Uint8Array, issuers: readonly Uint8Array[]): Promise<Chain> {
   try {
-    if (issuers.length > maxIssuers) throw refusal(`more than ${maxIssuers} issuer certificates came along`);
     const certificate = parse(leaf, 'the certificate');
     const { root, issuer } = await issuerOf(certificate, issuers, trust);
     if (!await isSignedBy(certificate, issuer.publicKey)) {
       throw refusal('the certificate does not carry a valid signature of its issuer');
     }
     checkLeaf(certificate);
-    const chain = [root.certificate, issuer.certificate, certificate];
-    chain.forEach((part, i) => checkDates(part, ['the root', 'the issuer', 'the certificate'][i] ?? '', now));
-    const names = readNames(certificate);
-    return {
-      ...names,
+    const chain = [root.certificate, issuer.certificate, certificate]
+      .map(({ notBefore, notAfter }) => ({ notBefore, notAfter }));
+    const identity = {
+      ...readNames(certificate),
       publicKey: await publicKeyOf(certificate),
+      notBefore: Math.max(...chain.map((part) => part.notBefore.getTime())),
       notAfter: Math.min(...chain.map((part) => part.notAfter.getTime())),
       der: leaf.slice(),
     };
+    return { identity, chain };
   } catch (cause) {
     throw asRefusal(cause, 'unauthenticated', 'the certificate cannot be read');
   }
@@ -303,7 +350,7 @@ function isFor(certificate: x509.X509Certificate, usage: string): boolean {
   return certificate.getExtension(x509.ExtendedKeyUsageExtension)?.usages.includes(usage) ?? false;
 }
 
-function checkDates(certificate: x509.X509Certificate, what: string, now: number): void {
+function checkDates(certificate: Dates, what: string, now: number): void {
   if (!(now >= certificate.notBefore.getTime())) {
     throw refusal(
       `${what} is valid from ${certificate.notBefore.toISOString()}: is this machine's clock right?`,

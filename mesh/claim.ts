@@ -4,12 +4,12 @@
  * it is told, and told until every holder has answered. What was under way when the node died is ended on start.
  */
 import { type Ballot, type Count, count } from './ballots.ts';
+import { copyOf, decryptFrom, type Held, type Source } from './document.ts';
 import { envelopeLength } from './envelope.ts';
-import { decryptFrom } from './document.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import type { Fact } from './facts.ts';
 import type { Holder, Holders } from './holder.ts';
-import { type JobBody, type SettledBody, settledKind, verifyReceipt } from './job-facts.ts';
+import { type JobBody, quorumOf, type SettledBody, settledKind, verifyReceipt } from './job-facts.ts';
 import type { Outcome } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
 import {
@@ -17,20 +17,20 @@ import {
   claimRetryMax_ms,
   claimRetryMin_ms,
   maxReasonChars,
-  quorum,
   thirdVoteGrace_ms,
 } from './limits.ts';
-import type { ClaimRow, ClaimTable, Clock, Log } from './ports.ts';
+import type { ClaimRow, ClaimTable, Clock, Log, Spool, SpoolWriter } from './ports.ts';
 import type { Permission } from './protocol.ts';
 import { gather } from './gather.ts';
 import { Resender } from './resend.ts';
 import { fraction, sleep } from './timing.ts';
 
 export interface ClaimOptions {
-  self: string;
+  self: { peerId: string; site: string };
   holders: Holders;
   ledger: FactLedger;
   claims: ClaimTable;
+  spool: Spool;
   clock: Clock;
   log: Log;
   /** what people call a node */
@@ -66,6 +66,11 @@ export class Claimant {
     const claimant = new Claimant(options);
     for (const row of options.claims.list()) {
       try {
+        // its day is over, and with it every holder's piece
+        if (options.ledger.first('job', row.job) === undefined) {
+          options.claims.remove(row.claim);
+          continue;
+        }
         if (row.phase === 'begun') {
           await claimant.#conclude(row, 'interrupted', 'the node stopped while it was printing');
         } else if (row.phase === 'voting') claimant.#giveUp(row);
@@ -92,7 +97,7 @@ export class Claimant {
    *   may have printed), `forbidden`, `not-found`, `unavailable` when too few holders are awake
    */
   async claim(job: string, permission: Permission, target: string): Promise<Claim> {
-    const fact = this.#options.ledger.latest('job', job);
+    const fact = this.#options.ledger.first('job', job);
     if (fact === undefined) throw new InkmeshError('not-found', 'there is no such job');
     if (this.#active.has(job)) throw new InkmeshError('busy', 'this node is releasing the job already');
     this.#active.add(job);
@@ -116,7 +121,7 @@ export class Claimant {
     const { self, holders, claims } = this.#options;
     const { holders: peers, epoch } = fact.body as JobBody;
     const row: ClaimRow = {
-      claim: `${self}/${crypto.randomUUID()}`,
+      claim: `${self.peerId}/${crypto.randomUUID()}`,
       job: fact.subject,
       phase: 'voting',
       holders: peers,
@@ -132,37 +137,41 @@ export class Claimant {
       async (holder): Promise<Ballot> => ({ holder, vote: await holder.vote(request) }),
     );
     try {
-      const { got, failed } = await asked.until(quorum, thirdVoteGrace_ms);
-      if (got.length < quorum) throw this.#refused(fact, failed);
+      const { got, failed } = await asked.until(quorumOf(peers), thirdVoteGrace_ms);
+      if (got.length < quorumOf(peers)) throw this.#refused(fact, failed);
       const needsKey = target !== '';
-      const counted = await count(fact.subject, got, needsKey).catch(async (error: unknown) => {
+      const counted = await count(fact.subject, peers, got, needsKey).catch(async (error: unknown) => {
         const late = await asked.all;
         if (late.got.length === got.length) throw error;
-        return await count(fact.subject, late.got, needsKey);
+        return await count(fact.subject, peers, late.got, needsKey);
       });
       for (const { peer } of counted.corrupt) {
         const node = this.#options.nameOf(peer);
         this.#options.log('error', 'a holder gave a corrupt share or ticket', { job: fact.subject, node });
       }
-      return this.#claim(fact, row, counted);
+      return await this.#claim(fact, row, counted);
     } catch (thrown) {
       this.#yield(row);
       return asInkmeshError(thrown);
     }
   }
 
-  #claim(fact: Fact, row: ClaimRow, { ballots, ticket, key }: Count): Claim {
+  async #claim(fact: Fact, row: ClaimRow, { ballots, ticket, key }: Count): Promise<Claim> {
+    const holders = this.#nearestFirst(ballots.map(({ holder }) => holder));
+    const { bytes } = fact.body as JobBody;
+    const headers = ballots.map(({ vote }) => vote.header);
+    const held = key &&
+      { job: row.job, claim: row.claim, envelopeBytes: envelopeLength(bytes), headers, key };
+    const copy = held === undefined ? undefined : await this.#copied(holders, held);
     let ended = false;
     const end = () => {
       if (ended) return false;
       ended = true;
       key?.fill(0);
+      void copy?.writer.abort().catch(() => {});
       this.#active.delete(row.job);
       return true;
     };
-    // the nearest first: this node itself, if it holds the job
-    const isSelf = ({ peer }: Holder) => Number(peer === this.#options.self);
-    const holders = ballots.map(({ holder }) => holder).sort((a, b) => isSelf(b) - isSelf(a));
     return {
       id: row.claim,
       job: fact,
@@ -178,10 +187,8 @@ export class Claimant {
         }
       },
       document: () => {
-        if (key === undefined) throw new TypeError('a cancellation reads no document');
-        const envelopeBytes = envelopeLength((fact.body as JobBody).bytes);
-        const headers = ballots.map(({ vote }) => vote.header);
-        return decryptFrom(holders, { job: row.job, claim: row.claim, envelopeBytes, headers, key });
+        if (held === undefined) throw new TypeError('a cancellation reads no document');
+        return decryptFrom(copy === undefined ? holders : [copy.source], held);
       },
       settle: async (outcome, reason = '') => {
         if (!end()) throw new TypeError('this claim has ended');
@@ -194,8 +201,39 @@ export class Claimant {
     };
   }
 
+  #isNear(holder: Holder): boolean {
+    const { self, ledger } = this.#options;
+    return ledger.identity(holder.peer)?.site === self.site;
+  }
+
+  /** This node itself, if it holds the job, then its own site's. */
+  #nearestFirst(holders: readonly Holder[]): Holder[] {
+    const rank = (holder: Holder) =>
+      Number(holder.peer !== this.#options.self.peerId) + Number(!this.#isNear(holder));
+    return [...holders].sort((a, b) => rank(a) - rank(b));
+  }
+
+  /**
+   * Where no holder is at this site: a copy of the whole envelope. It has no name in the spool, so that a crash
+   * leaves nothing that a sweep would keep.
+   */
+  async #copied(
+    holders: readonly Holder[],
+    held: Held,
+  ): Promise<{ writer: SpoolWriter; source: Source } | undefined> {
+    if (holders.some((holder) => this.#isNear(holder))) return undefined;
+    const writer = await this.#options.spool.create(held.claim.slice(held.claim.indexOf('/') + 1));
+    try {
+      return { writer, source: await copyOf(holders, held, writer) };
+    } catch (error) {
+      held.key.fill(0);
+      await writer.abort();
+      throw error;
+    }
+  }
+
   async #begin(fact: Fact, row: ClaimRow, holders: readonly Holder[]): Promise<ClaimRow['receipts']> {
-    const { epoch } = fact.body as JobBody;
+    const { epoch, holders: all } = fact.body as JobBody;
     const { ledger } = this.#options;
     const asked = gather(this.#options.clock, holders, async (holder) => {
       const { receipt: signature } = await holder.begin({
@@ -210,15 +248,15 @@ export class Claimant {
       }
       return { holder: holder.peer, signature };
     });
-    const { got, failed } = await asked.until(quorum, 0);
-    if (got.length < quorum) throw this.#refused(fact, failed);
+    const { got, failed } = await asked.until(quorumOf(all), 0);
+    if (got.length < quorumOf(all)) throw this.#refused(fact, failed);
     return got;
   }
 
   /** Decides how the claim ended, durably; telling the holders is the resender's. */
   async #conclude(row: ClaimRow, outcome: Outcome, reason: string): Promise<void> {
     const { ledger, claims } = this.#options;
-    const job = ledger.latest('job', row.job);
+    const job = ledger.first('job', row.job);
     if (job === undefined) throw new InkmeshError('corrupt', `the job fact of ${row.job} is missing here`);
     const body: SettledBody = {
       epoch: 1,

@@ -4,33 +4,18 @@
  * the write that it tells of.
  */
 import type { Trust } from './certificate.ts';
-import { decode, encode } from './codec.ts';
-import { headerBytes, plaintextLength } from './envelope.ts';
+import { encode } from './codec.ts';
+import { plaintextLength } from './envelope.ts';
 import { InkmeshError } from './errors.ts';
 import type { Fact } from './facts.ts';
 import { rowOf } from './facts.ts';
-import { type JobBody, type SettledBody, signReceipt } from './job-facts.ts';
-import {
-  afterRestart,
-  claimantOf,
-  emptyLease,
-  type Lease,
-  type LeaseAnswer,
-  type LeaseEvent,
-  leaseSchema,
-  next,
-  openClaims,
-} from './lease.ts';
+import { handedDigest, hasEnded, type JobBody, type SettledBody, signReceipt } from './job-facts.ts';
+import { isJobIdOf } from './job-id.ts';
+import { claimantOf, type LeaseAnswer, type LeaseEvent, openClaims } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
-import {
-  maxBodyFrameBytes,
-  maxEnvelopeBytes,
-  maxPiecesPerView,
-  unsealedAge_ms,
-  voteLease_ms,
-} from './limits.ts';
+import { maxBodyFrameBytes, maxEnvelopeBytes, maxPiecesPerView, voteLease_ms } from './limits.ts';
 import { permitted } from './permission.ts';
-import type { Clock, Log, Piece, PieceTable, Spool } from './ports.ts';
+import type { AgeTable, Clock, Log, Piece, PieceTable, Spool, SpoolWriter } from './ports.ts';
 import {
   type AbandonRequest,
   type BeginReply,
@@ -47,71 +32,70 @@ import {
 } from './protocol.ts';
 import { refusalError } from './refusal.ts';
 import { verifyRequest } from './request.ts';
+import { refuseRevoked } from './revocation.ts';
 import type { Body } from './rpc.ts';
-import { every } from './timing.ts';
+import { unseal } from './seal.ts';
+import { shareBytes } from './shares.ts';
+import { Shelf } from './shelf.ts';
 
 export interface CustodyOptions {
-  self: { peerId: string; key: CryptoKey };
+  /** `sealKey` opens what is sealed for this node */
+  self: { peerId: string; key: CryptoKey; sealKey: string };
   trust: Trust;
   pieces: PieceTable;
   spool: Spool;
+  age: AgeTable;
   ledger: FactLedger;
   clock: Clock;
   /** agreed with the peers: grants are judged by it */
   now_ms(): number;
+  /** the median of this clock and at least two peers', null while fewer have been heard */
+  agreed_ms(): number | null;
   log: Log;
 }
 
 export class Custody {
   readonly #options: CustodyOptions;
-  /** jobs whose envelope is being written */
-  readonly #storing = new Set<string>();
-  /** when pieces without a job fact were stored, by the monotonic clock of this run */
-  readonly #unsealed = new Map<string, number>();
-  readonly #endSweeps: () => void;
+  readonly #shelf: Shelf;
 
   private constructor(options: CustodyOptions) {
     this.#options = options;
-    this.#endSweeps = every(
-      options.clock,
-      unsealedAge_ms / 10,
-      () => this.#logged(this.#sweepUnsealed()),
-    );
+    this.#shelf = new Shelf(options);
   }
 
-  /** Ends what a crash left half-done: pieces without a job fact, envelopes without a piece, votes of another run. */
+  /** Ends what a crash left half-done, see `Shelf.open`; what was taken back meanwhile goes. */
   static async open(options: CustodyOptions): Promise<Custody> {
     const custody = new Custody(options);
-    const { pieces, spool, ledger } = options;
-    for (const piece of pieces.list()) {
-      const lease = custody.#lease(piece);
-      const fact = ledger.latest('job', piece.job);
-      if (fact !== undefined) custody.#sealHeard(fact);
-      if (!pieces.get(piece.job)?.sealed || (lease.erased && openClaims(lease).length === 0)) {
-        await custody.#erase(piece.job);
-      } else if (afterRestart(lease) !== lease) pieces.setLease(piece.job, encode(afterRestart(lease)));
+    const { pieces, ledger } = options;
+    for (const { job } of pieces.list()) {
+      for (const fact of ledger.about('job', job)) await custody.#logged(custody.#sealHeard(fact));
     }
+    await custody.#shelf.open();
     for (const { job } of pieces.list()) {
       const withdrawn = ledger.latest('withdrawn', job);
-      if (withdrawn !== undefined) await custody.#withdrawn(withdrawn);
+      if (withdrawn !== undefined) await custody.#logged(custody.#withdrawn(withdrawn));
     }
-    for (const job of await spool.list()) if (pieces.get(job) === undefined) await spool.remove(job);
     ledger.onFact((fact) => {
-      if (fact.kind === 'withdrawn') custody.#logged(custody.#withdrawn(fact));
-      if (fact.kind === 'job') custody.#sealHeard(fact);
+      if (fact.kind === 'withdrawn') void custody.#logged(custody.#withdrawn(fact));
+      if (fact.kind === 'job') void custody.#logged(custody.#sealHeard(fact));
     });
     return custody;
   }
 
   close(): void {
-    this.#endSweeps();
+    this.#shelf.close();
+  }
+
+  /** Jobs whose envelope is missing here, or is not as long as it was. */
+  damaged(): string[] {
+    return this.#shelf.damaged();
   }
 
   /** @returns octets of the envelope, when all three are durable */
   async store(from: string, request: StoreRequest, body: Body): Promise<{ envelopeBytes: number }> {
     const { job } = request;
     const { spool } = this.#options;
-    const free = this.reserve(job);
+    const free = this.reserve(from, job);
     try {
       const writer = await spool.create(job);
       try {
@@ -123,7 +107,7 @@ export class Custody {
         }
         plaintextLength(writer.bytes);
         await writer.finish();
-        this.keep(from, request, writer.bytes);
+        await this.keep(from, request, writer);
         await writer.close();
         return { envelopeBytes: writer.bytes };
       } catch (error) {
@@ -135,29 +119,29 @@ export class Custody {
     }
   }
 
-  /** Keeps ticket and share of an envelope that is in the spool already. Durable when it returns. */
-  keep(from: string, request: StoreRequest, envelopeBytes: number): void {
-    const { job, epoch, owner, submitter, ticket, share } = request;
-    this.#options.pieces.put({
-      ...{ job, epoch, owner, submitter, ticket, share, envelopeBytes },
-      acceptedBy: from,
-      stored_ms: this.#options.clock.wall_ms(),
-      sealed: false,
-      lease: encode(emptyLease),
-    });
-    this.#unsealed.set(job, this.#options.clock.monotonic_ms());
+  /**
+   * Keeps ticket and share of an envelope that is in the spool already. Resolves when they are durable.
+   * @param age_ms how long others have kept it
+   */
+  keep(from: string, request: StoreRequest, envelope: SpoolWriter, age_ms = 0): Promise<void> {
+    return this.#shelf.keep(from, request, envelope, age_ms);
+  }
+
+  /** How long a piece has been kept, by this node's own age. */
+  ageOf(piece: Piece): number {
+    return this.#shelf.ageOf(piece);
   }
 
   /**
    * Takes a job's name for whoever writes its envelope. @returns what gives it free
+   * @param author PeerId of the node that accepts it
    * @throws InkmeshError `conflict` when this node keeps the job, or is being sent it
    */
-  reserve(job: string): () => void {
-    if (this.#storing.has(job) || this.#options.pieces.get(job) !== undefined) {
-      throw new InkmeshError('conflict', 'this job is kept here already');
+  reserve(author: string, job: string): () => void {
+    if (!isJobIdOf(job, author)) {
+      throw new InkmeshError('forbidden', 'a job’s id is of the node that accepts it');
     }
-    this.#storing.add(job);
-    return () => this.#storing.delete(job);
+    return this.#shelf.reserve(job);
   }
 
   async seal(from: string, request: SealRequest): Promise<void> {
@@ -167,20 +151,30 @@ export class Custody {
     if (piece === undefined || fact.kind !== 'job' || fact.subject !== request.job) {
       throw new InkmeshError('not-found', 'this job is not kept here');
     }
-    if (fact.author !== from || !this.#fits(fact, piece)) {
+    if (fact.author !== from || !this.#fits(fact, piece) || !this.#handsOver(fact, piece, request.handoff)) {
       throw new InkmeshError('forbidden', 'the job fact is not of the piece that is kept here');
     }
-    pieces.seal(request.job, rowOf(fact, request.fact));
-    this.#unsealed.delete(request.job);
+    const { handoff } = request;
+    const waiting = handoff === null ? null : encode([handoff, request.fact]);
+    pieces.seal(request.job, rowOf(fact, request.fact), waiting);
     ledger.noteHeld(fact, request.fact);
   }
 
+  /** Whether this is what the job fact has this holder hand over: nothing, if it is the one that was asleep. */
+  #handsOver(fact: Fact, { submitter, ticket }: Piece, handoff: Uint8Array | null): boolean {
+    const { sleeper, handed } = fact.body as JobBody;
+    if (handed === null || sleeper === this.#options.self.peerId) return handoff === null;
+    return handoff !== null && Buffer.from(handedDigest({ submitter, ticket, handoff })).equals(handed);
+  }
+
   /** A job fact that came with the facts: its author died after some holders had sealed, and before this one. */
-  #sealHeard(fact: Fact): void {
+  // deno-lint-ignore require-await
+  async #sealHeard(fact: Fact): Promise<void> {
     const piece = this.#options.pieces.get(fact.subject);
     if (piece === undefined || piece.sealed || !this.#fits(fact, piece)) return;
+    // a sleeper's share comes to it sealed: one that it was sent before may be another holder's now
+    if ((fact.body as JobBody).sleeper === this.#options.self.peerId) return;
     this.#options.pieces.markSealed(fact.subject);
-    this.#unsealed.delete(fact.subject);
   }
 
   /** Whether the job fact is that of the piece, by the node that gave it. */
@@ -196,7 +190,7 @@ export class Custody {
     if (piece.acceptedBy !== from || piece.sealed) {
       throw new InkmeshError('forbidden', 'this job is not yours to drop');
     }
-    await this.#erase(job);
+    await this.#shelf.erase(job);
   }
 
   async vote(from: string, request: VoteRequest): Promise<VoteReply> {
@@ -209,26 +203,27 @@ export class Custody {
       held,
       claim,
       trust,
+      this.#options.ledger,
       this.#options.now_ms(),
     );
-    const header = await this.#header(job);
+    // who may only cancel gets no share
+    const share = prints ? await this.#shareOf(held) : new Uint8Array(0);
     // from here to the write nothing else runs
     const piece = this.#held(job);
     if (piece.epoch !== epoch) {
       throw new InkmeshError('conflict', 'the job’s holders have changed: try again');
     }
+    this.#shelf.refuseOver(piece);
     const now_ms = Math.trunc(this.#options.clock.monotonic_ms());
     const event: LeaseEvent = { type: 'vote', claim, nonce, target, confirm, now_ms, lease_ms: voteLease_ms };
-    const answer = this.#step(piece, event);
+    const answer = this.#shelf.step(piece, event);
     if (answer.type !== 'granted') throw refusalError(answer);
-    // who may only cancel gets no share
-    const share = prints ? piece.share : new Uint8Array(0);
-    return { share, ticket: piece.ticket, header };
+    return { share, ticket: piece.ticket, header: piece.header };
   }
 
   async begin(from: string, { job, epoch, claim }: ClaimRequest): Promise<BeginReply> {
     ownClaim(from, claim);
-    const answer = this.#step(this.#held(job), { type: 'begin', claim });
+    const answer = this.#shelf.step(this.#held(job), { type: 'begin', claim });
     if (answer.type !== 'begun') throw refusalError(answer);
     const { self } = this.#options;
     return { receipt: await signReceipt(self.key, { job, epoch, claim, holder: self.peerId }) };
@@ -237,28 +232,29 @@ export class Custody {
   async yield(from: string, { job, claim }: ClaimRequest): Promise<void> {
     ownClaim(from, claim);
     const piece = this.#options.pieces.get(job);
-    if (piece !== undefined) await this.#concluded(job, this.#step(piece, { type: 'yield', claim }));
+    if (piece !== undefined) await this.#concluded(job, this.#shelf.step(piece, { type: 'yield', claim }));
   }
 
   async settle(from: string, request: SettleRequest): Promise<void> {
     const { pieces, ledger } = this.#options;
-    if (pieces.get(request.job) === undefined) return;
+    if (pieces.get(request.job) === undefined && !this.#mayBeGiven(request.job)) return;
     const fact = await ledger.judge(request.fact);
     if (fact.kind !== 'settled' || fact.subject !== request.job || fact.author !== from) {
       throw new InkmeshError('forbidden', 'only the claimant settles its claim');
     }
     const { claim, outcome } = fact.body as SettledBody;
+    // first of all: who is given the job later must know that it has ended
+    if (outcome !== 'failed') ledger.add(fact, request.fact);
     const piece = pieces.get(request.job);
     if (piece === undefined) return;
-    const answer = this.#step(piece, { type: 'settle', claim, outcome });
-    if (outcome !== 'failed') ledger.add(fact, request.fact);
+    const answer = this.#shelf.step(piece, { type: 'settle', claim, outcome });
     await this.#concluded(request.job, answer);
   }
 
   /** The envelope from `offset` on (nothing past its end), for the claim that has this holder's vote. */
   async fetch(from: string, { job, claim, offset }: FetchRequest): Promise<Body> {
     ownClaim(from, claim);
-    if (this.#lease(this.#held(job)).vote?.claim !== claim) {
+    if (this.#shelf.lease(this.#held(job)).vote?.claim !== claim) {
       throw new InkmeshError('forbidden', 'the envelope goes to the claim that has the vote');
     }
     const reader = await this.#options.spool.open(job);
@@ -278,23 +274,25 @@ export class Custody {
   async view(from: string, { proof }: ViewRequest): Promise<ViewReply> {
     const expected = { ...viewPurpose, audience: from };
     const { by } = await verifyRequest(this.#options.trust, proof, expected, this.#options.now_ms());
+    refuseRevoked(this.#options.ledger, by);
     return { pieces: this.viewOf((piece) => piece.owner === by.user) };
   }
 
   viewOf(which: (piece: Piece) => boolean): ViewReply['pieces'] {
     const now_ms = this.#options.clock.monotonic_ms();
-    return this.#options.pieces.list().filter((piece) => piece.sealed && which(piece)).slice(
+    return this.#shelf.list().filter((piece) => piece.sealed && which(piece)).slice(
       0,
       maxPiecesPerView,
     ).map(
       (piece) => {
-        const { vote } = this.#lease(piece);
+        const { vote } = this.#shelf.lease(piece);
         const lapsed = vote?.phase === 'voted' && (vote.lapses_ms === null || vote.lapses_ms < now_ms);
         return {
           job: piece.job,
           ticket: piece.ticket,
           claim: lapsed ? null : vote?.claim ?? null,
           begun: vote !== null && vote.phase !== 'voted',
+          handoff: piece.handoff !== null,
         };
       },
     );
@@ -302,22 +300,27 @@ export class Custody {
 
   #held(job: string): Piece {
     const piece = this.#options.pieces.get(job);
+    if (!piece?.sealed && this.#mayBeGiven(job)) {
+      throw new InkmeshError('unavailable', 'this node has just woken up: it has not been given the job yet');
+    }
     if (piece === undefined || !piece.sealed || piece.share.length === 0) {
       throw new InkmeshError('not-found', 'this job is not held here any more');
     }
     return piece;
   }
 
-  #lease(piece: Piece): Lease {
-    return decode(leaseSchema, piece.lease);
+  /** Whether others may be keeping this node's share of a job for it. */
+  #mayBeGiven(job: string): boolean {
+    const { ledger, self } = this.#options;
+    const fact = ledger.first('job', job);
+    return fact !== undefined && (fact.body as JobBody).sleeper === self.peerId && !hasEnded(ledger, job);
   }
 
-  /** One event of the lease: what it changes is durable before its answer is used. */
-  #step(piece: Piece, event: LeaseEvent): LeaseAnswer {
-    const before = this.#lease(piece);
-    const { lease, answer } = next(before, event);
-    if (lease !== before) this.#options.pieces.setLease(piece.job, encode(lease));
-    return answer;
+  /** What a vote gives: the share, or of a job with one holder the key, which is kept sealed. */
+  async #shareOf(piece: Piece): Promise<Uint8Array> {
+    return piece.share.length <= shareBytes
+      ? piece.share
+      : await unseal(this.#options.self.sealKey, piece.share);
   }
 
   async #concluded(job: string, answer: LeaseAnswer): Promise<void> {
@@ -326,47 +329,23 @@ export class Custody {
     if (answer.type !== 'erase') return;
     this.#options.pieces.dropShare(job);
     const piece = this.#options.pieces.get(job);
-    if (piece !== undefined && openClaims(this.#lease(piece)).length === 0) await this.#erase(job);
-  }
-
-  async #header(job: string): Promise<Uint8Array> {
-    const reader = await this.#options.spool.open(job);
-    if (reader === undefined) throw new InkmeshError('unavailable', 'the envelope is missing here');
-    try {
-      return await reader.read(0, headerBytes);
-    } finally {
-      await reader.close();
+    if (piece !== undefined && openClaims(this.#shelf.lease(piece)).length === 0) {
+      await this.#shelf.erase(job);
     }
-  }
-
-  async #erase(job: string): Promise<void> {
-    // the share first: without it nothing that may be left over can be read
-    this.#options.pieces.remove(job);
-    this.#unsealed.delete(job);
-    await this.#options.spool.remove(job);
   }
 
   async #withdrawn(fact: Fact): Promise<void> {
     const piece = this.#options.pieces.get(fact.subject);
-    if (piece !== undefined && this.#lease(piece).vote === null) await this.#erase(fact.subject);
+    if (piece !== undefined && this.#shelf.lease(piece).vote === null) await this.#shelf.erase(fact.subject);
   }
 
-  /** Pieces whose accepting node never sealed them. */
-  async #sweepUnsealed(): Promise<void> {
-    const before_ms = this.#options.clock.monotonic_ms() - unsealedAge_ms;
-    for (const [job, stored_ms] of [...this.#unsealed]) {
-      const piece = this.#options.pieces.get(job);
-      // what this node is accepting right now is in the hands of `accept`
-      const given = piece !== undefined && !piece.sealed && !this.#storing.has(job);
-      if (given && stored_ms < before_ms) await this.#erase(job);
+  /** For work that nobody waits for: what goes wrong is tried again at the next start. */
+  async #logged(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+    } catch (thrown) {
+      this.#options.log('error', 'a piece cannot be sealed or erased', { reason: String(thrown) });
     }
-  }
-
-  /** For work that nobody waits for: what goes wrong is tried again at the next start, or the next sweep. */
-  #logged(work: Promise<void>): void {
-    work.catch((thrown) =>
-      this.#options.log('error', 'a piece cannot be erased', { reason: String(thrown) })
-    );
   }
 }
 

@@ -1,216 +1,274 @@
 /**
- * Finding and keeping other nodes: mDNS on the LAN, addresses from configuration, join tokens and hellos
- * (kept over restarts), redialled with backoff. Every new outbound connection goes through the gate.
+ * Connections to other nodes: where they are known to be, whom to keep connected, and dialling, with back-off. A node
+ * comes from mDNS, the configuration, an earlier run or the roster; a few are kept connected (topology.ts), any other
+ * is dialled when a call needs it, directly where that is possible and else through a relay.
  */
-import type { Connection } from '@libp2p/interface';
-import { peerIdFromString } from '@libp2p/peer-id';
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
-import type { Libp2p } from 'libp2p';
-import { asInkmeshError } from './errors.ts';
+import { isAddress, relayOf } from './address.ts';
+import { asInkmeshError, InkmeshError } from './errors.ts';
 import type { Gate } from './gate.ts';
 import {
-  helloTimeout_ms,
+  dialTimeout_ms,
+  directAgain_ms,
+  directDial_ms,
+  firstLinks,
   maxAddressesPerPeer,
   maxKnownPeers,
   maxUnmetPeers,
   redialMax_ms,
   redialMin_ms,
 } from './limits.ts';
-import type { AddressTable, Clock, Log } from './ports.ts';
+import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
+import { deadline } from './timing.ts';
 
+/** a peer that answers but does not belong here is dialled as seldom as this many failures make it */
 const refusedFailures = 10;
 
 const backoff_ms = (failures: number): number =>
-  Math.min(redialMax_ms, redialMin_ms * 2 ** Math.min(failures, refusedFailures));
+  failures === 0 ? 0 : Math.min(redialMax_ms, redialMin_ms * 2 ** failures);
 
+/** What is known of one peer, or of a configured address. */
 interface Known {
-  /** as it said itself, or as configured */
-  addresses: string[];
-  /** as others or mDNS said, newest first */
+  /** as it said itself */
+  said: string[];
+  /** as mDNS said, newest first */
   heard: string[];
-  /** it said hello, or is configured: not known by hearsay only */
+  /** it has been a member in this run or an earlier one */
   met: boolean;
-  /** for a configured address: who answered there last */
-  peer?: string;
   failures: number;
   next_ms: number;
-  dialling: boolean;
+  /** direct addresses did not work lately: relays first until then */
+  relayUntil_ms: number;
+  connecting: Promise<Link> | undefined;
 }
 
 export interface DiscoveryOptions {
-  host: Libp2p;
+  transport: Transport;
   gate: Gate;
   /** multiaddrs to try besides what is found */
   configured: readonly string[];
   addresses: AddressTable;
   clock: Clock;
   log: Log;
-  onGone(peer: string): void;
+  /** the peers to keep connected, of those that `isAway` does not rule out */
+  wanted(): readonly string[];
+  /** where the roster says that a peer is */
+  listed(peer: string): readonly string[];
+  /** whether a peer may be dialled directly, or through a relay; unknown ones may */
+  mayDial(peer: string, relayed: boolean): boolean;
 }
 
 export class Discovery {
   readonly #options: DiscoveryOptions;
-  /** by PeerId, or by the address itself while its PeerId is not known */
   readonly #known = new Map<string, Known>();
-  #timer: ReturnType<typeof setInterval> | undefined;
+  /** by configured address: who answered there last */
+  readonly #answered = new Map<string, { peer: string | undefined; known: Known }>();
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
-    const { host } = options;
-    host.addEventListener('peer:discovery', (event) => {
-      this.hear(event.detail.id.toString(), event.detail.multiaddrs.map(String));
-    });
-    host.addEventListener('connection:open', (event) => this.#opened(event.detail));
-    host.addEventListener('peer:disconnect', (event) => this.#gone(event.detail.toString()));
-  }
-
-  start(): void {
-    for (const address of this.#options.configured) this.#remember(address, [address], true);
-    for (const { peer, addresses } of this.#options.addresses.list()) this.#remember(peer, addresses, true);
-    this.#timer = setInterval(() => this.#dialDue(), redialMin_ms);
-    this.#dialDue();
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
+    for (const { peer, addresses } of options.addresses.list()) {
+      this.#learn(peer, addresses, true);
+      // an address that was configured then leads to the same peer now, until another answers
+      for (const address of options.configured) {
+        if (addresses.includes(address)) this.#answered.set(address, { peer, known: fresh() });
+      }
+    }
+    for (const address of options.configured) {
+      if (!this.#answered.has(address)) this.#answered.set(address, { peer: undefined, known: fresh() });
+    }
   }
 
   /** Takes note of where a member says that it is. */
-  learn(peer: string, addresses: readonly string[]): void {
-    this.#remember(peer, addresses, true);
+  met(peer: string, addresses: readonly string[]): void {
+    this.#learn(peer, addresses, true);
+    this.#options.addresses.put(peer, [...addresses]);
+    const known = this.#known.get(peer);
+    if (known !== undefined) known.failures = 0;
   }
 
-  /** Takes note of where a peer is said to be, and dials it if it is not connected. */
-  hear(peer: string, addresses: readonly string[]): void {
-    if (peer === this.#options.host.peerId.toString()) return;
-    this.#remember(peer, addresses, false);
-    this.#dialDue();
+  /** Takes note of where a peer is said to be. */
+  heard(peer: string, addresses: readonly string[]): void {
+    if (peer !== this.#options.transport.peer) this.#learn(peer, addresses, false);
   }
 
-  /** The peers that this node can tell others about. */
-  exchange(): { peer: string; addresses: string[] }[] {
-    const connected = new Set(this.#options.host.getPeers().map(String));
-    return [...this.#known]
-      .filter(([peer, { met }]) => met && connected.has(peer))
-      .map(([peer, { addresses }]) => ({ peer, addresses }));
+  /** A link has ended: its peer may be dialled again at once, unless it has failed before. */
+  lost(peer: string): void {
+    for (const known of this.#entriesOf(peer)) if (known.failures === 0) known.next_ms = 0;
   }
 
-  /** What a peer says of itself comes first; hearsay only adds to it, and is the first to be forgotten. */
-  #remember(key: string, addresses: readonly string[], met: boolean): void {
-    // what has the form of a PeerId need not be one
-    if (!key.startsWith('/') && !isPeer(key)) return;
-    const usable = addresses.filter(isAddress).slice(0, maxAddressesPerPeer);
-    const known = this.#known.get(key);
-    if (known !== undefined) {
-      if (met) known.addresses = usable;
-      else known.heard = [...new Set([...usable, ...known.heard])].slice(0, maxAddressesPerPeer);
-      known.met ||= met;
-      return;
+  /** True for a peer that did not answer when it was dialled last. */
+  isAway(peer: string): boolean {
+    return (this.#known.get(peer)?.failures ?? 0) > 0 && this.#options.gate.linkTo(peer) === undefined;
+  }
+
+  /** Dials whom to keep connected, and while there are few connections whoever is known. */
+  tick(): void {
+    const now_ms = this.#options.clock.monotonic_ms();
+    for (const [address, entry] of this.#answered) {
+      if (this.#isDue(entry.known, now_ms) && !this.#isLinked(entry.peer) && this.#mayTry(entry.peer)) {
+        this.#dialConfigured(address, entry);
+      }
     }
-    const unmet = [...this.#known].filter(([, other]) => !other.met);
-    const full = met ? this.#known.size >= maxKnownPeers : unmet.length >= maxUnmetPeers;
+    const { transport, gate } = this.#options;
+    const few = gate.members().length < firstLinks;
+    // nobody knows yet who they are: they may be what connects this LAN to the others
+    const unmet = [...this.#known].filter(([, known]) => few || !known.met).map(([peer]) => peer);
+    const untold = transport.links().length < 2 * firstLinks ? unmet : [];
+    for (const peer of new Set([...this.#options.wanted(), ...untold])) {
+      const known = this.#entry(peer);
+      if (this.#isDue(known, now_ms) && gate.linkTo(peer) === undefined && this.#mayTry(peer)) {
+        this.#connect(peer, known).catch(() => {});
+      }
+    }
+  }
+
+  /** A link to a peer that has become a member over it. @throws InkmeshError `unavailable` */
+  async reach(peer: string, signal: AbortSignal): Promise<Link> {
+    const link = this.#options.gate.linkTo(peer);
+    if (link !== undefined) return link;
+    const known = this.#entry(peer);
+    return await orAborted(this.#connect(peer, known), signal, peer);
+  }
+
+  #connect(peer: string, known: Known): Promise<Link> {
+    if (known.connecting !== undefined) return known.connecting;
+    const connecting = this.#greeted(peer, known).then((link) => {
+      known.failures = 0;
+      return link;
+    }, (thrown) => {
+      const error = asInkmeshError(thrown);
+      this.#failed(known, error);
+      throw error;
+    }).finally(() => {
+      known.connecting = undefined;
+      known.next_ms = this.#options.clock.monotonic_ms() + Math.max(redialMin_ms, backoff_ms(known.failures));
+    });
+    known.connecting = connecting;
+    return connecting;
+  }
+
+  /** Greets over an open link, else over one that it dials. */
+  async #greeted(peer: string, known: Known): Promise<Link> {
+    const { transport, gate } = this.#options;
+    const [open] = transport.links(peer).filter(({ relay }) => this.#options.mayDial(peer, relay !== null));
+    const link = open ?? await this.#dial(peer, known);
+    await gate.greet(link);
+    const allowed = gate.linkTo(peer);
+    if (allowed === undefined) {
+      throw new InkmeshError('unavailable', 'the peer went away in mid-hello', { peer });
+    }
+    return allowed;
+  }
+
+  async #dial(peer: string, known: Known): Promise<Link> {
+    const { clock, mayDial, listed } = this.#options;
+    const all = [...new Set([...known.said, ...known.heard, ...listed(peer)])];
+    const direct = mayDial(peer, false) ? all.filter((address) => relayOf(address) === null) : [];
+    const relayed = mayDial(peer, true) ? all.filter((address) => relayOf(address) !== null) : [];
+    if (direct.length + relayed.length === 0) {
+      throw new InkmeshError('unavailable', `it is not known where the node ${peer} is`, { peer });
+    }
+    if (direct.length > 0 && (relayed.length === 0 || known.relayUntil_ms < clock.monotonic_ms())) {
+      const limit_ms = relayed.length === 0 ? dialTimeout_ms : directDial_ms;
+      try {
+        return await this.#dialAt(peer, direct, limit_ms);
+      } catch (error) {
+        if (relayed.length === 0) throw error;
+        known.relayUntil_ms = clock.monotonic_ms() + directAgain_ms;
+      }
+    }
+    return await this.#dialAt(peer, relayed, dialTimeout_ms);
+  }
+
+  async #dialAt(peer: string | null, addresses: readonly string[], limit_ms: number): Promise<Link> {
+    const { signal, done } = deadline(this.#options.clock, limit_ms);
+    try {
+      return await this.#options.transport.dial(peer, addresses, signal);
+    } finally {
+      done();
+    }
+  }
+
+  #dialConfigured(address: string, entry: { peer: string | undefined; known: Known }): void {
+    const { known } = entry;
+    known.connecting = this.#dialAt(null, [address], dialTimeout_ms).then(async (link) => {
+      entry.peer = link.peer;
+      await this.#options.gate.greet(link);
+      known.failures = 0;
+      return link;
+    });
+    known.connecting.catch((thrown) => this.#failed(known, asInkmeshError(thrown))).finally(() => {
+      known.connecting = undefined;
+      known.next_ms = this.#options.clock.monotonic_ms() + Math.max(redialMin_ms, backoff_ms(known.failures));
+    });
+  }
+
+  #failed(known: Known, error: InkmeshError): void {
+    const passing = error.code === 'unavailable' || error.code === 'timeout';
+    known.failures = passing ? Math.min(known.failures + 1, refusedFailures) : refusedFailures;
+  }
+
+  #isDue(known: Known, now_ms: number): boolean {
+    return known.connecting === undefined && known.next_ms <= now_ms;
+  }
+
+  #isLinked(peer: string | undefined): boolean {
+    return peer !== undefined && this.#options.gate.linkTo(peer) !== undefined;
+  }
+
+  #mayTry(peer: string | undefined): boolean {
+    const { mayDial } = this.#options;
+    return peer === undefined || mayDial(peer, false) || mayDial(peer, true);
+  }
+
+  #entriesOf(peer: string): Known[] {
+    const configured = [...this.#answered.values()].filter((entry) => entry.peer === peer);
+    return [this.#known.get(peer) ?? [], ...configured.map(({ known }) => known)].flat();
+  }
+
+  #entry(peer: string): Known {
+    const known = this.#known.get(peer) ?? fresh();
+    if (!this.#known.has(peer)) this.#keep(peer, known);
+    return known;
+  }
+
+  /** What a peer says of itself comes first; hearsay only adds to it. */
+  #learn(peer: string, addresses: readonly string[], met: boolean): void {
+    const usable = addresses.filter(isAddress).slice(0, maxAddressesPerPeer);
+    const known = this.#known.get(peer) ?? fresh();
+    if (met) known.said = usable;
+    else known.heard = [...new Set([...usable, ...known.heard])].slice(0, maxAddressesPerPeer);
+    known.met ||= met;
+    if (usable.length > 0) this.#keep(peer, known);
+  }
+
+  /** Bounded: hearsay is the first to be forgotten, and never displaces who was a member. */
+  #keep(peer: string, known: Known): void {
+    if (this.#known.has(peer)) return;
+    const unmet = [...this.#known].filter(([, other]) => !other.met && other.connecting === undefined);
+    const full = this.#known.size >= maxKnownPeers || (!known.met && unmet.length >= maxUnmetPeers);
     const [oldest] = unmet;
     if (full && oldest !== undefined) this.#known.delete(oldest[0]);
-    if (usable.length === 0 || (full && oldest === undefined)) return;
-    const places = met ? { addresses: usable, heard: [] } : { addresses: [], heard: usable };
-    this.#known.set(key, { ...places, met, failures: 0, next_ms: 0, dialling: false });
-  }
-
-  #dialDue(): void {
-    const now_ms = this.#options.clock.monotonic_ms();
-    for (const [key, known] of this.#known) {
-      if (known.dialling || known.next_ms > now_ms) continue;
-      const peer = known.peer ?? key;
-      if (this.#connected(peer)) {
-        this.#greetAgain(peer, known);
-        continue;
-      }
-      known.dialling = true;
-      void this.#dial(key, known).finally(() => {
-        known.dialling = false;
-      });
-    }
-  }
-
-  /** A peer that is connected and no member (a hello was lost between two connections) would stay so for ever. */
-  #greetAgain(peer: string, known: Known): void {
-    const [connection] = this.#options.host.getConnections(peerIdFromString(peer));
-    if (connection === undefined || this.#options.gate.isMember(peer)) return;
-    known.next_ms = this.#options.clock.monotonic_ms() + helloTimeout_ms;
-    this.#options.gate.greet(connection).catch((thrown) => this.#backOff(peer, thrown));
-  }
-
-  #connected(key: string): boolean {
-    return !key.startsWith('/') && this.#options.host.getConnections(peerIdFromString(key)).length > 0;
-  }
-
-  async #dial(key: string, known: Known): Promise<void> {
-    try {
-      const suffix = key.startsWith('/') ? '' : `/p2p/${key}`;
-      const connection = await this.#options.host.dial(
-        [...new Set([...known.addresses, ...known.heard])].map((a) => multiaddr(withPeer(a, suffix))),
-      );
-      known.failures = 0;
-      // a configured address stays one, whoever answers there
-      if (key.startsWith('/')) known.peer = connection.remotePeer.toString();
-    } catch {
-      known.failures++;
-    }
-    known.next_ms = this.#options.clock.monotonic_ms() + backoff_ms(known.failures);
-  }
-
-  #opened(connection: Connection): void {
-    if (connection.direction !== 'outbound') return this.#options.gate.watch(connection);
-    this.#options.gate.greet(connection).catch((thrown) =>
-      this.#backOff(connection.remotePeer.toString(), thrown)
-    );
-  }
-
-  /** One that answers but does not belong here must not be dialled in a tight loop. */
-  #backOff(peer: string, thrown: unknown): void {
-    const { code } = asInkmeshError(thrown);
-    const passing = code === 'unavailable' || code === 'timeout';
-    for (const known of this.#entriesOf(peer)) {
-      known.failures = passing ? known.failures + 1 : refusedFailures;
-      known.next_ms = this.#options.clock.monotonic_ms() + backoff_ms(known.failures);
-    }
-  }
-
-  /** What is known of a peer, and the configured addresses where it answered. */
-  #entriesOf(peer: string): Known[] {
-    return [...this.#known].filter(([key, known]) => key === peer || known.peer === peer).map(([, known]) =>
-      known
-    );
-  }
-
-  /** The last connection to a peer has ended. */
-  #gone(peer: string): void {
-    for (const known of this.#entriesOf(peer)) if (known.failures === 0) known.next_ms = 0;
-    this.#options.onGone(peer);
+    if (!full || oldest !== undefined) this.#known.set(peer, known);
   }
 }
 
-function isPeer(text: string): boolean {
-  try {
-    peerIdFromString(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
+const fresh = (): Known => ({
+  said: [],
+  heard: [],
+  met: false,
+  failures: 0,
+  next_ms: 0,
+  relayUntil_ms: -Infinity,
+  connecting: undefined,
+});
 
-function isAddress(text: string): boolean {
-  try {
-    multiaddr(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const withPeer = (address: string, suffix: string): string => address.replace(/\/p2p\/[^/]+$/, '') + suffix;
-
-/** The host's own addresses as it announces them, without its PeerId. */
-export function ownAddresses(host: Libp2p): string[] {
-  return host.getMultiaddrs().map((a: Multiaddr) => withPeer(a.toString(), '')).slice(0, maxAddressesPerPeer);
+/** A connection that is being made for several callers goes on when one of them gives up. */
+function orAborted(connecting: Promise<Link>, signal: AbortSignal, peer: string): Promise<Link> {
+  return new Promise((resolve, reject) => {
+    const stop = () =>
+      reject(new InkmeshError('unavailable', `the node ${peer} cannot be reached`, { peer }));
+    if (signal.aborted) return stop();
+    signal.addEventListener('abort', stop, { once: true });
+    connecting.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }

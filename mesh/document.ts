@@ -1,7 +1,15 @@
-/** Reading a held document: the envelope from whichever holder gives it, decrypted chunk by chunk. */
+/**
+ * Reading a held document: the envelope from whichever holder gives it, decrypted chunk by chunk; from far away the
+ * whole of it first, still encrypted, so that a link that dies costs nothing once octets go to a printer.
+ */
 import { chunkBytes, chunkCount, chunkSpan, commits, type Opener, opener, tagBytes } from './envelope.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import type { Holder } from './holder.ts';
+import { maxBodyFrameBytes } from './limits.ts';
+import type { SpoolWriter } from './ports.ts';
+
+/** What gives an envelope's octets. */
+export type Source = Pick<Holder, 'fetch'>;
 
 export interface Held {
   job: string;
@@ -12,27 +20,59 @@ export interface Held {
   key: Uint8Array;
 }
 
+/** A chunk that has been authenticated. `sealed` is overwritten by the next. */
+interface Chunk {
+  sealed: Uint8Array;
+  plain: Uint8Array;
+}
+
 /**
- * The document, in chunks of at most `chunkBytes`, each authenticated before it is given. When a holder breaks off
+ * The document, in chunks of at most `chunkBytes`, each authenticated before it is given. When a source breaks off
  * or gives damaged octets the next one goes on at the same chunk.
- * @throws InkmeshError `unavailable` or `corrupt` when no holder can go on
+ * @throws InkmeshError `unavailable` or `corrupt` when none can go on
  */
-export async function* decryptFrom(sources: readonly Holder[], held: Held): AsyncGenerator<Uint8Array> {
+export async function* decryptFrom(sources: readonly Source[], held: Held): AsyncGenerator<Uint8Array> {
+  for await (const { plain } of chunksOf(sources, held, headerOf(held))) yield plain;
+}
+
+/**
+ * Copies the whole envelope, each chunk authenticated. @returns the copy, as long as the writer is open
+ * @throws InkmeshError as `decryptFrom` does
+ */
+export async function copyOf(sources: readonly Source[], held: Held, copy: SpoolWriter): Promise<Source> {
+  const header = headerOf(held);
+  await copy.write(header);
+  for await (const { sealed, plain } of chunksOf(sources, held, header)) {
+    plain.fill(0);
+    await copy.write(sealed);
+  }
+  async function* from(offset: number): AsyncGenerator<Uint8Array> {
+    for (let at = offset; at < copy.bytes; at += maxBodyFrameBytes) {
+      yield await copy.read(at, Math.min(maxBodyFrameBytes, copy.bytes - at));
+    }
+  }
+  return { fetch: ({ offset }) => Promise.resolve(from(offset)) };
+}
+
+function headerOf(held: Held): Uint8Array {
   const header = held.headers.find((candidate) => commits(held.key, held.job, candidate));
   if (header === undefined) throw new InkmeshError('corrupt', 'no envelope fits the key');
+  return header;
+}
+
+async function* chunksOf(sources: readonly Source[], held: Held, header: Uint8Array): AsyncGenerator<Chunk> {
   const open = opener(held.key, held.job, header);
   const count = chunkCount(held.envelopeBytes);
   let next = 0;
   let failure = new InkmeshError('unavailable', 'no holder has the envelope');
   for (let stuck = 0, turn = 0; stuck < sources.length; stuck++, turn++) {
     try {
-      for await (
-        const plain of chunksFrom(sources[turn % sources.length] as Holder, held, open, next, count)
-      ) {
+      const source = sources[turn % sources.length] as Source;
+      for await (const chunk of chunksFrom(source, held, open, next, count)) {
         next++;
         // whoever failed before may have been held up by the printer: each gets another turn
         stuck = -1;
-        yield plain;
+        yield chunk;
       }
     } catch (thrown) {
       failure = asInkmeshError(thrown);
@@ -43,12 +83,12 @@ export async function* decryptFrom(sources: readonly Holder[], held: Held): Asyn
 }
 
 async function* chunksFrom(
-  source: Holder,
+  source: Source,
   held: Held,
   open: Opener,
   first: number,
   count: number,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Chunk> {
   const { job, claim, envelopeBytes } = held;
   const body = await source.fetch({ job, claim, offset: chunkSpan(envelopeBytes, first).offset });
   let index = first;
@@ -64,7 +104,7 @@ async function* chunksFrom(
       filled += taken.length;
       at += taken.length;
       if (filled < chunk.length) continue;
-      yield await open.open(index, chunk, index === count - 1);
+      yield { sealed: chunk, plain: await open.open(index, chunk, index === count - 1) };
       index++;
       filled = 0;
       if (index < count) chunk = buffer.subarray(0, chunkSpan(envelopeBytes, index).length);

@@ -3,20 +3,25 @@
  * fingerprint the token carries; only then is the secret sent, with a certification request (PKCS#10) that
  * proves the new key. A node and a user's device enrol the same way.
  */
-import { BlockList, isIP } from 'node:net';
 import * as v from 'valibot';
-import { type Authority, issueNode, issueTls, issueUser, readRequest, type TlsSubject } from './authority.ts';
-import { type NodeIdentity, readTrust, type Trust, verifyIdentity } from './certificate.ts';
+import { hostOf } from './address.ts';
+import { type Authority, issueUser, readRequest } from './authority.ts';
+import { readTrust, type Trust, verifyIdentity } from './certificate.ts';
 import { bytes, integer, text } from './codec.ts';
 import { InkmeshError } from './errors.ts';
-import { maxAddressChars, maxAddressesPerPeer } from './limits.ts';
+import { directoryDoc } from './facts.ts';
+import { certificate, certificates, certifyNode, type NodeCertificates } from './issue.ts';
+import type { FactLedger } from './ledger.ts';
+import { enrolAnswer_ms, maxAddressChars, maxAddressesPerPeer } from './limits.ts';
 import { nodeName, type Role, roles, uuid } from './names.ts';
-import type { Clock, InviteTable, Log } from './ports.ts';
+import { nameKind, nameTaken, reservedFor } from './node-names.ts';
+import type { Clock, InviteTable, Link, Log } from './ports.ts';
+import { mustIssue } from './renew.ts';
+import { revokedSince } from './revocation.ts';
 import { type Method, noReply, type Rpc } from './rpc.ts';
+import type { Self } from './self.ts';
+import { deviceOf, tokenKind } from './submit-token.ts';
 import { hashSecret } from './token.ts';
-
-const certificate = bytes(1, 4096);
-const certificates = v.pipe(v.array(certificate), v.maxLength(4));
 
 const offerReply = v.strictObject({ root: certificate, leaf: certificate, issuers: certificates });
 const offer: Method<typeof noReply, typeof offerReply> = {
@@ -68,93 +73,105 @@ const enrol: Method<typeof enrolRequest, typeof enrolReply> = {
 
 export interface RegistrarOptions {
   rpc: Rpc;
-  authority: Authority;
-  self: NodeIdentity;
-  issuers: Uint8Array[];
+  self: Self;
+  ledger: FactLedger;
   invites: InviteTable;
   clock: Clock;
   log: Log;
-  /** whether another node than `peer` has this name */
-  nameTaken(name: string, peer: string): boolean;
   /** tries to connect to a node that is just enrolling */
   reaches(peer: string, addresses: readonly string[]): Promise<boolean>;
-  /** what else there is to do for a new device, durably, before it is answered */
-  onDevice(user: string, device: string, tokenHash: Uint8Array): Promise<void>;
 }
 
-/** Serves enrolment on a registrar. */
+/** Serves enrolment, on a node that is a registrar or becomes one. */
 export async function serveEnrolment(options: RegistrarOptions): Promise<void> {
-  const { rpc, authority, self, issuers } = options;
-  await rpc.handle(
-    offer,
-    () => Promise.resolve({ reply: { root: authority.trust.root, leaf: self.der, issuers } }),
-  );
-  await rpc.handle(enrol, async ({ from, connection, request }) => {
+  const { rpc, self } = options;
+  await rpc.handle(offer, () => {
+    const { root } = mustIssue(self.authority).trust;
+    return Promise.resolve({ reply: { root, leaf: self.identity.der, issuers: self.issuers } });
+  });
+  await rpc.handle(enrol, async ({ from, link, request }) => {
+    const authority = mustIssue(self.authority);
     const { subject } = request;
     const publicKey = await readRequest(request.request);
-    const now = options.clock.wall_ms();
     const invite = findInvite(options, request.secret, subject);
-    if (subject.kind === 'node' && options.nameTaken(subject.name, from)) {
-      throw new InkmeshError(
-        'conflict',
-        `another node is called "${subject.name}": give this one another --node NAME`,
-      );
-    }
-    if (!options.invites.redeem(hashSecret(request.secret))) {
-      throw new InkmeshError('unauthenticated', 'this token has been used up: ask for a new one');
-    }
-    if (subject.kind === 'node') {
-      const named = { name: subject.name, site: invite.site, peerId: from, roles: invite.roles, publicKey };
-      const leaf = await issueNode(authority, named, now);
-      const seenAt = connection.remoteAddr.getComponents()[0];
-      const ips = seenAt?.value === undefined ? [] : [seenAt.value];
-      const tls = await issueTls(authority, tlsSubject(publicKey, subject.name, invite.site, ips), now);
-      const reachable = await options.reaches(from, subject.addresses);
-      options.log('info', 'a node was enrolled', { node: subject.name, site: invite.site, peer: from });
-      return { reply: await answer(options, leaf, invite, { tls, reachable }) };
-    }
-    const user = invite.user as string;
-    const leaf = await issueUser(
-      authority,
-      { user, device: subject.device, roles: invite.roles, publicKey },
-      now,
-    );
-    await options.onDevice(user, subject.device, subject.tokenHash);
-    options.log('info', 'a device was enrolled', { user, device: subject.device });
-    return { reply: await answer(options, leaf, invite, { reachable: null }) };
+    const how = { authority, invite, publicKey, secret: request.secret };
+    return {
+      reply: subject.kind === 'node'
+        ? await enrolNode(options, how, subject, from, link)
+        : await enrolDevice(options, how, subject),
+    };
   });
 }
 
-/**
- * What a node's TLS certificate is for. The registrar decides, not the node: its own names, loopback, and the
- * private address that it was seen at; so no node gets a certificate for another's name or for a site's.
- */
-export function tlsSubject(
-  publicKey: CryptoKey,
-  name: string,
-  site: string,
-  seenAt: readonly string[],
-): TlsSubject {
-  const loopback = ['127.0.0.1', '::1'];
-  return {
-    publicKey,
-    commonName: name,
-    dnsNames: ['localhost', `${name}.local`, `${name}.${site}.inkmesh.internal`],
-    addresses: [...loopback, ...seenAt.filter((ip) => isPrivate(ip) && !loopback.includes(ip))].slice(0, 32),
+type SubjectOf<Kind> = Extract<EnrolSubject, { kind: Kind }>;
+
+interface Redeemed {
+  authority: Authority;
+  invite: Found;
+  publicKey: CryptoKey;
+  secret: Uint8Array;
+}
+
+async function enrolNode(
+  options: RegistrarOptions,
+  { authority, invite, publicKey, secret }: Redeemed,
+  { name, addresses }: SubjectOf<'node'>,
+  from: string,
+  link: Link,
+): Promise<Enrolment> {
+  const { ledger, clock } = options;
+  if (revokedSince(ledger, 'node', from) !== undefined) {
+    throw new InkmeshError('forbidden', 'this node is revoked: join with a new data directory');
+  }
+  await reserveName(ledger, name, from);
+  redeemInvite(options, secret);
+  const { site, roles } = invite;
+  const seenAt = [hostOf(link.remote)].filter((host) => host !== undefined);
+  const subject = { name, site, peerId: from, roles, publicKey };
+  const given = await certifyNode(authority, subject, seenAt, clock.wall_ms());
+  const reachable = await options.reaches(from, addresses);
+  options.log('info', 'a node was enrolled', { node: name, site, peer: from });
+  return await answer(options, authority, invite, given, reachable);
+}
+
+async function enrolDevice(
+  options: RegistrarOptions,
+  { authority, invite, publicKey, secret }: Redeemed,
+  { device, tokenHash }: SubjectOf<'user'>,
+): Promise<Enrolment> {
+  const { ledger, clock } = options;
+  const user = invite.user as string;
+  if (revokedSince(ledger, 'user', user) !== undefined) {
+    throw new InkmeshError('forbidden', `the user ${user} is revoked: ask an administrator`);
+  }
+  // hashes are no secret: whoever enrols with another's must not get that one's jobs
+  if (deviceOf(ledger, tokenHash) !== undefined) {
+    throw new InkmeshError('conflict', 'this submit token is known already: log in again');
+  }
+  redeemInvite(options, secret);
+  const subject = { user, device, roles: invite.roles, publicKey };
+  const leaf = await issueUser(authority, subject, clock.wall_ms());
+  await ledger.state(tokenKind, () => directoryDoc, tokenHash.toHex(), { user, device });
+  options.log('info', 'a device was enrolled', { user, device });
+  return await answer(options, authority, invite, { leaf, issuers: [authority.meshIssuer.der] }, null);
+}
+
+/** @throws InkmeshError `conflict` when another node has the name, or gets it in this moment */
+async function reserveName(ledger: FactLedger, name: string, peer: string): Promise<void> {
+  const refuseTaken = () => {
+    if (!nameTaken(ledger, name, peer)) return;
+    throw new InkmeshError('conflict', `another node is called "${name}": give this one another --node NAME`);
   };
+  refuseTaken();
+  if (reservedFor(ledger, name) === peer) return;
+  await ledger.state(nameKind, () => directoryDoc, name, { peer });
+  refuseTaken();
 }
 
-const privateNets = new BlockList();
-for (
-  const [net, bits] of [['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['127.0.0.0', 8]] as const
-) {
-  privateNets.addSubnet(net, bits, 'ipv4');
+function redeemInvite({ invites }: RegistrarOptions, secret: Uint8Array): void {
+  if (invites.redeem(hashSecret(secret))) return;
+  throw new InkmeshError('unauthenticated', 'this token has been used up: ask for a new one');
 }
-privateNets.addSubnet('fc00::', 7, 'ipv6');
-
-/** The addresses that an organisation's TLS issuer may certify. */
-const isPrivate = (ip: string): boolean =>
-  isIP(ip) !== 0 && privateNets.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
 
 interface Found {
   site: string;
@@ -169,6 +186,9 @@ function findInvite(options: RegistrarOptions, secret: Uint8Array, subject: Enro
   if (invite === undefined || invite.kind !== subject.kind) {
     throw new InkmeshError('unauthenticated', 'this token is not known here: ask for a new one');
   }
+  if (invite.usesLeft < 1) {
+    throw new InkmeshError('unauthenticated', 'this token has been used up: ask for a new one');
+  }
   if (invite.expires_ms < options.clock.wall_ms()) {
     throw new InkmeshError('unauthenticated', 'this token has expired: ask for a new one');
   }
@@ -178,28 +198,20 @@ function findInvite(options: RegistrarOptions, secret: Uint8Array, subject: Enro
 const isRole = (name: string): name is Role => (roles as readonly string[]).includes(name);
 
 async function answer(
-  { authority, clock }: RegistrarOptions,
-  leaf: Uint8Array,
-  invite: Found,
-  rest: { tls?: Uint8Array; reachable: boolean | null },
+  { clock }: RegistrarOptions,
+  { trust }: Authority,
+  { site, user }: Found,
+  given: Pick<NodeCertificates, 'leaf' | 'issuers'> & Partial<NodeCertificates>,
+  reachable: boolean | null,
 ): Promise<Enrolment> {
-  const issuers = [authority.meshIssuer.der];
-  const { notAfter } = await verifyIdentity(authority.trust, leaf, issuers, clock.wall_ms());
-  return {
-    leaf,
-    issuers,
-    ...(rest.tls === undefined ? {} : { tls: { leaf: rest.tls, issuer: authority.tlsIssuer.der } }),
-    site: invite.site,
-    user: invite.user,
-    reachable: rest.reachable,
-    notAfter_ms: notAfter,
-  };
+  const { notAfter } = await verifyIdentity(trust, given.leaf, given.issuers, clock.wall_ms());
+  return { ...given, site, user, reachable, notAfter_ms: notAfter };
 }
 
 export interface EnrolOptions {
   rpc: Rpc;
-  /** PeerId of the registrar that is connected */
-  registrar: string;
+  /** to a registrar */
+  link: Link;
   /** SHA-256 of the organisation's root, from the token */
   rootFingerprint: Uint8Array;
   secret: Uint8Array;
@@ -214,8 +226,8 @@ export interface EnrolOptions {
  *   or when it does not accept the token
  */
 export async function enrolWith(options: EnrolOptions): Promise<Enrolment & { trust: Trust }> {
-  const { rpc, registrar, clock } = options;
-  const { reply: shown } = await rpc.call(registrar, offer, {});
+  const { rpc, link, clock } = options;
+  const { reply: shown } = await rpc.call(link.peer, offer, {}, { link });
   const trust = await readTrust(shown.root);
   const expected = Array.from(options.rootFingerprint, (octet) => octet.toString(16).padStart(2, '0')).join(
     '',
@@ -224,17 +236,17 @@ export async function enrolWith(options: EnrolOptions): Promise<Enrolment & { tr
     throw new InkmeshError('unauthenticated', 'the node at this address belongs to another organisation');
   }
   const identity = await verifyIdentity(trust, shown.leaf, shown.issuers, clock.wall_ms());
-  if (identity.kind !== 'node' || identity.peerId !== registrar || !identity.roles.includes('registrar')) {
+  if (identity.kind !== 'node' || identity.peerId !== link.peer || !identity.roles.includes('registrar')) {
     throw new InkmeshError(
       'unauthenticated',
       'the node at this address is not a registrar: use --at HOST:PORT of one',
     );
   }
-  const { reply } = await rpc.call(registrar, enrol, {
+  const { reply } = await rpc.call(link.peer, enrol, {
     secret: options.secret,
     request: options.request,
     subject: options.subject,
-  }, { timeout_ms: 20_000 });
+  }, { link, timeout_ms: enrolAnswer_ms });
   await verifyIdentity(trust, reply.leaf, reply.issuers, clock.wall_ms());
   return { ...reply, trust };
 }

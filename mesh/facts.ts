@@ -3,14 +3,15 @@
  * says what its body looks like, which document carries it, and who may state it; a fact that breaks its
  * kind's rules is not a fact, whoever signed it.
  */
+import { sha256 } from '@noble/hashes/sha2.js';
 import * as v from 'valibot';
 import type { NodeIdentity } from './certificate.ts';
 import { bytes, check, decode, encode, integer, text } from './codec.ts';
 import { InkmeshError } from './errors.ts';
-import { maxFactBodyBytes, maxFactBytes, maxFactLead_ms, maxJobsDocAge_ms } from './limits.ts';
+import { docGrace_ms, maxFactBodyBytes, maxFactBytes, maxFactLead_ms } from './limits.ts';
 import { peerId } from './names.ts';
 import type { FactRow } from './ports.ts';
-import { sign, verify } from './signed.ts';
+import { sign } from './signed.ts';
 
 export interface Fact {
   doc: string;
@@ -31,8 +32,8 @@ export interface Kind<Body extends v.GenericSchema = v.GenericSchema> {
   readonly name: string;
   readonly body: Body;
   /**
-   * Throws InkmeshError `forbidden` when the author may not state it, or `Missing` when that depends on a fact
-   * that has not arrived.
+   * Throws InkmeshError `forbidden` when the author may not state it, whatever else is known, or `Missing` when that
+   * depends on a fact that has not arrived: every node comes to the same end, in whatever order facts arrive.
    */
   check(
     fact: Fact & { body: v.InferOutput<Body> },
@@ -44,6 +45,8 @@ export interface Kind<Body extends v.GenericSchema = v.GenericSchema> {
 /** What a rule may look up. */
 export interface KnownFacts {
   latest(kind: string, subject: string): Fact | undefined;
+  /** the earliest by time, author and sequence: where two contradict each other, it counts everywhere */
+  first(kind: string, subject: string): Fact | undefined;
   identity(peer: string): NodeIdentity | undefined;
 }
 
@@ -68,7 +71,7 @@ const payloadSchema = v.strictObject({
 
 const recordSchema = v.strictTuple([bytes(1, maxFactBytes), bytes(64, 64)]);
 
-const context = 'inkmesh fact 1';
+export const factContext = 'inkmesh fact 1';
 
 /** The document that every node of the organisation carries: nodes, users, printers. */
 export const directoryDoc = 'directory';
@@ -79,14 +82,35 @@ export function jobsDoc(site: string, time_ms: number): string {
 }
 
 const jobsDocPattern = /^jobs\/([a-z0-9-]{1,63})\/(\d{4}-\d{2}-\d{2})$/;
+const day_ms = 24 * 3600_000;
 
-/** True for the name of a document that can exist around now, at one of the sites. */
-export function isDocName(doc: string, sites: ReadonlySet<string>, now_ms: number): boolean {
+/** Site and day of a document of jobs; undefined for any other name. */
+export function jobsDocOf(doc: string): { site: string; day_ms: number } | undefined {
+  const [, site, day] = jobsDocPattern.exec(doc) ?? [];
+  const start_ms = Date.parse(`${day}T00:00:00Z`);
+  return site === undefined || Number.isNaN(start_ms) ? undefined : { site, day_ms: start_ms };
+}
+
+/** Whether no job of a document can be alive any more, at a site that holds jobs for `retention_ms` at the longest. */
+export function isPast(doc: string, retention_ms: number, now_ms: number): boolean {
+  const jobs = jobsDocOf(doc);
+  return jobs !== undefined && now_ms > jobs.day_ms + day_ms + retention_ms + docGrace_ms;
+}
+
+/**
+ * True for the name of a document that there can be around now.
+ * @param retentionOf the longest that a site has held jobs for; undefined where there is no such site
+ */
+export function isDocName(
+  doc: string,
+  retentionOf: (site: string) => number | undefined,
+  now_ms: number,
+): boolean {
   if (doc === directoryDoc) return true;
-  const match = jobsDocPattern.exec(doc);
-  if (match === null || !sites.has(match[1] ?? '')) return false;
-  const day_ms = Date.parse(`${match[2]}T00:00:00Z`);
-  return day_ms <= now_ms + maxFactLead_ms && day_ms >= now_ms - maxJobsDocAge_ms;
+  const jobs = jobsDocOf(doc);
+  if (jobs === undefined || jobs.day_ms > now_ms + maxFactLead_ms) return false;
+  const retention_ms = retentionOf(jobs.site);
+  return retention_ms !== undefined && !isPast(doc, retention_ms, now_ms);
 }
 
 export async function signFact(key: CryptoKey, fact: Fact): Promise<Uint8Array> {
@@ -99,63 +123,39 @@ export async function signFact(key: CryptoKey, fact: Fact): Promise<Uint8Array> 
     t: fact.time_ms,
     b: encode(fact.body),
   });
-  const record = encode([payload, await sign(key, context, payload)]);
+  const record = encode([payload, await sign(key, factContext, payload)]);
   if (record.length > maxFactBytes) throw new RangeError(`a fact of ${record.length} bytes is too large`);
   return record;
 }
 
-/** Reads a fact without judging it. @throws InkmeshError `bad-request` */
-export function readFact(record: Uint8Array): { fact: Fact; bodyBytes: Uint8Array } {
+/** A record taken apart, and not judged. */
+export interface ReadFact {
+  /** its body is still to be decoded */
+  fact: Fact;
+  bodyBytes: Uint8Array;
+  payload: Uint8Array;
+  signature: Uint8Array;
+}
+
+/** @throws InkmeshError `bad-request` */
+export function readFact(record: Uint8Array): ReadFact {
   if (record.length > maxFactBytes) throw new InkmeshError('bad-request', 'the fact is too large');
-  const [payload] = decode(recordSchema, record);
-  const { d, a, n, k, s, t, b } = decode(payloadSchema, payload);
-  return {
-    fact: { doc: d, author: a, seq: n, kind: k, subject: s, time_ms: t, body: undefined },
-    bodyBytes: b,
-  };
-}
-
-/**
- * Judges a fact: its signature, its date, its kind's rules.
- * @throws InkmeshError when it is not one; `Missing` when it can't be told yet
- */
-export async function judgeFact(
-  record: Uint8Array,
-  kinds: ReadonlyMap<string, Kind>,
-  known: KnownFacts,
-  now_ms: number,
-): Promise<Fact> {
-  const { fact, bodyBytes } = readFact(record);
-  const author = known.identity(fact.author);
-  if (author === undefined) throw new Missing(`peer:${fact.author}`);
   const [payload, signature] = decode(recordSchema, record);
-  if (!await verify(author.publicKey, context, payload, signature)) {
-    throw new InkmeshError('unauthenticated', 'the signature is not its author’s');
-  }
-  if (fact.time_ms > now_ms + maxFactLead_ms) {
-    throw new InkmeshError('forbidden', 'it is dated in the future');
-  }
-  const kind = kinds.get(fact.kind);
-  if (kind === undefined) throw new InkmeshError('bad-request', `facts of kind ${fact.kind} are not known`);
-  fact.body = decode(kind.body, bodyBytes);
-  await kind.check(fact, author, known);
-  return fact;
+  const { d, a, n, k, s, t, b } = decode(payloadSchema, payload);
+  const fact = { doc: d, author: a, seq: n, kind: k, subject: s, time_ms: t, body: undefined };
+  return { fact, bodyBytes: b, payload, signature };
 }
 
-/** A fact out of the table: it was judged when it went in. */
-export function factOf(row: FactRow, kinds: ReadonlyMap<string, Kind>): Fact {
-  const { fact, bodyBytes } = readFact(row.record);
-  const kind = kinds.get(fact.kind);
-  if (kind === undefined) {
-    throw new InkmeshError('corrupt', `the table holds a fact of unknown kind ${fact.kind}`);
-  }
-  fact.body = decode(kind.body, bodyBytes);
-  return fact;
+/** What a fact is known by: of what is signed, as there can be many signatures of the same. */
+export function idOf(record: Uint8Array): Uint8Array {
+  const [payload] = decode(recordSchema, record);
+  return sha256(payload).slice(0, idBytes);
 }
+
+export const idBytes = 16;
 
 export function rowOf(fact: Fact, record: Uint8Array): FactRow {
-  const { doc, author, seq, kind, subject, time_ms } = fact;
-  return { doc, author, seq, kind, subject, time_ms, record };
+  return { doc: fact.doc, id: idOf(record), record };
 }
 
 /** A body that a caller gives, checked before it is signed. */

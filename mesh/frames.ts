@@ -5,19 +5,22 @@
 import type { Stream } from '@libp2p/interface';
 import { InkmeshError } from './errors.ts';
 import { readHighWaterBytes, stallTimeout_ms } from './limits.ts';
+import type { Channel, Clock } from './ports.ts';
 
 const prefixBytes = 4;
 
-export class Frames {
+export class Frames implements Channel {
   readonly #stream: Stream;
+  readonly #clock: Clock;
   #chunks: Uint8Array[] = [];
   #buffered = 0;
   #ended = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(stream: Stream) {
+  constructor(stream: Stream, clock: Clock) {
     this.#stream = stream;
+    this.#clock = clock;
     stream.addEventListener('message', (event) => {
       this.#chunks.push(event.data.subarray());
       this.#buffered += event.data.byteLength;
@@ -28,10 +31,6 @@ export class Frames {
     stream.addEventListener('close', (event) => this.#end(event.error));
   }
 
-  /**
-   * The next frame, or undefined when the sender has finished cleanly between two frames.
-   * @throws InkmeshError `too-large`, `timeout` when nothing arrives for `stall_ms`, `unavailable` on a break
-   */
   async read(maxBytes: number, stall_ms: number): Promise<Uint8Array | undefined> {
     const prefix = await this.#take(prefixBytes, stall_ms);
     if (prefix === undefined) return undefined;
@@ -47,10 +46,6 @@ export class Frames {
     return frame;
   }
 
-  /**
-   * Resolves when the frame may be followed by another without filling memory.
-   * @throws InkmeshError `unavailable` on a break, `timeout` when the peer takes nothing for `stallTimeout_ms`
-   */
   async write(frame: Uint8Array): Promise<void> {
     const prefix = new Uint8Array(prefixBytes);
     new DataView(prefix.buffer).setUint32(0, frame.length);
@@ -66,7 +61,7 @@ export class Frames {
   #drained(): Promise<void> {
     return new Promise((resolve, reject) => {
       const stop = () => {
-        clearTimeout(timer);
+        callOff();
         this.#stream.removeEventListener('drain', done);
         this.#stream.removeEventListener('close', done);
       };
@@ -74,16 +69,15 @@ export class Frames {
         stop();
         resolve();
       };
-      const timer = setTimeout(() => {
+      const callOff = this.#clock.after(stallTimeout_ms, () => {
         stop();
         reject(new InkmeshError('timeout', `the peer took nothing for ${stallTimeout_ms / 1000} s`));
-      }, stallTimeout_ms);
+      });
       this.#stream.addEventListener('drain', done);
       this.#stream.addEventListener('close', done);
     });
   }
 
-  /** Tells the peer that nothing follows. */
   async end(): Promise<void> {
     if (this.#stream.writeStatus === 'writable') await this.#stream.close();
   }
@@ -132,12 +126,12 @@ export class Frames {
 
   #more(stall_ms: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const callOff = this.#clock.after(stall_ms, () => {
         this.#wake = undefined;
         reject(new InkmeshError('timeout', `the peer sent nothing for ${stall_ms / 1000} s`));
-      }, stall_ms);
+      });
       this.#wake = () => {
-        clearTimeout(timer);
+        callOff();
         this.#wake = undefined;
         resolve();
       };

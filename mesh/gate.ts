@@ -1,11 +1,11 @@
 /**
- * Who is a member. libp2p proves a PeerId; the hello method proves that this organisation certified it. A peer
+ * Who is a member. The transport proves a PeerId; the hello method proves that this organisation certified it. A peer
  * that has not passed gets hello and enrolment, and nothing else of ours: rpc.ts asks `admitted` for every
- * other method. The caller of a connection says hello first; the answer makes both sides members.
+ * other method. The opener of a link says hello first; the answer makes both sides members. Site scope (scope.ts) and
+ * revocation are part of it, at hello and again when facts change.
  */
-import type { Connection } from '@libp2p/interface';
 import * as v from 'valibot';
-import { type NodeIdentity, type Trust, verifyIdentity } from './certificate.ts';
+import { maxCertificateBytes, type NodeIdentity, type Trust, verifyIdentity } from './certificate.ts';
 import { bytes, integer, text } from './codec.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import {
@@ -17,22 +17,14 @@ import {
   maxStrangers,
   strangerLife_ms,
 } from './limits.ts';
-import { peerId } from './names.ts';
-import type { Clock, Log } from './ports.ts';
+import type { Clock, Link, Log } from './ports.ts';
 import type { Method, Rpc } from './rpc.ts';
-
-const maxCertificateBytes = 4096;
-const maxPeersInHello = 64;
-
-const addresses = v.pipe(v.array(text(maxAddressChars)), v.maxLength(maxAddressesPerPeer));
 
 const helloSchema = v.strictObject({
   leaf: bytes(1, maxCertificateBytes),
   issuers: v.pipe(v.array(bytes(1, maxCertificateBytes)), v.maxLength(4)),
   time_ms: integer(0, Number.MAX_SAFE_INTEGER),
-  addresses,
-  /** where other members are: peer exchange */
-  peers: v.pipe(v.array(v.strictObject({ peer: peerId, addresses })), v.maxLength(maxPeersInHello)),
+  addresses: v.pipe(v.array(text(maxAddressChars)), v.maxLength(maxAddressesPerPeer)),
 });
 export type Hello = v.InferOutput<typeof helloSchema>;
 
@@ -46,8 +38,7 @@ const hello: Method<typeof helloSchema, typeof helloSchema> = {
 /** A peer whose certificate has been checked, while it is connected. */
 export interface Member {
   identity: NodeIdentity;
-  issuers: Uint8Array[];
-  /** its clock minus ours when it said hello */
+  /** its clock minus ours when it was last heard */
   clockOffset_ms: number;
 }
 
@@ -56,11 +47,13 @@ export interface GateOptions {
   trust: Trust;
   clock: Clock;
   log: Log;
-  /** whether there still is a connection to a peer */
-  connected(peer: string): boolean;
+  /** open links to a peer */
+  links(peer: string): Link[];
   /** what this node says of itself */
   introduce(): Omit<Hello, 'time_ms'>;
-  onMember(member: Member, hello: Hello): void;
+  /** why a certified node may not talk to this one over such a link; undefined when it may */
+  refusal(identity: NodeIdentity, link: Link): string | undefined;
+  onMember(member: Member, hello: Hello, link: Link): void;
 }
 
 export class Gate {
@@ -68,8 +61,8 @@ export class Gate {
   readonly #members = new Map<string, Member>();
   /** calls that wait for the hello of their peer */
   readonly #waiting = new Map<string, Set<() => void>>();
-  /** connections of others that may not be members, oldest first */
-  readonly #strangers = new Set<Connection>();
+  /** links of others that may not be members, oldest first */
+  readonly #strangers = new Set<Link>();
 
   private constructor(options: GateOptions) {
     this.#options = options;
@@ -77,11 +70,11 @@ export class Gate {
 
   static async open(options: GateOptions): Promise<Gate> {
     const gate = new Gate(options);
-    await options.rpc.handle(hello, async ({ from, request }) => {
-      await gate.#admit(from, request);
+    await options.rpc.handle(hello, async ({ link, request }) => {
+      await gate.#admit(link, request);
       return { reply: gate.#introduce() };
     });
-    options.rpc.admitBy((connection) => gate.admitted(connection));
+    options.rpc.admitBy((link) => gate.admitted(link));
     return gate;
   }
 
@@ -89,54 +82,113 @@ export class Gate {
     return [...this.#members.values()];
   }
 
-  isMember(peer: string): boolean {
-    return this.#members.has(peer);
+  member(peer: string): Member | undefined {
+    return this.#members.get(peer);
   }
 
-  /** Says hello over a connection that this node has opened; closes it when the peer does not belong here. */
-  greet(connection: Connection): Promise<void> {
-    return this.#greet(connection.remotePeer.toString(), connection);
+  /** An open link to a member that may be used; undefined when there is none. */
+  linkTo(peer: string): Link | undefined {
+    const member = this.#members.get(peer);
+    if (member === undefined) return undefined;
+    return this.#options.links(peer).find((link) =>
+      this.#options.refusal(member.identity, link) === undefined
+    );
   }
 
   /**
-   * Ends a connection that another has opened, unless it makes that peer a member (or a joiner is done) in time, and
+   * Says hello over a link that this node has opened; closes it when the peer does not belong here.
+   * @throws InkmeshError
+   */
+  async greet(link: Link): Promise<void> {
+    const { peer } = link;
+    try {
+      const how = { link, timeout_ms: helloTimeout_ms };
+      const { reply } = await this.#options.rpc.call(peer, hello, this.#introduce(), how);
+      await this.#admit(link, reply);
+    } catch (thrown) {
+      const error = asInkmeshError(thrown);
+      const level = error.code === 'unavailable' ? 'info' : 'warn';
+      this.#options.log(level, 'a peer was not admitted', { peer, reason: error.message });
+      link.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Ends a link that another has opened, unless it makes that peer a member (or a joiner is done) in time, and
    * before too many other strangers have come.
    */
-  watch(connection: Connection): void {
-    const end = (one: Connection) => {
-      if (this.#members.has(one.remotePeer.toString())) return;
-      one.abort(new InkmeshError('timeout', 'no hello came in time'));
-    };
-    const timer = setTimeout(() => end(connection), strangerLife_ms);
-    connection.addEventListener('close', () => {
-      clearTimeout(timer);
-      this.#strangers.delete(connection);
-    }, { once: true });
-    this.#strangers.add(connection);
-    for (const one of this.#strangers) {
-      if (this.#members.has(one.remotePeer.toString())) this.#strangers.delete(one);
-    }
+  watch(link: Link): void {
+    this.#options.clock.after(strangerLife_ms, () => this.#endStranger(link));
+    for (const one of this.#strangers) if (this.#members.has(one.peer)) this.#strangers.delete(one);
+    this.#strangers.add(link);
     const [oldest] = this.#strangers;
-    if (oldest !== undefined && this.#strangers.size > maxStrangers) end(oldest);
+    if (oldest !== undefined && this.#strangers.size > maxStrangers) this.#endStranger(oldest);
   }
 
-  forget(peer: string): void {
-    this.#members.delete(peer);
+  /** A link has ended; with the last one the peer is no member any more. True for the last. */
+  closed(link: Link): boolean {
+    this.#strangers.delete(link);
+    if (this.#options.links(link.peer).length > 0) return false;
+    this.#members.delete(link.peer);
+    return true;
+  }
+
+  /** Ends the links that are not allowed any more. */
+  review(): void {
+    const { links, refusal, log } = this.#options;
+    for (const [peer, { identity }] of [...this.#members]) {
+      for (const link of links(peer)) {
+        const reason = refusal(identity, link);
+        if (reason === undefined) continue;
+        log('info', 'a link is ended', { peer, reason });
+        link.close();
+      }
+    }
   }
 
   /**
-   * Resolves if the connection's peer is a member. On a new connection a method may overtake the hello that comes
-   * with it: then it waits for a moment.
+   * Resolves if the link's peer is a member. On a new link a method may overtake the hello that comes with it: then
+   * it waits for a moment.
    * @throws InkmeshError `forbidden`
    */
-  async admitted(connection: Connection): Promise<void> {
-    const peer = connection.remotePeer.toString();
-    const age_ms = Date.now() - connection.timeline.open;
+  async admitted(link: Link): Promise<void> {
+    const { peer } = link;
+    const age_ms = this.#options.clock.monotonic_ms() - link.opened_ms;
     if (!this.#members.has(peer) && age_ms < admissionWait_ms) {
       await this.#admission(peer, admissionWait_ms - age_ms);
     }
-    if (this.#members.has(peer)) return;
-    throw new InkmeshError('forbidden', 'this node serves members of its organisation only: say hello first');
+    const member = this.#members.get(peer);
+    if (member === undefined) {
+      throw new InkmeshError(
+        'forbidden',
+        'this node serves members of its organisation only: say hello first',
+      );
+    }
+    const reason = this.#options.refusal(member.identity, link);
+    if (reason !== undefined) throw new InkmeshError('forbidden', reason);
+  }
+
+  /** Takes note of what a member's clock says. */
+  heardTime(peer: string, time_ms: number): void {
+    const member = this.#members.get(peer);
+    if (member !== undefined) member.clockOffset_ms = time_ms - this.#options.clock.wall_ms();
+  }
+
+  /** Now, by the median of this node's clock and its peers': one wrong clock among three moves nothing. */
+  now_ms(): number {
+    const offsets = [0, ...this.members().map((m) => m.clockOffset_ms)].sort((a, b) => a - b);
+    const middle = offsets[Math.floor((offsets.length - 1) / 2)] ?? 0;
+    return this.#options.clock.wall_ms() + middle;
+  }
+
+  /** The same, null while fewer than two peers' clocks are known beside ours: then ours might be the wrong one. */
+  agreed_ms(): number | null {
+    return this.#members.size < 2 ? null : this.now_ms();
+  }
+
+  #endStranger(link: Link): void {
+    if (this.#strangers.delete(link) && !this.#members.has(link.peer)) link.close();
   }
 
   /** Resolves when the peer is a member, or after `limit_ms`. */
@@ -145,47 +197,23 @@ export class Gate {
     this.#waiting.set(peer, waiting);
     await new Promise<void>((resolve) => {
       const wake = () => {
-        clearTimeout(timer);
+        callOff();
         waiting.delete(wake);
         if (waiting.size === 0) this.#waiting.delete(peer);
         resolve();
       };
-      const timer = setTimeout(wake, limit_ms);
+      const callOff = this.#options.clock.after(limit_ms, wake);
       waiting.add(wake);
     });
   }
 
-  /** Now, by the median of this node's clock and its peers': one wrong clock moves nothing. */
-  now_ms(): number {
-    const offsets = [0, ...this.members().map((m) => m.clockOffset_ms)].sort((a, b) => a - b);
-    const middle = offsets[Math.floor((offsets.length - 1) / 2)] ?? 0;
-    return this.#options.clock.wall_ms() + middle;
-  }
-
   #introduce(): Hello {
-    return { ...this.#options.introduce(), time_ms: this.#options.clock.wall_ms() };
+    return { ...this.#options.introduce(), time_ms: Math.trunc(this.#options.clock.wall_ms()) };
   }
 
-  async #greet(peer: string, connection: Connection): Promise<void> {
-    try {
-      const { rpc } = this.#options;
-      const how = { connection, timeout_ms: helloTimeout_ms };
-      const introduction = this.#introduce();
-      const { reply } = await rpc.call(peer, hello, { ...introduction, peers: [] }, how);
-      await this.#admit(peer, reply);
-      // where the others are is for members to know: told once the peer is known to be one
-      if (introduction.peers.length > 0) await rpc.call(peer, hello, introduction, how);
-    } catch (thrown) {
-      const error = asInkmeshError(thrown);
-      const level = error.code === 'unavailable' ? 'info' : 'warn';
-      this.#options.log(level, 'a peer was not admitted', { peer, reason: error.message });
-      await connection.close().catch(() => connection.abort(error));
-      throw error;
-    }
-  }
-
-  async #admit(peer: string, said: Hello): Promise<void> {
-    const { trust, clock } = this.#options;
+  async #admit(link: Link, said: Hello): Promise<void> {
+    const { trust, clock, links, refusal } = this.#options;
+    const { peer } = link;
     const identity = await verifyIdentity(trust, said.leaf, said.issuers, clock.wall_ms());
     if (identity.kind !== 'node' || identity.peerId !== peer) {
       throw new InkmeshError('unauthenticated', 'the certificate is not that of the node that sent it');
@@ -197,13 +225,15 @@ export class Gate {
         `the clocks are ${Math.round(clockOffset_ms / 3600_000)} h apart`,
       );
     }
+    const reason = refusal(identity, link);
+    if (reason !== undefined) throw new InkmeshError('forbidden', reason);
     // it may have gone while its certificate was being checked
-    if (!this.#options.connected(peer)) {
+    if (links(peer).length === 0) {
       throw new InkmeshError('unavailable', 'the peer went away in mid-hello');
     }
-    const member = { identity, issuers: said.issuers, clockOffset_ms };
+    const member = { identity, clockOffset_ms };
     this.#members.set(peer, member);
     for (const wake of [...this.#waiting.get(peer) ?? []]) wake();
-    this.#options.onMember(member, said);
+    this.#options.onMember(member, said, link);
   }
 }

@@ -18,7 +18,7 @@ import {
 import { bytes, check, decode, encode, integer } from './codec.ts';
 import { InkmeshError } from './errors.ts';
 import { claimSchema } from './lease.ts';
-import { printerName, uuid } from './names.ts';
+import { jobId, printerName } from './names.ts';
 import { type Context, sign, signatureBytes, verify } from './signed.ts';
 
 const maxOptionsBytes = 1024;
@@ -36,7 +36,7 @@ const lifetime_ms = 120_000;
 const lead_ms = 30_000;
 
 const common = {
-  job: uuid,
+  job: jobId,
   options: bytes(0, maxOptionsBytes),
   nonce: bytes(nonceBytes, nonceBytes),
   issued: integer(0, Number.MAX_SAFE_INTEGER),

@@ -1,5 +1,6 @@
 /** A holder as the accepting node and the claimant see it: this node's own custody, or another node's by RPC. */
 import type { Custody } from './custody.ts';
+import type { Handoff } from './handoff.ts';
 import { storeAnswer_ms } from './limits.ts';
 import {
   abandonMethod,
@@ -9,6 +10,8 @@ import {
   type ClaimRequest,
   fetchMethod,
   type FetchRequest,
+  handoffMethod,
+  type HandoffRequest,
   sealMethod,
   type SealRequest,
   settleMethod,
@@ -36,6 +39,7 @@ export interface Holder {
   settle(request: SettleRequest): Promise<void>;
   fetch(request: FetchRequest): Promise<Body>;
   view(request: ViewRequest): Promise<ViewReply>;
+  handoff(request: HandoffRequest, body: Body): Promise<void>;
 }
 
 export type Holders = (peer: string) => Holder;
@@ -57,6 +61,7 @@ function localHolder(self: string, custody: Custody): Holder {
     settle: (request) => custody.settle(self, request),
     fetch: (request) => custody.fetch(self, request),
     view: (request) => custody.view(self, request),
+    handoff: () => Promise.reject(new TypeError('a node hands nothing over to itself')),
   };
 }
 
@@ -73,11 +78,17 @@ function remoteHolder(peer: string, rpc: Rpc): Holder {
     settle: async (request) => void await rpc.call(peer, settleMethod, request),
     fetch: async (request) => (await rpc.call(peer, fetchMethod, request)).body,
     view: async (request) => (await rpc.call(peer, viewMethod, request)).reply,
+    handoff: async (request, body) =>
+      void await rpc.call(peer, handoffMethod, request, { body, timeout_ms: storeAnswer_ms }),
   };
 }
 
 /** Serves the methods of a holder. */
-export async function serveCustody(rpc: Rpc, custody: Custody): Promise<void> {
+export async function serveCustody(rpc: Rpc, custody: Custody, handoff: Handoff): Promise<void> {
+  await rpc.handle(
+    handoffMethod,
+    async (c) => (await handoff.take(c.from, c.request, c.body), { reply: {} }),
+  );
   await rpc.handle(storeMethod, async (c) => ({ reply: await custody.store(c.from, c.request, c.body) }));
   await rpc.handle(sealMethod, async (c) => (await custody.seal(c.from, c.request), { reply: {} }));
   await rpc.handle(abandonMethod, async (c) => (await custody.abandon(c.from, c.request), { reply: {} }));

@@ -1,43 +1,74 @@
-/** Builds libp2p; nothing else constructs it. TCP, Noise and yamux; neither identify nor ping is served. */
+/**
+ * The transport of real nodes: libp2p with TCP, Noise and yamux, and circuit relay for where no direct connection is
+ * possible. Nothing else constructs libp2p. Neither identify nor ping is served; WIRE.md lists what is.
+ */
 import { noise } from '@chainsafe/libp2p-noise';
-import type { PrivateKey } from '@libp2p/interface';
-import { mdns } from '@libp2p/mdns';
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import { privateKeyFromProtobuf } from '@libp2p/crypto/keys';
+import { type Connection, type ConnectionGater, serviceCapabilities } from '@libp2p/interface';
+import { peerIdFromString } from '@libp2p/peer-id';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p, type Libp2p } from 'libp2p';
+import { isAddress, relayOf, reservationAt, withoutPeer, withPeer } from './address.ts';
 import { InkmeshError } from './errors.ts';
+import { Frames } from './frames.ts';
+import { lanDiscovery } from './lan.ts';
 import {
   dialTimeout_ms,
   handshakeTimeout_ms,
+  maxAddressesPerPeer,
   maxConnections,
   maxPendingConnections,
-  mdnsInterval_ms,
+  maxRelayedStreams,
+  maxReservations,
 } from './limits.ts';
+import type { Channel, Clock, Link, RelayRules, Transport, TransportEvents } from './ports.ts';
 
 const MiB = 1024 * 1024;
+const hop = '/libp2p/circuit/relay/0.2.0/hop';
+const stop = '/libp2p/circuit/relay/0.2.0/stop';
 
 export interface HostOptions {
-  key: PrivateKey;
+  /** libp2p's own key, as protobuf */
+  key: Uint8Array;
   /** multiaddrs to listen on; none for a host that only dials */
   listen: readonly string[];
   /** SHA-256 of the organisation's root: nodes of other organisations on the LAN are not even dialled */
   organisation: string;
   mdns: boolean;
+  /** relays for others */
+  relay: boolean;
+  clock: Clock;
 }
 
-/** Builds a host that does not listen yet: its methods are registered first, then `startHost`. */
-export async function createHost(options: HostOptions): Promise<Libp2p> {
+/** What libp2p hands to its services, of which listening at a relay is all that is used here. */
+interface Components {
+  transportManager: { listen(addresses: ReturnType<typeof multiaddr>[]): Promise<void> };
+}
+
+/** Builds a transport that does not listen yet: protocols are registered first, then it starts. */
+export async function createTransport(options: HostOptions): Promise<Transport> {
+  const rules: { current: RelayRules } = {
+    current: { mayReserve: () => false, mayPass: () => false, trusts: () => false },
+  };
+  const { host, reserve } = await createHost(options, rules);
+  return new HostTransport(host, options, rules, reserve);
+}
+
+async function createHost(options: HostOptions, rules: { current: RelayRules }) {
   const serviceTag = `_inkmesh-${options.organisation.slice(0, 12)}._udp.local`;
-  return await createLibp2p({
+  let reserve: (address: string) => Promise<void> = () => Promise.reject(new TypeError('not started'));
+  const host = await createLibp2p({
     start: false,
-    privateKey: options.key,
+    privateKey: privateKeyFromProtobuf(options.key),
     addresses: { listen: [...options.listen] },
-    transports: [tcp()],
+    transports: [tcp(), circuitRelayTransport({ maxInboundStopStreams: maxRelayedStreams })],
     connectionEncrypters: [noise()],
     // a window under the read buffer's bound, so that a paused stream holds its sender back and never breaks
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 1 * MiB } })],
-    peerDiscovery: options.mdns ? [mdns({ serviceTag, interval: mdnsInterval_ms })] : [],
+    peerDiscovery: options.mdns ? [lanDiscovery({ serviceTag, clock: options.clock })] : [],
     connectionManager: {
       maxConnections,
       dialTimeout: dialTimeout_ms,
@@ -47,42 +78,191 @@ export async function createHost(options: HostOptions): Promise<Libp2p> {
       maxIncomingPendingConnections: maxPendingConnections,
       inboundUpgradeTimeout: handshakeTimeout_ms,
     },
-    // every address that a peer announces is worth a try, private and loopback ones included
-    connectionGater: { denyDialMultiaddr: () => false },
+    // members hear of each other by beat.ts, which measures their clocks too
+    connectionMonitor: { enabled: false },
+    connectionGater: gater(rules),
+    services: {
+      reservations: (components: Components) => {
+        reserve = (address) => components.transportManager.listen([multiaddr(address)]);
+        // by identify a node finds relays that it knows nothing of; here the roster tells which there are
+        return { [serviceCapabilities]: ['@libp2p/identify'] };
+      },
+      ...(options.relay
+        ? {
+          relay: circuitRelayServer({
+            maxInboundHopStreams: maxRelayedStreams,
+            maxOutboundStopStreams: maxRelayedStreams,
+            // documents pass: the policy of the sites bounds what does, not circuit relay's 128 KiB and 2 minutes
+            reservations: { maxReservations, applyDefaultLimit: false },
+          }),
+        }
+        : {}),
+    },
   });
+  return { host, reserve: (address: string) => reserve(address) };
 }
 
-/** @throws InkmeshError `unavailable` when an address can't be listened on */
-export async function startHost(host: Libp2p, listen: readonly string[]): Promise<void> {
-  try {
-    await host.start();
-  } catch (cause) {
-    // libp2p's message has the stacks of all that went wrong in it
-    const reason = /\bE[A-Z]{5,}\b/.exec(String(cause))?.[0] ?? 'it failed';
-    throw new InkmeshError(
-      'unavailable',
-      `the mesh cannot listen on ${listen.join(', ')}: ${reason}; change the port in the configuration`,
-      {},
-      { cause },
+function gater(rules: { current: RelayRules }): ConnectionGater {
+  return {
+    // every address that a peer announces is worth a try, private and loopback ones included
+    denyDialMultiaddr: () => false,
+    denyInboundRelayReservation: (source) => !rules.current.mayReserve(source.toString()),
+    denyOutboundRelayedConnection: (source, target) =>
+      !rules.current.mayPass(source.toString(), target.toString()),
+    denyInboundRelayedConnection: (relay) => !rules.current.trusts(relay.toString()),
+  };
+}
+
+class HostTransport implements Transport {
+  readonly peer: string;
+  readonly #host: Libp2p;
+  readonly #options: HostOptions;
+  readonly #rules: { current: RelayRules };
+  readonly #reserve: (address: string) => Promise<void>;
+  readonly #links = new Map<Connection, Link>();
+  readonly #connections = new WeakMap<Link, Connection>();
+  #events: TransportEvents | undefined;
+
+  constructor(
+    host: Libp2p,
+    options: HostOptions,
+    rules: { current: RelayRules },
+    reserve: (address: string) => Promise<void>,
+  ) {
+    this.#host = host;
+    this.#options = options;
+    this.#rules = rules;
+    this.#reserve = reserve;
+    this.peer = host.peerId.toString();
+    host.addEventListener('connection:open', ({ detail }) => this.#events?.opened(this.#linkOf(detail)));
+    host.addEventListener('connection:close', ({ detail }) => {
+      const link = this.#linkOf(detail);
+      this.#links.delete(detail);
+      this.#events?.closed(link);
+    });
+    host.addEventListener('peer:discovery', ({ detail }) => {
+      this.#events?.found(detail.id.toString(), detail.multiaddrs.map(String));
+    });
+  }
+
+  addresses(): string[] {
+    return this.#host.getMultiaddrs().map((a) => withoutPeer(a.toString())).slice(0, maxAddressesPerPeer);
+  }
+
+  links(peer?: string): Link[] {
+    const connections = this.#host.getConnections(peer === undefined ? undefined : peerIdFromString(peer));
+    return connections.filter(({ status }) => status === 'open').map((connection) =>
+      this.#linkOf(connection)
     );
   }
-}
 
-/**
- * `HOST:PORT`, `[v6]:PORT` or a multiaddr, as a multiaddr.
- * @throws InkmeshError `bad-request`
- */
-export function meshAddress(text: string): string {
-  const bad = () =>
-    new InkmeshError('bad-request', `"${text}" is not an address: use HOST:PORT or a multiaddr`);
-  try {
-    if (text.startsWith('/')) return multiaddr(text).toString();
-    const match = /^(?:\[([0-9a-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/i.exec(text);
-    if (match === null || Number(match[3]) > 65535) throw bad();
-    const [, v6, host, port] = match;
-    const family = v6 !== undefined ? 'ip6' : /^[\d.]+$/.test(host ?? '') ? 'ip4' : 'dns';
-    return multiaddr(`/${family}/${v6 ?? host}/tcp/${port}`).toString();
-  } catch {
-    throw bad();
+  async dial(peer: string | null, addresses: readonly string[], signal: AbortSignal): Promise<Link> {
+    try {
+      return this.#linkOf(await this.#host.dial(this.#dialled(peer, addresses), { signal }));
+    } catch (cause) {
+      throw new InkmeshError('unavailable', `${peer ?? addresses.join(', ')} cannot be reached`, {}, {
+        cause,
+      });
+    }
+  }
+
+  async probe(peer: string, addresses: readonly string[]): Promise<boolean> {
+    try {
+      const connection = await this.#host.dial(this.#dialled(peer, addresses), { force: true });
+      await connection.close();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async open(link: Link, protocol: string, signal: AbortSignal): Promise<Channel> {
+    try {
+      const connection = this.#connections.get(link);
+      if (connection === undefined) throw new TypeError('this link has ended');
+      const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: maxConnections });
+      return new Frames(stream, this.#options.clock);
+    } catch (cause) {
+      throw new InkmeshError('unavailable', `the node ${link.peer} cannot be reached`, { peer: link.peer }, {
+        cause,
+      });
+    }
+  }
+
+  async handle(
+    protocol: string,
+    maxStreams: number,
+    serve: (channel: Channel, link: Link) => void,
+  ): Promise<void> {
+    await this.#host.handle(protocol, (stream, connection) => {
+      serve(new Frames(stream, this.#options.clock), this.#linkOf(connection));
+    }, { maxInboundStreams: maxStreams });
+  }
+
+  report(events: TransportEvents): void {
+    this.#events = events;
+  }
+
+  relayBy(rules: RelayRules): void {
+    this.#rules.current = rules;
+  }
+
+  async reserveAt(link: Link): Promise<void> {
+    await this.#reserve(reservationAt(link.remote, link.peer));
+  }
+
+  endRelayed(peer: string): void {
+    for (const connection of this.#host.getConnections(peerIdFromString(peer))) {
+      for (const stream of connection.streams) {
+        if (stream.protocol === hop || stream.protocol === stop) {
+          stream.abort(new InkmeshError('forbidden', 'the relay has been turned off for a site'));
+        }
+      }
+    }
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#host.start();
+    } catch (cause) {
+      // libp2p's message has the stacks of all that went wrong in it
+      const reason = /\bE[A-Z]{5,}\b/.exec(String(cause))?.[0] ?? 'it failed';
+      throw new InkmeshError(
+        'unavailable',
+        `the mesh cannot listen on ${
+          this.#options.listen.join(', ')
+        }: ${reason}; change the port in the configuration`,
+        {},
+        { cause },
+      );
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#host.stop();
+  }
+
+  #dialled(peer: string | null, addresses: readonly string[]) {
+    return [...new Set(addresses)].filter(isAddress).map((address) => multiaddr(withPeer(address, peer)));
+  }
+
+  #linkOf(connection: Connection): Link {
+    const known = this.#links.get(connection);
+    if (known !== undefined) return known;
+    const remote = connection.remoteAddr.toString();
+    const link: Link = {
+      peer: connection.remotePeer.toString(),
+      direction: connection.direction,
+      remote: withoutPeer(remote),
+      relay: relayOf(remote),
+      opened_ms: this.#options.clock.monotonic_ms(),
+      get channels() {
+        return connection.streams.length;
+      },
+      close: () => connection.abort(new InkmeshError('unavailable', 'the connection was ended')),
+    };
+    this.#links.set(connection, link);
+    this.#connections.set(link, connection);
+    return link;
   }
 }

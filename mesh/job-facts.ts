@@ -1,11 +1,14 @@
-/** The facts that follow a job: that three nodes hold it, that it was taken back, how a claim ended. */
+/** The facts that follow a job: that nodes hold it, that it was taken back, how a claim ended. */
+import { sha256 } from '@noble/hashes/sha2.js';
 import * as v from 'valibot';
 import type { NodeIdentity } from './certificate.ts';
 import { bytes, encode, integer, text } from './codec.ts';
 import { InkmeshError } from './errors.ts';
 import { type Fact, jobsDoc, type Kind, type KnownFacts, Missing } from './facts.ts';
+import { isJobIdOf } from './job-id.ts';
 import { claimantOf, claimSchema, type Outcome } from './lease.ts';
-import { holdersPerJob, maxEnvelopeBytes, maxReasonChars, quorum } from './limits.ts';
+import type { FactLedger } from './ledger.ts';
+import { holdersPerJob, maxEnvelopeBytes, maxReasonChars } from './limits.ts';
 import { peerId, userName } from './names.ts';
 import { sign, verify } from './signed.ts';
 
@@ -17,31 +20,64 @@ const outcomes = [
   'cancelled',
 ] as const satisfies readonly Outcome[];
 
-const jobBody = v.strictObject({
+const holdersOf = (count: number) =>
+  v.pipe(v.array(peerId), v.length(count), v.check((h) => new Set(h).size === h.length, 'distinct'));
+
+const common = {
   owner: userName,
   /** octets of the document */
   bytes: integer(0, maxEnvelopeBytes),
   epoch: v.literal(1),
-  holders: v.pipe(
-    v.array(peerId),
-    v.length(holdersPerJob),
-    v.check((h) => new Set(h).size === h.length, 'distinct'),
-  ),
   expires_ms: integer(0, Number.MAX_SAFE_INTEGER),
-});
+};
+const nobody = { sleeper: v.null(), handed: v.null() };
+
+const jobBody = v.variant('degraded', [
+  v.strictObject({ ...common, ...nobody, degraded: v.null(), holders: holdersOf(holdersPerJob) }),
+  /** one of the three was asleep: the others keep its share, sealed for it, until it wakes */
+  v.pipe(
+    v.strictObject({
+      ...common,
+      degraded: v.literal('handoff'),
+      holders: holdersOf(holdersPerJob),
+      sleeper: peerId,
+      /** `handedDigest` of what it is to be given */
+      handed: bytes(32, 32),
+    }),
+    v.check(({ holders, sleeper }) => holders.includes(sleeper), 'the sleeper is a holder'),
+  ),
+  /** a site of two machines: the loss of either loses the job */
+  v.strictObject({ ...common, ...nobody, degraded: v.literal('two'), holders: holdersOf(2) }),
+  /** a site of one machine, which has the whole key */
+  v.strictObject({ ...common, ...nobody, degraded: v.literal('one'), holders: holdersOf(1) }),
+]);
 export type JobBody = v.InferOutput<typeof jobBody>;
 
-/** Stated by the node that accepted the job, once its three holders have it durably. */
+/** How many of a job's holders decide, and give its key. */
+export function quorumOf(holders: readonly unknown[]): number {
+  return Math.min(holders.length, 2);
+}
+
+/** SHA-256 of what a sleeping holder is to be given beside the envelope, which its header commits to by itself. */
+export function handedDigest(piece: {
+  submitter: Uint8Array | null;
+  ticket: Uint8Array;
+  handoff: Uint8Array;
+}): Uint8Array {
+  const { submitter, ticket, handoff } = piece;
+  return sha256(encode(['inkmesh handoff 1', submitter, ticket, handoff]));
+}
+
+/** Stated by the node that accepted the job, once its holders have it durably. */
 export const jobKind: Kind<typeof jobBody> = {
   name: 'job',
   body: jobBody,
-  check(fact, author, known) {
+  check(fact, author) {
     if (fact.doc !== jobsDoc(author.site, fact.time_ms)) {
       throw new InkmeshError('forbidden', 'a job fact belongs to its site and day');
     }
-    const first = known.latest('job', fact.subject);
-    if (first !== undefined && (first.author !== fact.author || first.seq !== fact.seq)) {
-      throw new InkmeshError('forbidden', 'this job is known already');
+    if (!isJobIdOf(fact.subject, fact.author)) {
+      throw new InkmeshError('forbidden', 'a job’s id is of the node that accepts it');
     }
   },
 };
@@ -70,7 +106,7 @@ const settledBody = v.strictObject({
   target: text(63),
   reason: text(maxReasonChars),
   /** begin receipts of a quorum: holder and signature */
-  receipts: v.pipe(v.array(receiptSchema), v.minLength(quorum), v.maxLength(holdersPerJob)),
+  receipts: v.pipe(v.array(receiptSchema), v.minLength(1), v.maxLength(holdersPerJob)),
 });
 export type SettledBody = v.InferOutput<typeof settledBody>;
 
@@ -88,6 +124,9 @@ export const settledKind: Kind<typeof settledBody> = {
     if (new Set(receipts.map(([holder]) => holder)).size !== receipts.length) {
       throw new InkmeshError('forbidden', 'a receipt counts once');
     }
+    if (receipts.length < quorumOf(holders)) {
+      throw new InkmeshError('forbidden', 'a claim begins with the receipts of a quorum');
+    }
     for (const [holder, signature] of receipts) {
       if (!holders.includes(holder)) {
         throw new InkmeshError('forbidden', 'a receipt is not of a holder of the job');
@@ -100,6 +139,13 @@ export const settledKind: Kind<typeof settledBody> = {
     }
   },
 };
+
+/** Whether a job is over for good: whoever is given a piece of it now must not take it. */
+export function hasEnded(ledger: Pick<FactLedger, 'about'>, job: string): boolean {
+  const over = ({ body }: Fact) =>
+    !(['failed', 'interrupted'] as Outcome[]).includes((body as SettledBody).outcome);
+  return ledger.about('settled', job).some(over) || ledger.about('withdrawn', job).length > 0;
+}
 
 /** What a holder signs when it has persisted a claim's begin. */
 export interface Receipt {
@@ -122,7 +168,7 @@ export function verifyReceipt(
 }
 
 function jobOf(fact: Fact, known: KnownFacts): Fact {
-  const job = known.latest('job', fact.subject);
+  const job = known.first('job', fact.subject);
   if (job === undefined) throw new Missing(`job:${fact.subject}`);
   if (fact.doc !== job.doc) throw new InkmeshError('forbidden', 'a job’s facts belong to one document');
   return job;

@@ -1,42 +1,28 @@
 /**
- * The verified facts of a node: its table, judged before anything goes in, with an index in memory. What a
- * fact needs to be judged (a certificate, another fact) may arrive after it: then it waits here.
+ * The verified facts of a node: its table, judged before anything goes in, with an index in memory. What a fact
+ * needs to be judged (a certificate, another fact) may arrive after it: then it waits here. Whatever the order in
+ * which facts arrive, and whoever brings them, nodes that have heard the same come to the same table.
  */
-import * as v from 'valibot';
-import { type NodeIdentity, type Trust, verifyIdentity } from './certificate.ts';
-import { bytes, decode, encode } from './codec.ts';
+import type * as v from 'valibot';
+import type { NodeIdentity, Trust } from './certificate.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
-import {
-  checkBody,
-  directoryDoc,
-  type Fact,
-  factOf,
-  judgeFact,
-  type Kind,
-  type KnownFacts,
-  Missing,
-} from './facts.ts';
+import { FactStore } from './fact-store.ts';
+import { checkBody, directoryDoc, type Fact, idOf, type Kind, Missing, readFact } from './facts.ts';
 import { rowOf, signFact } from './facts.ts';
-import { rereadDelay_ms, rereadInterval_ms } from './limits.ts';
+import { DatedAhead, Forged, judgeFact } from './judge.ts';
+import { maxFactOctetsPerAuthor, maxFactsPerAuthor } from './limits.ts';
+import { type NodeBody, nodeKind } from './node-fact.ts';
 import type { FactTable, Log } from './ports.ts';
+import { type Heard, Refused, type Suspect, Suspects, Waiting } from './waiting.ts';
 
-const certificateSchema = v.strictObject({
-  leaf: bytes(1, 4096),
-  issuers: v.pipe(v.array(bytes(1, 4096)), v.maxLength(4)),
-});
-
-/** A record as a document carries it. */
-interface Carried {
-  doc: string;
-  key: string;
-  record: Uint8Array;
-}
+export type { Suspect } from './waiting.ts';
 
 export interface LedgerOptions {
   table: FactTable;
   kinds: readonly Kind[];
   trust: Trust;
-  self: { identity: NodeIdentity; issuers: Uint8Array[]; key: CryptoKey };
+  /** `seal` is the age recipient of this node */
+  self: { identity: NodeIdentity; issuers: Uint8Array[]; key: CryptoKey; seal: string };
   now_ms(): number;
   log: Log;
 }
@@ -44,45 +30,66 @@ export interface LedgerOptions {
 /** The document that a fact of this time goes into. */
 export type Place = (time_ms: number) => string;
 
-const certificatePrefix = 'certificate:';
+/**
+ * What came of a record: a `fact` new to the table, one `known` before, one that `waits` for another fact, or for its
+ * author's certificate (`stranger`); `refused` for good, which is its author's fault, or `forged`, its sender's;
+ * `unjudged` for a fault of this machine.
+ */
+export type Verdict = 'fact' | 'known' | 'waits' | 'stranger' | 'refused' | 'forged' | 'unjudged';
 
-export class FactLedger implements KnownFacts {
+/** What carries facts to other nodes. */
+export interface Carrying {
+  /** a fact of this node's own, to be published */
+  stated(doc: string, record: Uint8Array): void;
+  /** a fact of another node, known here by another way than from it */
+  told(doc: string, id: Uint8Array): void;
+  /** a fact that is kept back until its author has published it, or is gone */
+  heldBack(fact: Fact, record: Uint8Array): void;
+}
+
+const carriedByNobody: Carrying = { stated: () => {}, told: () => {}, heldBack: () => {} };
+
+export class FactLedger extends FactStore {
   readonly #options: LedgerOptions;
-  readonly #kinds: ReadonlyMap<string, Kind>;
-  readonly #facts = new Map<string, Map<string, Fact[]>>();
-  readonly #identities = new Map<string, NodeIdentity>();
-  readonly #issuers = new Map<string, Uint8Array[]>();
-  /** something was heard that could not be judged */
-  #unclear = false;
-  #rereading: ReturnType<typeof setTimeout> | undefined;
-  #reread_ms = -Infinity;
-  #reread: () => void = () => {};
-  #queue: Promise<void> = Promise.resolve();
-  /** what waits in the queue, by document and key */
-  readonly #heard = new Map<string, Carried>();
-  #stating: Promise<void> = Promise.resolve();
+  readonly #waiting = new Waiting();
+  readonly #refused = new Refused();
+  readonly #suspects = new Suspects();
   readonly #listeners: ((fact: Fact) => void)[] = [];
-  #stated: (doc: string, key: string, record: Uint8Array) => void = () => {};
-  #heldBack: (doc: string, key: string, record: Uint8Array, author: string) => void = () => {};
+  #identity: NodeIdentity;
+  #carrying = carriedByNobody;
+  #queue: Promise<unknown> = Promise.resolve();
+  #stating: Promise<unknown> = Promise.resolve();
+  #lastSeq = 0;
+  #closed = false;
 
   private constructor(options: LedgerOptions) {
+    super(options, [nodeKind as Kind, ...options.kinds]);
     this.#options = options;
-    this.#kinds = new Map(options.kinds.map((kind) => [kind.name, kind]));
+    this.#identity = options.self.identity;
   }
 
   static async open(options: LedgerOptions): Promise<FactLedger> {
     const ledger = new FactLedger(options);
-    const { table, self } = options;
-    table.putCertificate({ peer: self.identity.peerId, leaf: self.identity.der, issuers: self.issuers });
-    for (const { peer, leaf, issuers } of table.certificates()) {
-      await ledger.#identify(peer, leaf, issuers).catch((error: Error) => {
-        options.log('warn', 'a stored certificate is no longer valid', { peer, reason: error.message });
-      });
-    }
-    for (const kind of ledger.#kinds.keys()) {
-      for (const row of table.byKind(kind)) ledger.#index(factOf(row, ledger.#kinds));
-    }
+    const { identity, issuers } = options.self;
+    await ledger.load(({ author, seq }) => {
+      if (author === identity.peerId) ledger.#lastSeq = Math.max(ledger.#lastSeq, seq);
+    });
+    await ledger.useCertificate(identity, issuers);
     return ledger;
+  }
+
+  /** This node's certificate from here on; stated unless it has been. */
+  async useCertificate(identity: NodeIdentity, issuers: Uint8Array[]): Promise<void> {
+    this.#identity = identity;
+    const { seal } = this.#options.self;
+    const stated = this.about(nodeKind.name, identity.peerId).some((fact) => {
+      const body = fact.body as NodeBody;
+      return body.seal === seal && Buffer.from(body.leaf).equals(identity.der);
+    });
+    if (stated) return;
+    const body = { leaf: identity.der, issuers, seal };
+    await this.learn(body);
+    await this.state(nodeKind, () => directoryDoc, identity.peerId, body);
   }
 
   /**
@@ -101,7 +108,7 @@ export class FactLedger implements KnownFacts {
       this.publish(fact, record);
       return fact;
     });
-    this.#stating = stated.then(() => {}, () => {});
+    this.#stating = stated.catch(() => {});
     return stated;
   }
 
@@ -114,225 +121,190 @@ export class FactLedger implements KnownFacts {
   ): Promise<{ fact: Fact; record: Uint8Array }> {
     const { self, now_ms } = this.#options;
     const time_ms = now_ms();
+    this.#lastSeq = Math.max(this.#lastSeq + 1, time_ms);
     const fact: Fact = {
-      doc: place(time_ms),
-      author: self.identity.peerId,
-      seq: this.#nextSeq(time_ms),
-      kind: kind.name,
-      subject,
-      time_ms,
-      body: checkBody(kind, body),
+      ...{ doc: place(time_ms), author: this.#identity.peerId, seq: this.#lastSeq, kind: kind.name },
+      ...{ subject, time_ms, body: checkBody(kind, body) },
     };
-    await kind.check(fact, self.identity, this);
+    await kind.check(fact, this.#identity, this);
     return { fact, record: await signFact(self.key, fact) };
   }
 
-  /** Judges a record without keeping it. @throws InkmeshError, `Missing` */
-  judge(record: Uint8Array): Promise<Fact> {
-    return judgeFact(record, this.#kinds, this, this.#options.now_ms());
+  /** Judges a record without keeping it. @throws InkmeshError; `unavailable` when it can't be told yet */
+  async judge(record: Uint8Array): Promise<Fact> {
+    try {
+      return await this.#judge(record);
+    } catch (thrown) {
+      if (!(thrown instanceof Missing)) throw thrown;
+      throw new InkmeshError('unavailable', `what the fact rests on has not arrived: it ${thrown.message}`);
+    }
   }
 
   /** Keeps a judged fact and tells the listeners. */
   add(fact: Fact, record: Uint8Array): void {
-    if (this.#options.table.get(fact.author, fact.seq) !== undefined) return;
-    this.#options.table.add([rowOf(fact, record)]);
-    this.#accepted(fact);
+    const row = rowOf(fact, record);
+    if (this.table.get(row.doc, row.id) === undefined) this.table.add([row]);
+    this.#accept(fact, row.id, record.length, false);
   }
 
   /**
-   * For a fact that another transaction has put into the table: it is known here at once, and given to its
-   * document a little later if its author, another node, has not done so.
+   * For a fact that another transaction has put into the table: it is known here at once, and to others when its
+   * author has published it, or a little later if the author has gone.
    */
   noteHeld(fact: Fact, record: Uint8Array): void {
-    this.#accepted(fact);
-    if (fact.author === this.#options.self.identity.peerId) return;
-    this.#heldBack(fact.doc, keyOf(fact), record, fact.author);
+    if (this.#accept(fact, idOf(record), record.length, true)) this.#carrying.heldBack(fact, record);
   }
 
-  /** Gives the document a fact that is in the table. */
+  /** Lets others know of a fact that is in the table: its own document's array carries what is this node's. */
   publish(fact: Fact, record: Uint8Array): void {
-    this.#stated(fact.doc, keyOf(fact), record);
+    const id = idOf(record);
+    this.reveal(fact.doc, id);
+    if (fact.author === this.#identity.peerId) this.#carrying.stated(fact.doc, record);
+    else this.#carrying.told(fact.doc, id);
   }
 
-  /** Something that a document carries: judged in turn, kept if it is a fact. */
-  hear(doc: string, key: string, record: Uint8Array): void {
-    const name = `${doc} ${key}`;
-    const queued = this.#heard.has(name);
-    // the latest under a key is the one that the document carries
-    this.#heard.set(name, { doc, key, record });
-    if (!queued) this.#queue = this.#queue.then(() => this.#judgeNext(name));
+  /** A record that somebody has sent: judged in turn, kept if it is a fact. */
+  hear(heard: Heard): Promise<Verdict> {
+    const verdict = this.#queue.then(() => this.#hear(heard));
+    this.#queue = verdict.catch(() => {});
+    return verdict;
   }
 
-  /** Resolves when everything heard so far has been judged. */
-  settled(): Promise<void> {
-    return this.#queue;
+  /** Resolves when everything heard so far has been judged, and what that has made clear. */
+  async settled(): Promise<void> {
+    for (let last; last !== this.#queue;) await (last = this.#queue);
   }
 
-  /** The record that the table has under a document's key. */
-  recordOf(doc: string, key: string): Uint8Array | undefined {
-    const { table } = this.#options;
-    if (key.startsWith(certificatePrefix)) {
-      const identity = this.#identities.get(key.slice(certificatePrefix.length));
-      const issuers = this.#issuers.get(identity?.peerId ?? '');
-      return identity === undefined || issuers === undefined || doc !== directoryDoc
-        ? undefined
-        : encode({ leaf: identity.der, issuers });
-    }
-    const split = key.lastIndexOf(':');
-    const row = table.get(key.slice(0, split), Number(key.slice(split + 1)));
-    return row?.doc === doc ? row.record : undefined;
+  /** Who has sent or signed what breaks the rules. */
+  suspects(): Suspect[] {
+    return this.#suspects.list();
   }
 
-  /** What the table wants a document to carry. */
-  carriedIn(doc: string): { key: string; record: Uint8Array }[] {
-    const facts = this.#options.table.byDoc(doc).map((row) => ({ key: keyOf(row), record: row.record }));
-    if (doc !== directoryDoc) return facts;
-    const certificates = this.#options.table.certificates()
-      .filter(({ peer }) => this.#identities.has(peer))
-      .map(({ peer, leaf, issuers }) => ({
-        key: certificatePrefix + peer,
-        record: encode({ leaf, issuers }),
-      }));
-    return [...certificates, ...facts];
-  }
-
-  /** The latest fact about a subject. */
-  latest(kind: string, subject: string): Fact | undefined {
-    return this.about(kind, subject).at(-1);
-  }
-
-  /** All facts about a subject, oldest first. */
-  about(kind: string, subject: string): readonly Fact[] {
-    return this.#facts.get(kind)?.get(subject) ?? [];
-  }
-
-  /** The latest fact about each subject of a kind. */
-  all(kind: string): Fact[] {
-    return [...this.#facts.get(kind)?.values() ?? []].flatMap((facts) => facts.at(-1) ?? []);
-  }
-
-  identity(peer: string): NodeIdentity | undefined {
-    return this.#identities.get(peer);
-  }
-
-  /** Every node whose certificate is known. */
-  nodes(): NodeIdentity[] {
-    return [...this.#identities.values()];
-  }
-
-  /** Takes note of a certificate that the gate has checked. */
-  learnCertificate(identity: NodeIdentity, issuers: Uint8Array[]): void {
-    if (this.#identities.has(identity.peerId)) return;
-    this.#keepCertificate(identity, issuers);
-    const record = encode({ leaf: identity.der, issuers });
-    this.#stated(directoryDoc, certificatePrefix + identity.peerId, record);
+  /** Takes note of who has broken a rule. */
+  suspect(peer: string, reason: string): void {
+    if (!this.#suspects.note(peer, reason, this.#options.now_ms())) return;
+    this.#options.log('warn', 'a node breaks the rules', { peer, reason });
   }
 
   onFact(listener: (fact: Fact) => void): void {
     this.#listeners.push(listener);
   }
 
-  onStated(put: (doc: string, key: string, record: Uint8Array) => void): void {
-    this.#stated = put;
+  /** Sets what carries facts; once, before anything is stated or heard. */
+  carryBy(carrying: Carrying): void {
+    this.#carrying = carrying;
   }
 
-  onHeldBack(put: (doc: string, key: string, record: Uint8Array, author: string) => void): void {
-    this.#heldBack = put;
-  }
-
-  /** Sets what reads the documents again when something unclear may have become clear. */
-  onUnclear(reread: () => void): void {
-    this.#reread = reread;
+  /** Whether there is nothing to ask for: it is in the table, or was refused. */
+  isSettled(doc: string, id: Uint8Array): boolean {
+    return this.#refused.has(id.toHex()) || this.table.get(doc, id) !== undefined;
   }
 
   close(): void {
-    clearTimeout(this.#rereading);
+    this.#closed = true;
+    this.#carrying = carriedByNobody;
   }
 
-  #lastSeq = 0;
-
-  #nextSeq(time_ms: number): number {
-    const { table, self } = this.#options;
-    this.#lastSeq = Math.max(this.#lastSeq, table.lastSeq(self.identity.peerId), time_ms - 1) + 1;
-    return this.#lastSeq;
+  #judge(record: Uint8Array): Promise<Fact> {
+    const { trust, now_ms } = this.#options;
+    return judgeFact(record, { trust, kinds: this.kinds, known: this }, now_ms());
   }
 
-  async #judgeNext(name: string): Promise<void> {
-    const carried = this.#heard.get(name);
-    this.#heard.delete(name);
-    if (carried !== undefined) await this.#judgeCarried(carried);
-  }
-
-  async #judgeCarried(carried: Carried): Promise<void> {
-    const { doc, key, record } = carried;
+  async #hear(heard: Heard): Promise<Verdict> {
+    if (this.#closed) return 'unjudged';
+    const { doc, record, from } = heard;
+    let read: { fact: Fact; id: Uint8Array };
     try {
-      if (this.recordOf(doc, key) !== undefined) return;
-      if (key.startsWith(certificatePrefix)) return await this.#judgeCertificate(key, record);
-      // without decoding or throwing: junk that names unknown authors is read again and again
-      if (!this.#identities.has(key.slice(0, key.lastIndexOf(':')))) return void (this.#unclear = true);
-      const fact = await this.judge(record);
-      if (fact.doc !== doc || keyOf(fact) !== key) return;
-      this.add(fact, record);
+      read = { fact: readFact(record).fact, id: idOf(record) };
+      if (read.fact.doc !== doc) throw new InkmeshError('bad-request', 'a fact is of another document');
     } catch (thrown) {
-      // not judged: for want of another fact, or of room on the disk
-      this.#unclear ||= thrown instanceof Missing || !(thrown instanceof InkmeshError);
-      if (thrown instanceof Missing) return;
-      this.#options.log('warn', 'something in a document is no fact', {
-        doc,
-        reason: asInkmeshError(thrown).message,
-      });
+      this.suspect(from, asInkmeshError(thrown).message);
+      return 'forged';
+    }
+    const { fact: { author }, id } = read;
+    const stored = this.table.get(doc, id);
+    if (stored !== undefined) {
+      this.reveal(doc, id);
+      if (Buffer.from(stored).equals(record)) return 'known';
+    }
+    if (this.#refused.has(id.toHex())) return 'refused';
+    try {
+      const fact = await this.#judge(record);
+      if (this.#closed) return 'unjudged';
+      if (stored !== undefined) return 'known';
+      const { facts, octets } = this.volume(doc, author);
+      if (facts >= maxFactsPerAuthor || octets + record.length > maxFactOctetsPerAuthor) {
+        throw new InkmeshError('too-large', 'it states more than a node can in one document');
+      }
+      return await this.#keep(fact, record);
+    } catch (thrown) {
+      return this.#unkept(thrown, heard, author, id);
     }
   }
 
-  async #judgeCertificate(key: string, record: Uint8Array): Promise<void> {
-    const { leaf, issuers } = decode(certificateSchema, record);
-    await this.#identify(key.slice(certificatePrefix.length), leaf, issuers);
+  async #keep(fact: Fact, record: Uint8Array): Promise<Verdict> {
+    try {
+      if (fact.kind === nodeKind.name) await this.learn(fact.body as NodeBody);
+      this.add(fact, new Uint8Array(record));
+      return 'fact';
+    } catch (thrown) {
+      // a full disk: it is asked for again when nodes compare their facts
+      this.#options.log('error', 'a fact cannot be kept', { reason: asInkmeshError(thrown).message });
+      return 'unjudged';
+    }
   }
 
-  async #identify(peer: string, leaf: Uint8Array, issuers: Uint8Array[]): Promise<void> {
-    const identity = await verifyIdentity(this.#options.trust, leaf, issuers, this.#options.now_ms());
-    if (identity.kind === 'node' && identity.peerId === peer) this.#keepCertificate(identity, issuers);
+  #unkept(thrown: unknown, heard: Heard, author: string, id: Uint8Array): Verdict {
+    if (thrown instanceof Missing) {
+      const stranger = thrown.what === `peer:${author}`;
+      this.#waiting.add(thrown.what, id.toHex(), stranger ? undefined : author, heard);
+      return stranger ? 'stranger' : 'waits';
+    }
+    const { code, message } = asInkmeshError(thrown);
+    if (code === 'internal') {
+      this.#options.log('error', 'a fact cannot be judged', { reason: message });
+      return 'unjudged';
+    }
+    const forged = thrown instanceof Forged;
+    this.suspect(forged ? heard.from : author, message);
+    // its time may come
+    if (!forged && !(thrown instanceof DatedAhead)) this.#refused.add(id.toHex(), author);
+    return forged ? 'forged' : 'refused';
   }
 
-  #keepCertificate(identity: NodeIdentity, issuers: Uint8Array[]): void {
-    this.#identities.set(identity.peerId, identity);
-    this.#issuers.set(identity.peerId, issuers);
-    this.#options.table.putCertificate({ peer: identity.peerId, leaf: identity.der, issuers });
-    this.#rereadSoon();
+  /** @returns whether it is new */
+  #accept(fact: Fact, id: Uint8Array, octets: number, heldBack: boolean): boolean {
+    const kept = this.note(fact, id, octets, heldBack);
+    if (kept === undefined) return false;
+    if (fact.kind === 'revoked') this.#shutOut(kept);
+    for (const listener of this.#listeners) listener(kept);
+    const clear = this.#waiting.take(`${fact.kind}:${fact.subject}`);
+    if (fact.kind === nodeKind.name) {
+      this.#refused.forget(fact.author);
+      clear.push(...this.#waiting.take(`peer:${fact.author}`));
+    }
+    for (const heard of clear) void this.hear(heard);
+    return true;
   }
 
-  #accepted(fact: Fact): void {
-    const known = this.about(fact.kind, fact.subject).some((f) =>
-      f.author === fact.author && f.seq === fact.seq
-    );
-    if (known) return;
-    this.#index(fact);
-    for (const listener of this.#listeners) listener(fact);
-    this.#rereadSoon();
-  }
-
-  #index(fact: Fact): void {
-    const bySubject = this.#facts.get(fact.kind) ?? new Map<string, Fact[]>();
-    this.#facts.set(fact.kind, bySubject);
-    const facts = bySubject.get(fact.subject) ?? [];
-    facts.push(fact);
-    facts.sort((a, b) =>
-      a.time_ms - b.time_ms || (a.author < b.author ? -1 : a.author > b.author ? 1 : a.seq - b.seq)
-    );
-    bySubject.set(fact.subject, facts);
-  }
-
-  /** Once something has arrived on which unclear records may have waited, the documents are read again, not too often. */
-  #rereadSoon(): void {
-    if (!this.#unclear || this.#rereading !== undefined) return;
-    const since_ms = performance.now() - this.#reread_ms;
-    this.#rereading = setTimeout(() => {
-      this.#rereading = undefined;
-      this.#unclear = false;
-      this.#reread_ms = performance.now();
-      this.#reread();
-    }, Math.max(rereadDelay_ms, rereadInterval_ms - since_ms));
+  /** What a revoked node has said since counts for nothing; that it was revoked, stands. */
+  #shutOut(revoked: Fact): void {
+    const peer = revokedNode(revoked);
+    if (peer === undefined) return;
+    const spare = (fact: Fact) => fact.kind === revoked.kind && fact.subject === revoked.subject;
+    const holds = (record: Uint8Array) => this.#judge(record).then(() => true, () => false);
+    const purged = this.#queue.then(async () => {
+      if (this.#closed) return;
+      for (const fact of await this.purge(peer, revoked.time_ms, spare, holds)) {
+        // whom it had revoked may be heard again
+        if (fact.kind === revoked.kind) this.#refused.forget(revokedNode(fact) ?? '');
+      }
+    });
+    this.#queue = purged.catch((thrown) => {
+      const reason = asInkmeshError(thrown).message;
+      this.#options.log('error', 'facts of a revoked node cannot be removed', { peer, reason });
+    });
   }
 }
 
-const keyOf = (fact: { author: string; seq: number }): string => `${fact.author}:${fact.seq}`;
+const revokedNode = (fact: Fact): string | undefined => /^node:(.+)$/.exec(fact.subject)?.[1];

@@ -47,32 +47,70 @@ export const maxAddressesPerPeer = 8;
 export const maxAddressChars = 256;
 export const redialMin_ms = 250;
 export const redialMax_ms = 30 * second_ms;
-export const mdnsInterval_ms = 5 * second_ms;
+/** between questions by mDNS: at first, and when nothing changes */
+export const mdnsInterval_ms = 1 * second_ms;
+export const mdnsIntervalMax_ms = 3600 * second_ms;
+/** a question is answered within this time, by as many nodes at most as it takes to become one of them */
+export const mdnsAnswerDelay_ms = 500;
+export const mdnsAnswers = 8;
+/** on which mDNS is sent */
+export const maxInterfaces = 16;
+/** on a relay: nodes that are reached through it, and connections that pass through it from or to one of them */
+export const maxReservations = 1024;
+export const maxRelayedStreams = 64;
 
 export const maxFactBytes = 4 * KiB;
 export const maxFactBodyBytes = 3 * KiB;
 /** names in one message; documents are bounded by the sites there are, and the days that they are kept */
 export const maxDocs = 4096;
-/** the longest retention, and a day for clocks and time zones */
-export const maxJobsDocAge_ms = 9 * 24 * 3600 * second_ms;
-/** how often one key of a document is put back at most, and how many keys are remembered for that */
-export const putBackInterval_ms = 10 * second_ms;
-export const maxPutBacks = 10_000;
-/** how soon, and how often at most, documents are read again for facts that could not be judged before */
-export const rereadDelay_ms = 100;
-export const rereadInterval_ms = 1 * second_ms;
 /** how far ahead of this node's clock a fact may be dated */
 export const maxFactLead_ms = 24 * 3600 * second_ms;
-export const updateBatch_ms = 15;
-export const snapshotDelay_ms = 1 * second_ms;
+/** after the last job of a day has expired, for clocks and time zones */
+export const docGrace_ms = 24 * 3600 * second_ms;
+/** how often documents are looked at that no job can be alive of */
+export const docLook_ms = 5 * 60 * second_ms;
+/** what one author may state in one document, and in how many arrays */
+export const maxFactsPerAuthor = 40_000;
+export const maxFactOctetsPerAuthor = 16 * MiB;
+export const maxRunsPerAuthor = 64;
+/** an author's arrays may hold twice the octets of its facts, as some are stated anew after a crash, and so much more */
+export const carriedSlackBytes = 16 * KiB;
+/** facts that wait for others, of all authors, of one, and of those whose certificate has not come */
+export const maxWaitingFacts = 4096;
+export const maxWaitingPerAuthor = 256;
+export const maxWaitingOfStrangers = 256;
+/** refused facts that are remembered, so that they are not asked for again */
+export const maxRefusedFacts = 10_000;
+export const maxBarredClients = 1024;
+export const maxSuspects = 64;
+/** news are gathered for this long before they are announced */
+export const announceBatch_ms = 15;
+export const maxAnnouncedClients = 1024;
+export const maxAnnouncedFacts = 1024;
+/** how many announcers of one piece of news are remembered, to be asked in turn */
+export const maxSources = 4;
+/** octets of state vectors, and of the records in one reply to \`pull\` and \`records\` */
+export const maxVectorBytes = 256 * KiB;
+export const maxPulledBytes = 4 * MiB;
+export const maxRecordsPerCall = 512;
+/** rounds of one reconciliation: a document is pulled in pieces */
+export const maxPullRounds = 64;
+/** how soon after activity a node compares with one neighbour */
+export const quickCheck_ms = 2 * second_ms;
+/** between telling a peer what it lacks and comparing again */
+export const settleDelay_ms = 500;
+export const antiEntropy_ms = 30 * second_ms;
+export const snapshotDelay_ms = 60 * second_ms;
+/** a document that nothing happens to for this long is not kept in memory */
+export const carrierIdle_ms = 5 * 60 * second_ms;
+/** an inflated snapshot */
+export const maxSnapshotBytes = 512 * MiB;
 /** a holder looks this often whether the author of a job fact is gone, and publishes it in its stead */
 export const republishLook_ms = 500;
 /** by then an author that is there has published a job fact, or withdrawn it: longer than sealing can take */
 export const republishLatest_ms = 30 * second_ms;
-export const antiEntropy_ms = 30 * second_ms;
 
 export const holdersPerJob = 3;
-export const quorum = 2;
 export const maxTicketBytes = 4 * KiB;
 export const maxDocumentBytes = 4 * 1024 * MiB;
 /** the largest document's, with its headers and tags */
@@ -105,3 +143,55 @@ export const maxInviteLife_ms = 30 * 24 * 3600 * second_ms;
 /** how long a site may have its jobs held: 30 minutes to 7 days */
 export const minRetention_ms = 30 * 60 * second_ms;
 export const maxRetention_ms = 7 * 24 * 3600 * second_ms;
+
+/** a share that is sealed for one node */
+export const maxSealedBytes = 512;
+/** how often a holder looks for shares that a machine can be given that has woken up */
+export const handoffLook_ms = 2 * second_ms;
+export const handoffRetryMin_ms = 1 * second_ms;
+export const handoffRetryMax_ms = 300 * second_ms;
+
+/** up to so many other nodes are all connected to */
+export const maxFullMesh = 8;
+/** of more, each keeps connections to so many of its site and of other sites; as many again choose it */
+export const neighboursOfSite = 4;
+export const neighboursElsewhere = 1;
+/** a connection that nobody chose is ended by its opener when it has carried nothing for this long */
+export const idleLink_ms = 60 * second_ms;
+export const beatInterval_ms = 15 * second_ms;
+export const beatTimeout_ms = 5 * second_ms;
+/** how long a direct connection is tried before relays are, and how long it is not tried again then */
+export const directDial_ms = 2 * second_ms;
+export const directAgain_ms = 5 * 60 * second_ms;
+/** peers of whom nothing but an address is known are dialled up to so many connections: somebody must be the first */
+export const firstLinks = 3;
+/** between a fact that closes a site and the end of links: time for the fact to pass over them */
+export const scopeGrace_ms = 2 * second_ms;
+/** days that a node's presence tells of */
+export const presenceDays = 7;
+export const presenceInterval_ms = 6 * 3600 * second_ms;
+
+/** how often a node looks whether its certificate is due, and how soon after it has started */
+export const renewLook_ms = 3600 * second_ms;
+export const renewFirstLook_ms = 2 * second_ms;
+/** between attempts while no registrar renews it */
+export const renewRetryMin_ms = 10 * second_ms;
+export const renewRetryMax_ms = 3600 * second_ms;
+/** a certificate that lapsed no longer ago is still renewed */
+export const renewGrace_ms = 30 * 24 * 3600 * second_ms;
+/** before the end of the organisation's issuers, from when on `status` warns of it */
+export const issuerWarning_ms = 365 * 24 * 3600 * second_ms;
+
+/** how often a holder looks for what is past its retention */
+export const expiryLook_ms = 60 * second_ms;
+/** how often the age of a node is written down while it grows */
+export const ageNote_ms = 60 * second_ms;
+/** the issuers of an organisation, sealed for one node */
+export const maxSealedAuthorityBytes = 32 * KiB;
+/** how long the choice of neighbours holds, and how often unused connections are looked at */
+export const wantedLife_ms = 2 * second_ms;
+export const pruneInterval_ms = 5 * second_ms;
+/** a registrar tries to reach the node that enrols before it answers */
+export const enrolAnswer_ms = 20 * second_ms;
+/** a file that `org export` has made */
+export const maxBackupBytes = 256 * MiB;

@@ -57,6 +57,15 @@ export const uuid = v.pipe(
   ),
 );
 
+/** What `job-id.ts` makes: a UUID of version 8 (RFC 9562 section 5.8) in lower case. */
+export const jobId = v.pipe(
+  v.string(),
+  v.regex(
+    /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+    'expected the id of a job, a version 8 UUID in lower case',
+  ),
+);
+
 /** SHA-256 as 64 lower-case hexadecimal digits. */
 export const fingerprint = v.pipe(
   v.string(),

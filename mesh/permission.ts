@@ -1,10 +1,12 @@
 /** What allows a claim: the owner's grant, or for a cancellation the very token that submitted the job. */
-import { sha256 } from '@noble/hashes/sha2.js';
 import type { Trust } from './certificate.ts';
 import { InkmeshError } from './errors.ts';
+import type { KnownFacts } from './facts.ts';
 import { verifyGrant } from './grant.ts';
 import type { Piece } from './ports.ts';
 import type { Permission } from './protocol.ts';
+import { refuseRevoked } from './revocation.ts';
+import { deviceOf, tokenHash } from './submit-token.ts';
 
 /** A cancellation's target in a lease: it has no printer. */
 const noTarget = '-';
@@ -18,21 +20,28 @@ export interface Permitted {
   prints: boolean;
 }
 
-/** @throws InkmeshError `forbidden` or `unauthenticated` unless it allows this claim of this job */
+/**
+ * @param known where revocations are looked up
+ * @throws InkmeshError `forbidden` or `unauthenticated` unless it allows this claim of this job
+ */
 export async function permitted(
   permission: Permission,
   piece: Piece,
   claim: string,
   trust: Trust,
+  known: KnownFacts,
   now_ms: number,
 ): Promise<Permitted> {
   if ('token' in permission) {
-    const hash = sha256(new TextEncoder().encode(permission.token));
+    const hash = tokenHash(permission.token);
     const submitted = piece.submitter?.every((octet, i) => octet === hash[i]) ?? false;
     if (!submitted) throw new InkmeshError('forbidden', 'this token did not submit the job');
+    const by = deviceOf(known, hash);
+    if (by !== undefined) refuseRevoked(known, by);
     return { nonce: claim.slice(claim.indexOf('/') + 1), target: noTarget, confirm: [], prints: false };
   }
   const { grant, by } = await verifyGrant(trust, permission.grant, now_ms);
+  refuseRevoked(known, by);
   if (by.user !== piece.owner) throw new InkmeshError('forbidden', 'this job belongs to somebody else');
   if (grant.job !== piece.job) throw new InkmeshError('forbidden', 'the grant is for another job');
   const prints = grant.action === 'release';

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { integer } from './codec.ts';
 import { type Kind, type KnownFacts, registrarOnly } from './facts.ts';
+import type { FactLedger } from './ledger.ts';
 import { maxRetention_ms, minRetention_ms } from './limits.ts';
 
 const siteBody = v.strictObject({
@@ -30,4 +31,10 @@ export const defaultPolicy: SitePolicy = {
 export function policyOf(known: KnownFacts, site: string): SitePolicy {
   const fact = known.latest(siteKind.name, site);
   return fact === undefined ? defaultPolicy : fact.body as SitePolicy;
+}
+
+/** The longest that jobs of a site may have been held, by anything that was ever decided for it. */
+export function longestRetention(known: Pick<FactLedger, 'about'>, site: string): number {
+  const decided = known.about(siteKind.name, site).map((fact) => (fact.body as SitePolicy).retention_ms);
+  return Math.max(defaultPolicy.retention_ms, ...decided);
 }

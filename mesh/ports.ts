@@ -2,6 +2,7 @@
  * What the mesh needs of the machine it runs on. Tables answer synchronously: a change and the decision
  * that it rests on are one step that no other request can come between. Every write is durable when it returns.
  */
+import type { Age } from './age.ts';
 
 /** Time, and what is to happen after some of it. */
 export interface Clock {
@@ -25,6 +26,8 @@ export interface Link {
   readonly relay: string | null;
   /** by the monotonic clock */
   readonly opened_ms: number;
+  /** how many channels are open on it now */
+  readonly channels: number;
   /** Ends the connection at once, with all that is open on it. */
   close(): void;
 }
@@ -45,6 +48,16 @@ export interface Channel {
   end(): Promise<void>;
   /** Breaks it off in both directions. */
   abort(reason: Error): void;
+}
+
+/** Who may use this node as a relay, and which relays it takes connections through; asked at every use. */
+export interface RelayRules {
+  /** whether a peer may have others reach it through this node */
+  mayReserve(peer: string): boolean;
+  /** whether one peer may reach another through this node */
+  mayPass(source: string, target: string): boolean;
+  /** whether a peer may bring this node connections of others */
+  trusts(relay: string): boolean;
 }
 
 /** What a transport reports. */
@@ -68,7 +81,9 @@ export interface Transport {
    * @param peer null where it is not known who answers at the addresses
    * @throws InkmeshError `unavailable`
    */
-  dial(peer: string | null, addresses: readonly string[]): Promise<Link>;
+  dial(peer: string | null, addresses: readonly string[], signal: AbortSignal): Promise<Link>;
+  /** Whether a connection of its own can be made to a peer at one of the addresses; it is ended at once. */
+  probe(peer: string, addresses: readonly string[]): Promise<boolean>;
   /** @throws InkmeshError `unavailable` */
   open(link: Link, protocol: string, signal: AbortSignal): Promise<Channel>;
   /** Serves a protocol, to at most `maxStreams` channels at a time on one link. */
@@ -79,6 +94,12 @@ export interface Transport {
   ): Promise<void>;
   /** Sets who is told; once, before `start`. */
   report(events: TransportEvents): void;
+  /** Sets the rules of relaying, before `start`; without them nothing is relayed. */
+  relayBy(rules: RelayRules): void;
+  /** Has this node reached through the peer of a link, a relay, while the link lasts. @throws InkmeshError or Error */
+  reserveAt(link: Link): Promise<void>;
+  /** On a relay: ends every connection that goes from or to a peer through this node. */
+  endRelayed(peer: string): void;
   /** @throws InkmeshError `unavailable` when it can't listen */
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -87,36 +108,28 @@ export interface Transport {
 /** One line for the operator; never a key, a token, a title or a document's octets. */
 export type Log = (level: 'info' | 'warn' | 'error', what: string, fields?: Record<string, unknown>) => void;
 
-/** A verified fact as it is kept: `record` is the signed bytes, the rest is what it is found by. */
+/** A verified fact as it is kept: the signed octets, under the first 16 octets of the SHA-256 of what is signed. */
 export interface FactRow {
   doc: string;
-  author: string;
-  seq: number;
-  kind: string;
-  subject: string;
-  time_ms: number;
+  id: Uint8Array;
   record: Uint8Array;
 }
 
-export interface CertificateRow {
-  peer: string;
-  leaf: Uint8Array;
-  issuers: Uint8Array[];
-}
-
 export interface FactTable {
-  /** Adds rows in one transaction; rows that are there already are left as they are. */
+  /** Adds rows in one transaction; those that are there already are left as they are. */
   add(rows: readonly FactRow[]): void;
-  get(author: string, seq: number): FactRow | undefined;
-  /** the highest sequence number of an author, 0 when there is none */
-  lastSeq(author: string): number;
-  byKind(kind: string): FactRow[];
+  get(doc: string, id: Uint8Array): Uint8Array | undefined;
   byDoc(doc: string): FactRow[];
+  ids(doc: string): Uint8Array[];
+  /** documents that have rows or a snapshot */
   docs(): string[];
-  certificates(): CertificateRow[];
-  putCertificate(row: CertificateRow): void;
+  remove(doc: string, ids: readonly Uint8Array[]): void;
+  /** Removes all that there is of a document. */
+  drop(doc: string): void;
   snapshot(doc: string): Uint8Array | undefined;
   putSnapshot(doc: string, state: Uint8Array): void;
+  /** Takes a damaged snapshot out of use; the first of each document is kept, to be looked at. */
+  setAside(doc: string): void;
 }
 
 /** What a holder keeps of a job beside its envelope. */
@@ -130,25 +143,34 @@ export interface Piece {
   acceptedBy: string;
   ticket: Uint8Array;
   share: Uint8Array;
+  /** the envelope's header: with the share it is a whole vote, also where the envelope is damaged */
+  header: Uint8Array;
   envelopeBytes: number;
+  /** the age of this node when it was stored (age.ts) */
   stored_ms: number;
   /** a job fact names this node as a holder */
   sealed: boolean;
   /** CBOR of the lease */
   lease: Uint8Array;
+  /** CBOR of the share of the job's sleeping holder, sealed for it, and the job fact; until it has them */
+  handoff: Uint8Array | null;
 }
 
 export interface PieceTable {
   put(piece: Piece): void;
   get(job: string): Piece | undefined;
   list(): Piece[];
-  /** Marks the piece sealed and adds the job fact, in one transaction. */
-  seal(job: string, fact: FactRow): void;
+  /** Marks the piece sealed, adds the job fact and what is to be handed over, in one transaction. */
+  seal(job: string, fact: FactRow, handoff: Uint8Array | null): void;
   /** Marks the piece sealed; the job fact is in the table already. */
   markSealed(job: string): void;
   setLease(job: string, lease: Uint8Array): void;
-  /** Overwrites the share, so that this holder can't help to decrypt any more. */
+  /** Overwrites the share and what is to be handed over, so that this holder can't help to decrypt any more. */
   dropShare(job: string): void;
+  /** the jobs of which something is to be handed over */
+  handoffs(): string[];
+  /** The sleeping holder has what was kept for it. */
+  dropHandoff(job: string): void;
   /** Removes the piece so that nothing of its share and ticket is left in the files of the table. */
   remove(job: string): void;
 }
@@ -186,6 +208,7 @@ export interface Invite {
 export interface InviteTable {
   put(invite: Invite): void;
   get(secretHash: string): Invite | undefined;
+  list(): Invite[];
   /** Spends one use, durably. False when none is left. */
   redeem(secretHash: string): boolean;
 }
@@ -195,8 +218,15 @@ export interface AddressTable {
   put(peer: string, addresses: readonly string[]): void;
 }
 
+/** How long the node has existed: one row. */
+export interface AgeTable {
+  get(): Age | undefined;
+  put(age: Age): void;
+}
+
 /** The tables of a node, in one database. */
 export interface Storage {
+  age: AgeTable;
   facts: FactTable;
   pieces: PieceTable;
   claims: ClaimTable;

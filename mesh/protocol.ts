@@ -3,8 +3,15 @@ import * as v from 'valibot';
 import { bytes, integer, text } from './codec.ts';
 import { headerBytes } from './envelope.ts';
 import { claimSchema } from './lease.ts';
-import { maxEnvelopeBytes, maxFactBytes, maxPiecesPerView, maxTicketBytes } from './limits.ts';
-import { userName, uuid } from './names.ts';
+import {
+  maxEnvelopeBytes,
+  maxFactBytes,
+  maxPiecesPerView,
+  maxRetention_ms,
+  maxSealedBytes,
+  maxTicketBytes,
+} from './limits.ts';
+import { jobId, userName } from './names.ts';
 import { type Method, noReply } from './rpc.ts';
 import { shareBytes } from './shares.ts';
 
@@ -13,7 +20,7 @@ const tokenHash = bytes(32, 32);
 const token = text(128);
 
 const storeRequest = v.strictObject({
-  job: uuid,
+  job: jobId,
   epoch,
   owner: userName,
   /** SHA-256 of the submit token that the job came by */
@@ -33,10 +40,17 @@ export const storeMethod: Method<typeof storeRequest, typeof storeReply> = {
   admission: 'member',
 };
 
-const sealRequest = v.strictObject({ job: uuid, fact: bytes(1, maxFactBytes) });
+const sealed = bytes(1, maxSealedBytes);
+
+const sealRequest = v.strictObject({
+  job: jobId,
+  fact: bytes(1, maxFactBytes),
+  /** the share of a holder that is asleep, sealed for it; null when there is none */
+  handoff: v.nullable(sealed),
+});
 export type SealRequest = v.InferOutput<typeof sealRequest>;
 
-/** The job fact that names the holder. The reply says that it is durable. */
+/** The job fact that names the holder. The reply says that it is durable, and what is to be handed over too. */
 export const sealMethod: Method<typeof sealRequest, typeof noReply> = {
   name: 'seal',
   request: sealRequest,
@@ -44,13 +58,35 @@ export const sealMethod: Method<typeof sealRequest, typeof noReply> = {
   admission: 'member',
 };
 
-const abandonRequest = v.strictObject({ job: uuid });
+const abandonRequest = v.strictObject({ job: jobId });
 export type AbandonRequest = v.InferOutput<typeof abandonRequest>;
 
 /** From the accepting node, for a piece that is not sealed: it will not be. */
 export const abandonMethod: Method<typeof abandonRequest, typeof noReply> = {
   name: 'abandon',
   request: abandonRequest,
+  reply: noReply,
+  admission: 'member',
+};
+
+const handoffRequest = v.strictObject({
+  job: jobId,
+  submitter: v.nullable(tokenHash),
+  ticket: bytes(1, maxTicketBytes),
+  handoff: sealed,
+  fact: bytes(1, maxFactBytes),
+  /** how long the sender has kept it */
+  age_ms: integer(0, maxRetention_ms),
+});
+export type HandoffRequest = v.InferOutput<typeof handoffRequest>;
+
+/**
+ * From a holder to the one that was asleep, with the envelope as body. The reply says that all of it is durable;
+ * `conflict` with details `kept`, that it was before.
+ */
+export const handoffMethod: Method<typeof handoffRequest, typeof noReply> = {
+  name: 'handoff',
+  request: handoffRequest,
   reply: noReply,
   admission: 'member',
 };
@@ -62,11 +98,11 @@ const permission = v.union([
 ]);
 export type Permission = v.InferOutput<typeof permission>;
 
-const voteRequest = v.strictObject({ job: uuid, epoch, claim: claimSchema, permission });
+const voteRequest = v.strictObject({ job: jobId, epoch, claim: claimSchema, permission });
 export type VoteRequest = v.InferOutput<typeof voteRequest>;
 
 const voteReply = v.strictObject({
-  /** empty for a cancellation */
+  /** empty for a cancellation; the key itself of a job with one holder */
   share: bytes(0, shareBytes),
   ticket: bytes(1, maxTicketBytes),
   header: bytes(headerBytes, headerBytes),
@@ -81,7 +117,7 @@ export const voteMethod: Method<typeof voteRequest, typeof voteReply> = {
   admission: 'member',
 };
 
-const claimRequest = v.strictObject({ job: uuid, epoch, claim: claimSchema });
+const claimRequest = v.strictObject({ job: jobId, epoch, claim: claimSchema });
 export type ClaimRequest = v.InferOutput<typeof claimRequest>;
 
 const beginReply = v.strictObject({ receipt: bytes(64, 64) });
@@ -102,7 +138,7 @@ export const yieldMethod: Method<typeof claimRequest, typeof noReply> = {
   admission: 'member',
 };
 
-const settleRequest = v.strictObject({ job: uuid, fact: bytes(1, maxFactBytes) });
+const settleRequest = v.strictObject({ job: jobId, fact: bytes(1, maxFactBytes) });
 export type SettleRequest = v.InferOutput<typeof settleRequest>;
 
 export const settleMethod: Method<typeof settleRequest, typeof noReply> = {
@@ -113,7 +149,7 @@ export const settleMethod: Method<typeof settleRequest, typeof noReply> = {
 };
 
 const fetchRequest = v.strictObject({
-  job: uuid,
+  job: jobId,
   claim: claimSchema,
   offset: integer(0, maxEnvelopeBytes),
 });
@@ -134,11 +170,13 @@ const viewRequest = v.strictObject({
 export type ViewRequest = v.InferOutput<typeof viewRequest>;
 
 const pieceView = v.strictObject({
-  job: uuid,
+  job: jobId,
   ticket: bytes(1, maxTicketBytes),
   /** the claim that the vote is for, unless it has lapsed */
   claim: v.nullable(claimSchema),
   begun: v.boolean(),
+  /** the share of a sleeping machine waits here for it */
+  handoff: v.boolean(),
 });
 export type PieceView = v.InferOutput<typeof pieceView>;
 

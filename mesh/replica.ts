@@ -1,366 +1,252 @@
 /**
- * Facts on their way between nodes. Yjs documents carry signed facts; the verified table is the truth. What a
- * document holds that is no fact is ignored, what it lacks that the table has is put in again. Documents are
- * synchronised by state vector on connect, by update while connected, and in a slow round of anti-entropy.
+ * Facts between nodes: Yjs documents carry them, the verified table is the truth. News are announced and asked for
+ * (spread.ts), taken in after they have been judged (intake.ts), and what that misses is found by comparing tables
+ * (reconcile.ts): on connect, soon after activity with one neighbour, and now and then with any.
  */
-import * as v from 'valibot';
-import * as Y from 'yjs';
-import { bytes, text } from './codec.ts';
+import { Carriers } from './carriers.ts';
 import { InkmeshError } from './errors.ts';
+import * as protocol from './fact-protocol.ts';
+import { directoryDoc, type Fact, idOf, isDocName, isPast, jobsDocOf } from './facts.ts';
+import { Intake } from './intake.ts';
+import type { FactLedger } from './ledger.ts';
 import {
   antiEntropy_ms,
+  docLook_ms,
   maxDocs,
-  maxFactBytes,
-  maxHeavyStreams,
-  maxPutBacks,
-  maxUpdateBytes,
-  putBackInterval_ms,
+  maxPulledBytes,
+  quickCheck_ms,
   republishLatest_ms,
   republishLook_ms,
-  snapshotDelay_ms,
-  updateBatch_ms,
 } from './limits.ts';
-import { directoryDoc, isDocName } from './facts.ts';
-import type { FactLedger } from './ledger.ts';
-import type { FactTable, Log } from './ports.ts';
-import { type Method, noReply, type Rpc } from './rpc.ts';
-
-const docName = text(128);
-const stateVector = bytes(1, 64 * 1024);
-const update = bytes(1, maxUpdateBytes);
-
-const syncRequest = v.strictObject({
-  docs: v.pipe(v.array(docName), v.maxLength(maxDocs)),
-  doc: docName,
-  state: stateVector,
-});
-const syncReply = v.strictObject({
-  docs: v.pipe(v.array(docName), v.maxLength(maxDocs)),
-  update,
-  state: stateVector,
-});
-
-/** Both ends learn which documents the other has, and one document's difference goes to the caller. */
-const sync: Method<typeof syncRequest, typeof syncReply> = {
-  name: 'sync',
-  request: syncRequest,
-  reply: syncReply,
-  admission: 'member',
-  maxBytes: maxUpdateBytes + 128 * 1024,
-  maxStreams: maxHeavyStreams,
-};
-
-const pushRequest = v.strictObject({ doc: docName, update });
-const push: Method<typeof pushRequest, typeof noReply> = {
-  name: 'push',
-  request: pushRequest,
-  reply: noReply,
-  admission: 'member',
-  maxBytes: maxUpdateBytes + 1024,
-  maxStreams: maxHeavyStreams * 2,
-};
-
-interface Carrier {
-  doc: Y.Doc;
-  /** updates that wait to be sent, with the peer that each came from */
-  outbox: { update: Uint8Array; origin: unknown }[];
-  flush: ReturnType<typeof setTimeout> | undefined;
-  save: ReturnType<typeof setTimeout> | undefined;
-}
+import { longestRetention } from './policy.ts';
+import type { Clock, FactTable, Log } from './ports.ts';
+import { Reconciler } from './reconcile.ts';
+import type { Rpc } from './rpc.ts';
+import { Spread } from './spread.ts';
+import { every, fraction } from './timing.ts';
 
 export interface ReplicaOptions {
   rpc: Rpc;
+  /** PeerId of this node */
+  self: string;
   table: FactTable;
   ledger: FactLedger;
+  /** connected members */
   peers(): string[];
+  /** whether a document has jobs that this node still keeps something of */
+  keeps(doc: string): boolean;
+  clock: Clock;
+  /** agreed with the peers */
   now_ms(): number;
   log: Log;
 }
 
 export class Replica {
   readonly #options: ReplicaOptions;
-  readonly #carriers = new Map<string, Carrier>();
-  readonly #putBack_ms = new Map<string, number>();
-  readonly #unfinished = new Set<string>();
-  readonly #outgoing = new Map<string, Uint8Array[]>();
+  readonly #carriers: Carriers;
+  readonly #intake: Intake;
+  readonly #spread: Spread;
+  readonly #reconciler: Reconciler;
   readonly #syncing = new Map<string, Promise<void>>();
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
-  #antiEntropy: ReturnType<typeof setInterval> | undefined;
+  readonly #stops = new Set<() => void>();
+  /** documents to compare soon, and peers that may have missed news */
+  #active: { docs: Set<string>; missed: Set<string> } | undefined;
   #closed = false;
 
   private constructor(options: ReplicaOptions) {
+    const { ledger } = options;
     this.#options = options;
+    this.#carriers = new Carriers(options);
+    this.#intake = new Intake(this.#carriers, ledger);
+    const common = { ...options, carriers: this.#carriers };
+    const active = (doc: string, missed?: string) => this.#becameActive(doc, missed);
+    this.#spread = new Spread({ ...common, intake: this.#intake, active });
+    const docs = () => this.#docs();
+    const isDoc = (doc: string) => this.#isDoc(doc);
+    this.#reconciler = new Reconciler({ ...common, spread: this.#spread, docs, isDoc });
   }
 
   static async open(options: ReplicaOptions): Promise<Replica> {
     const replica = new Replica(options);
-    for (const doc of options.table.docs()) if (replica.#isDoc(doc)) replica.#carrier(doc);
-    replica.#carrier(directoryDoc);
-    options.ledger.onStated((doc, key, record) => replica.#put(doc, key, record));
-    options.ledger.onHeldBack((doc, key, record, author) => replica.#putLater(doc, key, record, author));
-    options.ledger.onUnclear(() => replica.#reread());
-    await options.rpc.handle(sync, ({ request }) => Promise.resolve({ reply: replica.#serveSync(request) }));
-    await options.rpc.handle(push, ({ from, request }) => {
-      replica.#apply(request.doc, request.update, from);
-      return Promise.resolve({ reply: {} });
+    const { clock, ledger } = options;
+    replica.#dropPast();
+    // what this node has stated and not carried, before it ended or since it began
+    for (const doc of replica.#docs()) replica.#carriers.get(doc);
+    ledger.carryBy({
+      stated: (doc, record) => replica.#stated(doc, record),
+      told: (doc, id) => replica.#spread.told(doc, id),
+      heldBack: (fact, record) => replica.#later(fact, record),
     });
-    replica.#antiEntropy = setInterval(() => replica.#reconcile(), antiEntropy_ms);
+    await replica.#serve();
+    replica.#stops.add(every(clock, antiEntropy_ms, () => replica.#compareAll()));
+    replica.#stops.add(every(clock, docLook_ms, () => replica.#dropPast()));
     return replica;
   }
 
-  /** Exchanges every document with a peer, the directory first; one round at a time for each peer. */
+  /** Compares every document with a peer, and gets what is missing; one round at a time for each peer. */
   syncWith(peer: string): Promise<void> {
-    const running = this.#syncing.get(peer);
-    if (running !== undefined) return running;
-    const round = this.#syncAll(peer).finally(() => this.#syncing.delete(peer));
-    this.#syncing.set(peer, round);
-    return round;
+    return this.#sync(peer, []);
+  }
+
+  /** Resolves when all that has arrived is judged and in its document. */
+  async settled(): Promise<void> {
+    await this.#intake.settled();
+    await this.#options.ledger.settled();
   }
 
   /** Writes every snapshot; nothing is carried any more. */
   close(): void {
     this.#closed = true;
-    clearInterval(this.#antiEntropy);
-    for (const timer of this.#timers) clearTimeout(timer);
-    for (const [name, carrier] of this.#carriers) {
-      clearTimeout(carrier.flush);
-      clearTimeout(carrier.save);
-      if (carrier.save !== undefined) this.#save(name, carrier);
-      carrier.doc.destroy();
-    }
+    for (const stop of this.#stops) stop();
+    this.#spread.close();
+    this.#carriers.close();
   }
 
-  async #syncAll(peer: string): Promise<void> {
-    const theirs = await this.#syncDoc(peer, directoryDoc);
-    // which sites there are is in the directory
-    await this.#options.ledger.settled();
-    let failure: unknown;
-    for (const doc of new Set([...this.#docs(), ...theirs.filter((name) => this.#isDoc(name))])) {
-      if (doc === directoryDoc) continue;
-      await this.#syncDoc(peer, doc).catch((thrown) => failure = thrown);
-    }
-    if (failure !== undefined) throw failure;
-  }
-
-  /** @returns the names of the peer's documents */
-  async #syncDoc(peer: string, doc: string): Promise<string[]> {
-    const carrier = this.#carrier(doc);
-    const { reply } = await this.#options.rpc.call(peer, sync, {
-      docs: this.#docs(),
-      doc,
-      state: Y.encodeStateVector(carrier.doc),
+  async #serve(): Promise<void> {
+    const { rpc } = this.#options;
+    await rpc.handle(protocol.digests, ({ request }) => {
+      return done({ docs: this.#reconciler.serveDigests(request.docs) });
     });
-    this.#apply(doc, reply.update, peer);
-    const missing = Y.encodeStateAsUpdate(carrier.doc, reply.state);
-    if (!isEmptyUpdate(missing)) await this.#send(peer, doc, missing);
-    return reply.docs;
+    await rpc.handle(protocol.announce, ({ from, request }) => {
+      this.#spread.heard({ ...request, doc: this.#checked(request.doc) }, from);
+      return done({});
+    });
+    await rpc.handle(protocol.pull, ({ request }) => {
+      return done(this.#servePull(this.#checked(request.doc), request));
+    });
+    await rpc.handle(protocol.buckets, ({ request }) => {
+      return done({ sums: this.#reconciler.serveBuckets(this.#checked(request.doc)) });
+    });
+    await rpc.handle(protocol.idsIn, ({ request }) => {
+      const ids = this.#reconciler.serveIds(this.#checked(request.doc), request.buckets);
+      return done({ ids: protocol.joinIds(ids) });
+    });
+    await rpc.handle(protocol.recordsOf, ({ request }) => {
+      const doc = this.#checked(request.doc);
+      const records = protocol.splitIds(request.ids)
+        .flatMap((id) => this.#options.ledger.recordOf(doc, id) ?? []);
+      return done({ records });
+    });
   }
 
-  #serveSync(request: v.InferOutput<typeof syncRequest>): v.InferOutput<typeof syncReply> {
-    const { doc } = this.#carrier(this.#checkedName(request.doc));
-    return {
-      docs: this.#docs(),
-      update: encodeDifference(doc, request.state),
-      state: Y.encodeStateVector(doc),
-    };
+  #servePull(doc: string, request: { vector: Uint8Array; all: boolean }) {
+    const carrier = this.#carriers.get(doc);
+    const from = protocol.decodeVector(request.vector);
+    const clocks = carrier.clocks();
+    const updates: Uint8Array[] = [];
+    let room = maxPulledBytes;
+    for (const client of request.all ? clocks.keys() : from.keys()) {
+      if (room <= 0) break;
+      const update = carrier.encode(client, from.get(client) ?? 0, room);
+      if (update === undefined) continue;
+      updates.push(update);
+      room -= update.length;
+    }
+    return { updates, vector: protocol.encodeVector(request.all ? clocks : new Map()) };
   }
 
   #docs(): string[] {
-    return [...this.#carriers.keys()].filter((doc) => this.#isDoc(doc)).slice(-maxDocs);
+    const names = [directoryDoc, ...this.#options.table.docs().filter((doc) => doc !== directoryDoc)];
+    return names.filter((doc) => this.#isDoc(doc)).slice(-maxDocs);
   }
 
   #isDoc(doc: string): boolean {
-    const sites = new Set(this.#options.ledger.nodes().map((node) => node.site));
-    return isDocName(doc, sites, this.#options.now_ms());
+    const { ledger, now_ms } = this.#options;
+    const isSite = (site: string) => ledger.nodes().some((node) => node.site === site);
+    return isDocName(doc, (site) => isSite(site) ? longestRetention(ledger, site) : undefined, now_ms());
   }
 
-  #checkedName(doc: string): string {
+  #checked(doc: string): string {
     if (!this.#isDoc(doc)) throw new InkmeshError('bad-request', 'there is no such document');
     return doc;
   }
 
-  #apply(doc: string, received: Uint8Array, from: string): void {
-    const carrier = this.#carrier(this.#checkedName(doc));
-    try {
-      Y.applyUpdate(carrier.doc, received, from);
-    } catch (cause) {
-      throw new InkmeshError('bad-request', 'the update is not one of Yjs', {}, { cause });
-    }
-  }
-
-  #carrier(name: string): Carrier {
-    const known = this.#carriers.get(name);
-    if (known !== undefined) return known;
-    const doc = new Y.Doc();
-    const carrier: Carrier = { doc, outbox: [], flush: undefined, save: undefined };
-    this.#carriers.set(name, carrier);
-    const { table, ledger, log } = this.#options;
-    const snapshot = table.snapshot(name);
-    try {
-      if (snapshot !== undefined) Y.applyUpdate(doc, snapshot);
-    } catch {
-      log('warn', 'a stored document is damaged; it is rebuilt from the facts', { doc: name });
-    }
-    // before the table's facts go in: what is new to the document is new to the peers
-    doc.on('update', (changed: Uint8Array, origin: unknown) => this.#changed(name, carrier, changed, origin));
-    for (const { key, record } of ledger.carriedIn(name)) {
-      putRecord(doc, key, record);
-    }
-    doc.getMap(mapName).observe((event) => this.#read(name, event.keysChanged));
-    this.#read(name, doc.getMap(mapName).keys());
-    return carrier;
-  }
-
-  /** Hands what is new in a document to the ledger, which judges it; what was taken out of it is put back. */
-  #read(name: string, keys: Iterable<unknown>): void {
-    const { ledger } = this.#options;
-    const carrier = this.#carriers.get(name);
-    for (const key of keys) {
-      if (carrier === undefined || typeof key !== 'string' || key.length > maxKeyChars) continue;
-      const known = ledger.recordOf(name, key);
-      if (known !== undefined) {
-        // not within the transaction that is being observed
-        queueMicrotask(() => this.#putBack(name, key, known));
-        continue;
-      }
-      const record = carrier.doc.getMap(mapName).get(key);
-      if (record instanceof Uint8Array && record.length <= maxRecordBytes) ledger.hear(name, key, record);
-    }
-  }
-
-  /**
-   * Each key once in a while only: two nodes to which a rogue has signed different facts under one number would
-   * overwrite each other for ever. What is left undone here is done with the next anti-entropy.
-   */
-  #putBack(name: string, key: string, record: Uint8Array): void {
-    const carrier = this.#carriers.get(name);
-    if (this.#closed || carrier === undefined || carries(carrier.doc, key, record)) return;
-    const now_ms = performance.now();
-    if (now_ms - (this.#putBack_ms.get(key) ?? -Infinity) < putBackInterval_ms) {
-      return void this.#unfinished.add(name);
-    }
-    if (this.#putBack_ms.size >= maxPutBacks) this.#putBack_ms.clear();
-    this.#putBack_ms.set(key, now_ms);
-    putRecord(carrier.doc, key, record);
-  }
-
-  /** Reads every document again: something that the ledger could not judge may have become clear. */
-  #reread(): void {
-    for (const [name, { doc }] of this.#carriers) this.#read(name, doc.getMap(mapName).keys());
-  }
-
-  #put(name: string, key: string, record: Uint8Array): void {
-    putRecord(this.#carrier(name).doc, key, record);
-  }
-
-  /**
-   * For a holder: the accepting node publishes the job, when all three have sealed it. This does it in its stead if
-   * that node is gone; earlier than that a job could be listed that is taken back.
-   */
-  #putLater(name: string, key: string, record: Uint8Array, author: string): void {
-    const latest_ms = performance.now() + republishLatest_ms;
-    const look = () => {
-      this.#timers.delete(timer);
-      const there = this.#options.peers().includes(author);
-      if (!there || performance.now() > latest_ms) return this.#put(name, key, record);
-      timer = setTimeout(look, republishLook_ms);
-      this.#timers.add(timer);
-    };
-    let timer = setTimeout(look, republishLook_ms);
-    this.#timers.add(timer);
-  }
-
-  #changed(name: string, carrier: Carrier, changed: Uint8Array, origin: unknown): void {
+  /** A fact of this node's own. */
+  #stated(doc: string, record: Uint8Array): void {
     if (this.#closed) return;
-    carrier.outbox.push({ update: changed, origin });
-    carrier.flush ??= setTimeout(() => this.#flush(name, carrier), updateBatch_ms);
-    carrier.save ??= setTimeout(() => this.#save(name, carrier), snapshotDelay_ms);
+    // a document that is read again takes in what the table has of this node
+    const known = this.#carriers.isLoaded(doc);
+    const carrier = this.#carriers.get(doc);
+    if (known) carrier.append([record]);
+    this.#carriers.changed(doc);
+    this.#spread.grown(doc, carrier.client);
   }
 
-  #flush(name: string, carrier: Carrier): void {
-    const outbox = carrier.outbox;
-    carrier.outbox = [];
-    carrier.flush = undefined;
-    for (const peer of this.#options.peers()) {
-      const news = outbox.filter(({ origin }) => origin !== peer).map((o) => o.update);
-      if (news.length > 0) this.#push(peer, name, news);
+  /**
+   * For a holder: the accepting node publishes the job, when all have sealed it. This does it in its stead if that node
+   * is gone; earlier than that a job could be listed that is taken back.
+   */
+  #later(fact: Fact, record: Uint8Array): void {
+    const { clock, ledger, peers, self } = this.#options;
+    const latest_ms = clock.monotonic_ms() + republishLatest_ms;
+    const stop = every(clock, republishLook_ms, () => {
+      const there = fact.author === self || peers().includes(fact.author);
+      const published = !ledger.isHeldBack(idOf(record));
+      if (there && !published && clock.monotonic_ms() < latest_ms) return;
+      stop();
+      this.#stops.delete(stop);
+      if (!published) ledger.publish(fact, record);
+    });
+    this.#stops.add(stop);
+  }
+
+  #becameActive(doc: string, missed: string | undefined): void {
+    if (this.#closed) return;
+    if (this.#active === undefined) {
+      this.#active = { docs: new Set(), missed: new Set() };
+      const callOff = this.#options.clock.after(quickCheck_ms, () => {
+        this.#stops.delete(callOff);
+        this.#compareActive();
+      });
+      this.#stops.add(callOff);
     }
+    this.#active.docs.add(doc);
+    if (missed !== undefined) this.#active.missed.add(missed);
   }
 
-  /** One push at a time for each peer and document; what comes meanwhile goes with the next. */
-  #push(peer: string, name: string, news: readonly Uint8Array[]): void {
-    const line = `${peer} ${name}`;
-    const waiting = this.#outgoing.get(line);
-    if (waiting !== undefined) return void waiting.push(...news);
-    const queue = [...news];
-    this.#outgoing.set(line, queue);
-    const drain = async () => {
-      while (queue.length > 0) await this.#send(peer, name, Y.mergeUpdates(queue.splice(0)));
-    };
-    void drain().catch(async () => {
-      // what was lost on the way would hold back all that follows it: ask what the peer lacks, if it is still there
-      if (!this.#closed && this.#options.peers().includes(peer)) {
-        await this.#syncDoc(peer, name).catch(() => []);
-      }
-    }).finally(() => {
-      this.#outgoing.delete(line);
-      if (queue.length > 0 && !this.#closed) this.#push(peer, name, queue);
+  #compareActive(): void {
+    const active = this.#active;
+    this.#active = undefined;
+    if (active === undefined) return;
+    const peers = this.#options.peers();
+    const [some] = peers.splice(Math.floor(fraction() * peers.length), 1);
+    const asked = peers.filter((peer) => active.missed.has(peer)).concat(some ?? []);
+    for (const peer of asked) this.#quietly(peer, this.#sync(peer, [...active.docs]));
+  }
+
+  #compareAll(): void {
+    const peers = this.#options.peers();
+    const peer = peers[Math.floor(fraction() * peers.length)];
+    if (peer !== undefined) this.#quietly(peer, this.syncWith(peer));
+  }
+
+  #sync(peer: string, docs: readonly string[]): Promise<void> {
+    const running = this.#syncing.get(peer);
+    if (running !== undefined) return running;
+    const round = this.#reconciler.sync(peer, docs).finally(() => this.#syncing.delete(peer));
+    this.#syncing.set(peer, round);
+    return round;
+  }
+
+  #quietly(peer: string, round: Promise<void>): void {
+    round.catch((error: Error) => {
+      if (this.#closed) return;
+      this.#options.log('info', 'a peer could not be compared with', { peer, reason: error.message });
     });
   }
 
-  #save(name: string, carrier: Carrier): void {
-    carrier.save = undefined;
-    try {
-      this.#options.table.putSnapshot(name, Y.encodeStateAsUpdate(carrier.doc));
-    } catch (thrown) {
-      // a full disk: the facts are in the table, and the document is written with its next change
-      this.#options.log('error', 'a document cannot be written', { doc: name, reason: String(thrown) });
-    }
-  }
-
-  async #send(peer: string, doc: string, changed: Uint8Array): Promise<void> {
-    await this.#options.rpc.call(peer, push, { doc, update: changed });
-  }
-
-  #reconcile(): void {
-    const unfinished = [...this.#unfinished];
-    this.#unfinished.clear();
-    for (const name of unfinished) {
-      // by the table: what was deleted is not among the document's keys
-      for (const { key, record } of this.#options.ledger.carriedIn(name)) this.#putBack(name, key, record);
-    }
-    for (const peer of this.#options.peers()) {
-      this.syncWith(peer).catch((error: Error) => {
-        this.#options.log('info', 'a peer could not be synchronised', { peer, reason: error.message });
-      });
+  /** Removes documents of days of which no job can be alive, unless this node still keeps one. */
+  #dropPast(): void {
+    const { table, ledger, keeps, now_ms } = this.#options;
+    for (const doc of table.docs()) {
+      const site = jobsDocOf(doc)?.site;
+      if (site === undefined || !isPast(doc, longestRetention(ledger, site), now_ms()) || keeps(doc)) {
+        continue;
+      }
+      this.#carriers.drop(doc);
+      ledger.drop(doc);
     }
   }
 }
 
-const mapName = 'facts';
-/** a certificate with its issuers is the largest thing that a document carries */
-const maxRecordBytes = 5 * maxFactBytes + 256;
-const maxKeyChars = 128;
-
-/** Makes the document carry the record, whatever it has under the key. */
-function putRecord(doc: Y.Doc, key: string, record: Uint8Array): void {
-  // a copy of its own: the record may be part of a whole message, or a Buffer, which Yjs refuses
-  if (!carries(doc, key, record)) doc.getMap(mapName).set(key, new Uint8Array(record));
-}
-
-function carries(doc: Y.Doc, key: string, record: Uint8Array): boolean {
-  const carried = doc.getMap(mapName).get(key);
-  return carried instanceof Uint8Array && Buffer.from(carried).equals(record);
-}
-
-function encodeDifference(doc: Y.Doc, state: Uint8Array): Uint8Array {
-  try {
-    return Y.encodeStateAsUpdate(doc, state);
-  } catch (cause) {
-    throw new InkmeshError('bad-request', 'the state vector is not one of Yjs', {}, { cause });
-  }
-}
-
-/** Yjs encodes "nothing new" as two zero octets: no structs, no deletions. */
-const isEmptyUpdate = (changed: Uint8Array): boolean =>
-  changed.length === 2 && changed[0] === 0 && changed[1] === 0;
+const done = <Reply>(reply: Reply) => Promise.resolve({ reply });

@@ -2,7 +2,7 @@
 import type { Holders } from './holder.ts';
 import type { JobBody } from './job-facts.ts';
 import type { FactLedger } from './ledger.ts';
-import { resendMax_ms, resendMin_ms, settlePatience_ms } from './limits.ts';
+import { maxRetention_ms, resendMax_ms, resendMin_ms, settlePatience_ms } from './limits.ts';
 import type { ClaimRow, ClaimTable, Clock, Log } from './ports.ts';
 
 export interface ResenderOptions {
@@ -80,9 +80,9 @@ export class Resender {
 
   /** A holder that stayed away for the job's whole life has nothing left to be told about. */
   #expired(row: ClaimRow): boolean {
-    const job = this.#options.ledger.latest('job', row.job);
-    const keptPast_ms = 7 * 24 * 3600_000;
-    return job !== undefined &&
-      (job.body as JobBody).expires_ms + keptPast_ms < this.#options.clock.wall_ms();
+    const job = this.#options.ledger.first('job', row.job);
+    // as long as a piece may wait for an open claim
+    return job === undefined ||
+      (job.body as JobBody).expires_ms + maxRetention_ms < this.#options.clock.wall_ms();
   }
 }

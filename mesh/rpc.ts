@@ -4,14 +4,9 @@
  * by an empty frame. The reply is a CBOR frame `{ok}` or `{error}`, then a body where the method gives one.
  * Noise authenticates every octet, the empty frame tells an end from a break. See WIRE.md.
  */
-import type { Connection, Stream } from '@libp2p/interface';
-import { peerIdFromString } from '@libp2p/peer-id';
-import type { Libp2p } from 'libp2p';
 import * as v from 'valibot';
 import { decode, encode, text } from './codec.ts';
 import { asInkmeshError, type Code, codes, InkmeshError } from './errors.ts';
-import { Frames } from './frames.ts';
-import type { Log } from './ports.ts';
 import {
   callTimeout_ms,
   maxBodyFrameBytes,
@@ -20,6 +15,8 @@ import {
   maxStreamsPerMethod,
   stallTimeout_ms,
 } from './limits.ts';
+import type { Channel, Clock, Link, Log, Transport } from './ports.ts';
+import { deadline } from './timing.ts';
 
 /** A method's contract: both ends check what they get against it. */
 export interface Method<Req extends v.GenericSchema, Res extends v.GenericSchema> {
@@ -39,7 +36,7 @@ export type Body = AsyncIterable<Uint8Array>;
 export interface Incoming<Request> {
   /** PeerId of the caller, proven by Noise */
   from: string;
-  connection: Connection;
+  link: Link;
   request: Request;
   /** the request's body; it ends only if the caller ended it, and throws on a break */
   body: Body;
@@ -55,12 +52,15 @@ export interface CallOptions {
   /** for the reply to arrive, after the request's body is sent; `callTimeout_ms` unless told */
   timeout_ms?: number;
   signal?: AbortSignal;
-  /** over this connection, not any connection to the peer */
-  connection?: Connection;
+  /** over this link, not any link to the peer */
+  link?: Link;
 }
 
 /** Settles when the peer may be served; throws InkmeshError when it may not. */
-export type Admission = (connection: Connection) => Promise<void>;
+export type Admission = (link: Link) => Promise<void>;
+
+/** A link to a peer that both sides have admitted. @throws InkmeshError `unavailable` */
+export type Reach = (peer: string, signal: AbortSignal) => Promise<Link>;
 
 const envelopeSchema = v.union([
   v.strictObject({ ok: v.unknown() }),
@@ -74,13 +74,17 @@ const envelopeSchema = v.union([
 ]);
 
 export class Rpc {
-  readonly #host: Libp2p;
+  readonly #transport: Transport;
+  readonly #clock: Clock;
   readonly #log: Log;
   #admission: Admission = () => Promise.reject(new InkmeshError('forbidden', 'this node admits nobody yet'));
+  #reach: Reach = (peer) =>
+    Promise.reject(new InkmeshError('unavailable', `the node ${peer} is not connected`, { peer }));
 
   /** @param log told of what fails inside this node */
-  constructor(host: Libp2p, log: Log) {
-    this.#host = host;
+  constructor(transport: Transport, clock: Clock, log: Log) {
+    this.#transport = transport;
+    this.#clock = clock;
     this.#log = log;
   }
 
@@ -89,15 +93,20 @@ export class Rpc {
     this.#admission = admission;
   }
 
+  /** Sets what connects to a peer when a call needs it. */
+  reachBy(reach: Reach): void {
+    this.#reach = reach;
+  }
+
   async handle<Req extends v.GenericSchema, Res extends v.GenericSchema>(
     method: Method<Req, Res>,
     serve: (incoming: Incoming<v.InferOutput<Req>>) => Promise<Answer<v.InferInput<Res>>>,
   ): Promise<void> {
     const maxInboundStreams = method.maxStreams ??
       (method.admission === 'anyone' ? maxStreamsBeforeAdmission : maxStreamsPerMethod);
-    await this.#host.handle(protocol(method.name), (stream, connection) => {
-      void this.#serve(method, stream, connection, serve);
-    }, { maxInboundStreams });
+    await this.#transport.handle(protocol(method.name), maxInboundStreams, (channel, link) => {
+      void this.#serve(method, channel, link, serve);
+    });
   }
 
   /**
@@ -110,72 +119,64 @@ export class Rpc {
     request: v.InferInput<Req>,
     options: CallOptions = {},
   ): Promise<{ reply: v.InferOutput<Res>; body: Body }> {
-    const frames = new Frames(await this.#open(peer, method.name, options));
-    const stop = () => frames.abort(new InkmeshError('timeout', `${method.name} was given up`));
+    const started = deadline(this.#clock, callTimeout_ms, options.signal);
+    let channel: Channel;
+    try {
+      const link = options.link ?? await this.#reach(peer, started.signal);
+      channel = await this.#transport.open(link, protocol(method.name), started.signal);
+    } finally {
+      started.done();
+    }
+    const stop = () => channel.abort(new InkmeshError('timeout', `${method.name} was given up`));
     options.signal?.addEventListener('abort', stop, { once: true });
     try {
       if (options.signal?.aborted) throw new InkmeshError('timeout', `${method.name} was given up`);
-      await frames.write(encode(request));
-      if (options.body !== undefined) await sendBody(frames, options.body).catch(unlessBroken);
-      await frames.end();
-      const reply = await readReply(frames, method, options.timeout_ms ?? callTimeout_ms);
-      return { reply, body: readBody(frames) };
+      await channel.write(encode(request));
+      if (options.body !== undefined) await sendBody(channel, options.body).catch(unlessBroken);
+      await channel.end();
+      const reply = await readReply(channel, method, options.timeout_ms ?? callTimeout_ms);
+      return { reply, body: wholeOrReset(channel) };
     } catch (thrown) {
       const error = asInkmeshError(thrown);
-      frames.abort(error);
+      channel.abort(error);
       throw error;
     } finally {
       options.signal?.removeEventListener('abort', stop);
     }
   }
 
-  async #open(peer: string, name: string, options: CallOptions): Promise<Stream> {
-    try {
-      const signal = AbortSignal.any([
-        AbortSignal.timeout(callTimeout_ms),
-        ...(options.signal === undefined ? [] : [options.signal]),
-      ]);
-      const where = { signal, maxOutboundStreams: maxStreamsPerMethod };
-      if (options.connection !== undefined) return await options.connection.newStream(protocol(name), where);
-      return await this.#host.dialProtocol(peerIdFromString(peer), protocol(name), where);
-    } catch (cause) {
-      throw new InkmeshError('unavailable', `the node ${peer} cannot be reached`, { peer }, { cause });
-    }
-  }
-
   async #serve<Req extends v.GenericSchema, Res extends v.GenericSchema>(
     method: Method<Req, Res>,
-    stream: Stream,
-    connection: Connection,
+    channel: Channel,
+    link: Link,
     serve: (incoming: Incoming<v.InferOutput<Req>>) => Promise<Answer<v.InferInput<Res>>>,
   ): Promise<void> {
-    const frames = new Frames(stream);
-    const from = connection.remotePeer.toString();
+    const from = link.peer;
     try {
       let answer: Answer<v.InferInput<Res>>;
       try {
-        if (method.admission === 'member') await this.#admission(connection);
-        const frame = await frames.read(method.maxBytes ?? maxMessageBytes, callTimeout_ms);
+        if (method.admission === 'member') await this.#admission(link);
+        const frame = await channel.read(method.maxBytes ?? maxMessageBytes, callTimeout_ms);
         if (frame === undefined) throw new InkmeshError('bad-request', 'the request is missing');
         const request = decode(method.request, frame);
-        answer = await serve({ from, connection, request, body: readBody(frames) });
+        answer = await serve({ from, link, request, body: readBody(channel) });
       } catch (thrown) {
         const error = asInkmeshError(thrown);
         if (error.code === 'internal') {
           this.#log('error', `${method.name} failed`, { peer: from, reason: error.stack });
         }
-        await frames.write(encode({ error: errorFrame(error) }));
-        await frames.end();
+        await channel.write(encode({ error: errorFrame(error) }));
+        await channel.end();
         // a body that is still on its way would wait for a reader for ever
-        frames.abort(asInkmeshError(thrown));
+        channel.abort(asInkmeshError(thrown));
         return;
       }
-      await frames.write(encode({ ok: answer.reply }));
-      if (answer.body !== undefined) await sendBody(frames, answer.body);
-      await frames.end();
+      await channel.write(encode({ ok: answer.reply }));
+      if (answer.body !== undefined) await sendBody(channel, answer.body);
+      await channel.end();
     } catch (broken) {
       // the peer went away, or the reply's body failed half-way: a reset tells it that nothing is complete
-      frames.abort(asInkmeshError(broken));
+      channel.abort(asInkmeshError(broken));
     }
   }
 }
@@ -188,11 +189,11 @@ function errorFrame(error: InkmeshError): { code: Code; message: string; details
 }
 
 async function readReply<Res extends v.GenericSchema>(
-  frames: Frames,
+  channel: Channel,
   method: { name: string; reply: Res; maxBytes?: number },
   timeout_ms: number,
 ): Promise<v.InferOutput<Res>> {
-  const frame = await frames.read((method.maxBytes ?? maxMessageBytes) + 4096, timeout_ms);
+  const frame = await channel.read((method.maxBytes ?? maxMessageBytes) + 4096, timeout_ms);
   if (frame === undefined) throw new InkmeshError('unavailable', `${method.name} got no answer`);
   const envelope = decode(envelopeSchema, frame);
   if ('error' in envelope) {
@@ -206,13 +207,13 @@ async function readReply<Res extends v.GenericSchema>(
   return checked.output;
 }
 
-async function sendBody(frames: Frames, body: Body): Promise<void> {
+async function sendBody(channel: Channel, body: Body): Promise<void> {
   for await (const chunk of body) {
     for (let at = 0; at < chunk.length; at += maxBodyFrameBytes) {
-      await frames.write(chunk.subarray(at, at + maxBodyFrameBytes));
+      await channel.write(chunk.subarray(at, at + maxBodyFrameBytes));
     }
   }
-  await frames.write(new Uint8Array(0));
+  await channel.write(new Uint8Array(0));
 }
 
 /** A peer that refuses in mid-body answers, then breaks the stream: its answer counts, so go on to read it. */
@@ -220,18 +221,24 @@ function unlessBroken(thrown: unknown): void {
   if (!(thrown instanceof InkmeshError && thrown.code === 'unavailable')) throw thrown;
 }
 
-/** Whoever stops reading half-way resets the stream. @throws InkmeshError `unavailable` on a break */
-async function* readBody(frames: Frames): Body {
+/** Who stops reading half-way may still answer. @throws InkmeshError `unavailable` on a break */
+async function* readBody(channel: Channel): Body {
+  for (;;) {
+    const frame = await channel.read(maxBodyFrameBytes, stallTimeout_ms);
+    if (frame === undefined) throw new InkmeshError('unavailable', 'the byte stream broke off');
+    if (frame.length === 0) return;
+    yield frame;
+  }
+}
+
+/** A reply's body: whoever stops reading half-way resets the stream. */
+async function* wholeOrReset(channel: Channel): Body {
   let whole = false;
   try {
-    while (!whole) {
-      const frame = await frames.read(maxBodyFrameBytes, stallTimeout_ms);
-      if (frame === undefined) throw new InkmeshError('unavailable', 'the byte stream broke off');
-      whole = frame.length === 0;
-      if (!whole) yield frame;
-    }
+    yield* readBody(channel);
+    whole = true;
   } finally {
-    if (!whole) frames.abort(new InkmeshError('unavailable', 'the rest was not wanted'));
+    if (!whole) channel.abort(new InkmeshError('unavailable', 'the rest was not wanted'));
   }
 }
 

@@ -2,23 +2,23 @@
  * Accepting a job: the envelope grows in this node's spool while the document arrives, and follows from there to
  * two other nodes, each at its own pace; one that dies or lags is replaced from the start. When all three have
  * envelope, ticket and share on disk the job fact is signed and sealed at each; only then is the job accepted.
+ * Where there is no third, its share is sealed for a machine that is asleep, and the two keep it until that wakes.
  */
 import { encryptEnvelope, keyBytes } from './envelope.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import { type Fact, jobsDoc } from './facts.ts';
 import type { Custody } from './custody.ts';
+import { Growing, untilAborted } from './growing.ts';
 import type { Holder, Holders } from './holder.ts';
-import { type JobBody, jobKind, withdrawnKind } from './job-facts.ts';
+import { handedDigest, type JobBody, jobKind, withdrawnKind } from './job-facts.ts';
+import { newJobId } from './job-id.ts';
 import type { FactLedger } from './ledger.ts';
-import {
-  holdersPerJob,
-  maxBodyFrameBytes,
-  maxDocumentBytes,
-  sealPatience_ms,
-  sealRetry_ms,
-} from './limits.ts';
-import type { Clock, Log, Spool, SpoolWriter } from './ports.ts';
+import { maxDocumentBytes, sealPatience_ms, sealRetry_ms } from './limits.ts';
+import { degradedBy } from './placement.ts';
+import { policyOf } from './policy.ts';
+import type { Clock, Log, Spool } from './ports.ts';
 import type { StoreRequest } from './protocol.ts';
+import { sealFor } from './seal.ts';
 import { splitKey } from './shares.ts';
 import { sleep } from './timing.ts';
 
@@ -31,49 +31,27 @@ export interface StoreOptions {
   clock: Clock;
   log: Log;
   /** connected members that can hold a job, best first, without this node */
-  candidates(): string[];
+  candidates(job: string): string[];
+  /** all other nodes of this site that may hold the job, awake or not, best first */
+  enrolled(job: string): string[];
 }
 
 export interface NewJob {
+  /** an id of `newJobId` */
   job: string;
   owner: string;
   submitter: Uint8Array | null;
   ticket: Uint8Array;
-  retention_ms: number;
 }
 
-/** What grows: the local envelope, and whether it is whole. Followers wait on it. */
-class Growing {
-  readonly writer: SpoolWriter;
-  #state: 'growing' | 'whole' | 'failed' = 'growing';
-  #waiting: (() => void)[] = [];
-
-  constructor(writer: SpoolWriter) {
-    this.writer = writer;
-  }
-
-  changed(state: 'growing' | 'whole' | 'failed' = 'growing'): void {
-    this.#state = state;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
-  }
-
-  /** The envelope from its start, as it grows; ends when it is whole. */
-  async *follow(): AsyncGenerator<Uint8Array> {
-    for (let at = 0;;) {
-      if (this.#state === 'failed') {
-        throw new InkmeshError('unavailable', 'the document did not arrive whole');
-      }
-      const ready = this.writer.bytes - at;
-      if (ready > 0) {
-        const part = await this.writer.read(at, Math.min(ready, maxBodyFrameBytes));
-        at += part.length;
-        yield part;
-      } else if (this.#state === 'whole') return;
-      else await new Promise<void>((wake) => this.#waiting.push(wake));
-    }
-  }
+/** Who keeps a job. */
+interface Placed {
+  /** awake, this node first */
+  peers: string[];
+  degraded: JobBody['degraded'];
+  sleeper: string | null;
+  /** the sleeper's share, sealed for it */
+  handoff: Uint8Array | null;
 }
 
 export class Acceptor {
@@ -83,61 +61,77 @@ export class Acceptor {
     this.#options = options;
   }
 
+  /** A fresh id of a job that this node accepts. */
+  newJobId(): string {
+    return newJobId(this.#options.self.peerId);
+  }
+
   /**
-   * Resolves when three nodes have the job durably and it is known.
+   * Resolves when the job's holders have it durably and it is known.
    * @param document octets in pieces of any size; read as fast as it can be encrypted and written
-   * @throws InkmeshError `unavailable` when three nodes can't be had: then no trace of the job is left
+   * @throws InkmeshError `unavailable` when there are too few holders: then no trace of the job is left
    */
   async accept(job: NewJob, document: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Fact> {
     const { spool, candidates, self, custody } = this.#options;
-    const others = candidates();
-    if (others.length + 1 < holdersPerJob) {
-      throw new InkmeshError(
-        'unavailable',
-        `a job is kept on ${holdersPerJob} machines and ${
-          others.length + 1
-        } can be reached: wake another workstation`,
-      );
-    }
+    const others = candidates(job.job);
+    const alone = this.#degraded(job.job, [self.peerId, ...others]) === 'one';
+    const free = custody.reserve(self.peerId, job.job);
     const key = crypto.getRandomValues(new Uint8Array(keyBytes));
-    const free = custody.reserve(job.job);
     const growing = new Growing(
       await spool.create(job.job).catch((error) => {
         free();
-        throw error;
+        throw this.#told(error);
       }),
     );
     const stop = new AbortController();
     const shares = await splitKey(key);
     try {
-      const pieces = shares.slice(1).map((share) =>
-        this.#follow(growing, pieceOf(job, share), others, stop.signal)
-      );
-      const remote = Promise.all(pieces);
-      remote.catch(() => stop.abort());
-      const bytes = await this.#write(
-        growing,
-        key,
-        job.job,
-        document,
-        AbortSignal.any([signal, stop.signal]),
-      );
-      custody.keep(self.peerId, pieceOf(job, shares[0]), growing.writer.bytes);
-      const holders = [self.peerId, ...await remote];
+      const spread = this.#spread(growing, job, shares.slice(1), alone ? [] : others, stop.signal);
+      spread.catch((reason) => stop.abort(reason));
+      const either = AbortSignal.any([signal, stop.signal]);
+      const bytes = await this.#write(growing, key, job.job, document, either);
+      const own = alone ? await this.#sealedFor(self.peerId, key) : shares[0];
+      await custody.keep(self.peerId, pieceOf(job, own), growing.writer);
+      const placed = await spread;
       // the last moment at which a client that has gone or cancelled leaves no job behind
       signal.throwIfAborted();
-      return await this.#seal(job, bytes, holders);
+      return await this.#seal(job, bytes, placed);
     } catch (thrown) {
       stop.abort();
       growing.changed('failed');
       await growing.writer.abort();
       await this.#abandon(job.job, others);
-      throw asInkmeshError(thrown);
+      throw this.#told(thrown);
     } finally {
       for (const secret of [key, ...shares]) secret.fill(0);
       free();
       await growing.writer.close().catch(() => {});
     }
+  }
+
+  /** What went wrong here, as whoever prints is told it, on another machine perhaps. */
+  #told(thrown: unknown): InkmeshError {
+    const error = asInkmeshError(thrown);
+    return error.about['full'] === undefined ? error : noneLeft([this.#nameOf(this.#options.self.peerId)]);
+  }
+
+  #nameOf(peer: string): string {
+    return this.#options.ledger.identity(peer)?.name ?? peer;
+  }
+
+  /** @param awake PeerIds, this node's among them */
+  #degraded(job: string, awake: readonly string[]): JobBody['degraded'] {
+    const { self, enrolled, ledger } = this.#options;
+    const asleep = enrolled(job).filter((peer) => !awake.includes(peer)).length;
+    return degradedBy({
+      ...{ site: self.site, awake: awake.length, asleep, policy: policyOf(ledger, self.site) },
+    });
+  }
+
+  async #sealedFor(peer: string, secret: Uint8Array): Promise<Uint8Array> {
+    const recipient = this.#options.ledger.sealOf(peer);
+    if (recipient === undefined) throw new InkmeshError('unavailable', 'nothing can be sealed for this node');
+    return await sealFor(recipient, secret);
   }
 
   /** Encrypts the document into the spool. @returns octets of the document */
@@ -166,43 +160,73 @@ export class Acceptor {
     return bytes;
   }
 
-  /** Keeps one share on one of the candidates, the next one when one fails. @returns its PeerId */
+  /** Keeps each share on another one of the candidates, as far as they go; a share that is left is for a sleeper. */
+  async #spread(
+    growing: Growing,
+    job: NewJob,
+    shares: readonly Uint8Array[],
+    candidates: string[],
+    stop: AbortSignal,
+  ): Promise<Placed> {
+    const some = candidates.length > 0;
+    const tried = new Map<string, Uint8Array>();
+    const full: string[] = [];
+    const follow = async (share: Uint8Array) => {
+      for (let peer = candidates.shift(); peer !== undefined; peer = candidates.shift()) {
+        tried.set(peer, share);
+        const failure = await this.#follow(growing, pieceOf(job, share), peer, stop);
+        if (failure === undefined) return peer;
+        if (failure.about['full'] !== undefined) full.push(this.#nameOf(peer));
+      }
+      return undefined;
+    };
+    const found = await Promise.all(shares.map(follow));
+    const peers = [this.#options.self.peerId, ...found.flatMap((peer) => peer ?? [])];
+    const left = shares.find((_, i) => found[i] === undefined);
+    if (some && peers.length === 1) throw noneLeft(full);
+    const degraded = this.#degraded(job.job, peers);
+    if (degraded !== 'handoff' || left === undefined) {
+      return { peers, degraded, sleeper: null, handoff: null };
+    }
+    const may = (peer: string) => (tried.get(peer) ?? left) === left;
+    const asleep = this.#options.enrolled(job.job).filter((peer) => !peers.includes(peer));
+    // one that may have kept another share already would have two of them
+    const sleeper = asleep.find((peer) => may(peer) && this.#options.ledger.sealOf(peer) !== undefined);
+    if (sleeper === undefined) {
+      throw new InkmeshError('unavailable', 'a machine dropped out and no other can stand in: print again');
+    }
+    return { peers, degraded, sleeper, handoff: await this.#sealedFor(sleeper, left) };
+  }
+
+  /** Keeps one share on one node. @returns why it is not there, if it is not */
   async #follow(
     growing: Growing,
     piece: StoreRequest,
-    candidates: string[],
+    peer: string,
     stop: AbortSignal,
-  ): Promise<string> {
-    for (;;) {
-      const peer = candidates.shift();
-      if (peer === undefined) {
-        throw new InkmeshError(
-          'unavailable',
-          'a machine dropped out and no other can be reached: print again',
-        );
-      }
-      const holder = this.#options.holders(peer);
-      try {
-        await holder.store(piece, growing.follow(), stop);
-        return peer;
-      } catch (thrown) {
-        if (stop.aborted) throw asInkmeshError(thrown);
-        const reason = asInkmeshError(thrown).message;
-        this.#options.log('warn', 'a holder is replaced', { job: piece.job, peer, reason });
-        holder.abandon({ job: piece.job }).catch(() => {});
-      }
+  ): Promise<InkmeshError | undefined> {
+    const holder = this.#options.holders(peer);
+    try {
+      await holder.store(piece, growing.follow(), stop);
+      return undefined;
+    } catch (thrown) {
+      const error = asInkmeshError(thrown);
+      if (stop.aborted) throw error;
+      this.#options.log('warn', 'a holder is replaced', { job: piece.job, peer, reason: error.message });
+      holder.abandon({ job: piece.job }).catch(() => {});
+      return error;
     }
   }
 
-  async #seal(job: NewJob, bytes: number, peers: string[]): Promise<Fact> {
+  async #seal(job: NewJob, bytes: number, { peers, degraded, sleeper, handoff }: Placed): Promise<Fact> {
     const { ledger, self, holders, clock } = this.#options;
-    const body: JobBody = {
-      owner: job.owner,
-      bytes,
-      epoch: 1,
-      holders: peers,
-      expires_ms: clock.wall_ms() + job.retention_ms,
-    };
+    const { submitter, ticket } = job;
+    const body = {
+      ...{ owner: job.owner, bytes, epoch: 1, degraded, sleeper },
+      holders: sleeper === null ? peers : [...peers, sleeper],
+      expires_ms: clock.wall_ms() + policyOf(ledger, self.site).retention_ms,
+      handed: handoff === null ? null : handedDigest({ submitter, ticket, handoff }),
+    } as JobBody;
     const { fact, record } = await ledger.sign(
       jobKind,
       (time_ms) => jobsDoc(self.site, time_ms),
@@ -210,7 +234,7 @@ export class Acceptor {
       body,
     );
     try {
-      await Promise.all(peers.map((peer) => this.#sealAt(holders(peer), job.job, record)));
+      await Promise.all(peers.map((peer) => this.#sealAt(holders(peer), job.job, record, handoff)));
     } catch (cause) {
       await this.#withdraw(fact, record);
       const message = 'a machine dropped out at the last moment, and the job was taken back: print again';
@@ -221,11 +245,16 @@ export class Acceptor {
   }
 
   /** A seal that is lost on its way is repeated: the holder may have it already, and says so again. */
-  async #sealAt(holder: Holder, job: string, fact: Uint8Array): Promise<void> {
+  async #sealAt(
+    holder: Holder,
+    job: string,
+    fact: Uint8Array,
+    handoff: Uint8Array | null,
+  ): Promise<void> {
     const deadline_ms = this.#options.clock.monotonic_ms() + sealPatience_ms;
     for (;;) {
       try {
-        return await holder.seal({ job, fact });
+        return await holder.seal({ job, fact, handoff });
       } catch (thrown) {
         const error = asInkmeshError(thrown);
         const lost = error.code === 'unavailable' || error.code === 'timeout';
@@ -246,42 +275,21 @@ export class Acceptor {
   async #abandon(job: string, untried: readonly string[]): Promise<void> {
     const { custody, self, holders, candidates } = this.#options;
     await custody.abandon(self.peerId, { job }).catch(() => {});
-    const tried = candidates().filter((peer) => !untried.includes(peer));
+    const tried = candidates(job).filter((peer) => !untried.includes(peer));
     await Promise.allSettled(tried.map((peer) => holders(peer).abandon({ job })));
   }
+}
+
+/** @param full names of the machines that had no room */
+function noneLeft(full: readonly string[]): InkmeshError {
+  const message = full.length === 0
+    ? 'a machine dropped out and no other can be reached: print again'
+    : `${full.join(' and ')} ${full.length === 1 ? 'has' : 'have'} no room for documents: ` +
+      'release or cancel what waits there, or free some space';
+  return new InkmeshError('unavailable', message);
 }
 
 function pieceOf(job: NewJob, share: Uint8Array): StoreRequest {
   const { owner, submitter, ticket } = job;
   return { job: job.job, epoch: 1, owner, submitter, ticket, share };
-}
-
-/** The document, given up at once (not at its next octets) when the signal is aborted. */
-async function* untilAborted(
-  document: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  const parts = document[Symbol.asyncIterator]();
-  let giveUp = () => {};
-  const stop = () => giveUp();
-  signal.addEventListener('abort', stop);
-  try {
-    for (;;) {
-      // a promise for each part: one for all would keep every part that it was raced with
-      const { done, value } = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
-        giveUp = () =>
-          reject(
-            new InkmeshError('unavailable', 'the job was given up while it was being stored: print again'),
-          );
-        if (signal.aborted) giveUp();
-        else parts.next().then(resolve, reject);
-      });
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    signal.removeEventListener('abort', stop);
-    // not awaited: it may be waiting for octets that never come
-    void parts.return?.().catch(() => {});
-  }
 }

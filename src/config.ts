@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { check, integer, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
+import { storageLimits } from './limits.ts';
 
 const port = integer(0, 65535);
 const host = text(253);
@@ -25,6 +26,14 @@ const configSchema = v.strictObject({
   /** HOST:PORT or multiaddrs of other nodes, for where mDNS does not reach */
   peers: v.optional(v.pipe(v.array(text(256)), v.maxLength(256)), []),
   mdns: v.optional(v.boolean(), true),
+  /** octets of the disk that documents may take together, and that are to stay free on it */
+  storage: v.optional(
+    v.strictObject({
+      quota_bytes: v.optional(integer(0, Number.MAX_SAFE_INTEGER), storageLimits.quota_bytes),
+      reserve_bytes: v.optional(integer(0, Number.MAX_SAFE_INTEGER), storageLimits.reserve_bytes),
+    }),
+    {},
+  ),
   /** how long a stopping node finishes what is in flight, seconds */
   drain_s: v.optional(integer(0, 3600), 30),
 });

@@ -6,9 +6,11 @@ import { check, integer, text } from '../mesh/codec.ts';
 import { asInkmeshError, InkmeshError } from '../mesh/errors.ts';
 import {
   type Credential,
+  type DeviceCertificates,
   exportKey,
   fromPem,
   importKeyPair,
+  type NodeCertificates,
   type NodeIdentity,
   readTrust,
   toPem,
@@ -25,6 +27,8 @@ const nodeFile = v.strictObject({
   /** libp2p's key as protobuf, base64 */
   hostKey: v.pipe(v.string(), v.maxLength(512)),
   key: pem,
+  /** age identity, X25519 */
+  sealKey: text(128),
   certificate: pem,
   issuers: pems,
   tls: v.strictObject({ certificate: pem, issuer: pem }),
@@ -61,6 +65,7 @@ export type RunFile = v.InferOutput<typeof runFile>;
 export interface NodeSecrets {
   hostKey: Uint8Array;
   key: CryptoKey;
+  sealKey: string;
   identity: NodeIdentity;
   issuers: Uint8Array[];
   trust: Trust;
@@ -72,6 +77,7 @@ export interface NodeSecrets {
 export interface NewNode {
   hostKey: Uint8Array;
   keys: CryptoKeyPair;
+  sealKey: string;
   leaf: Uint8Array;
   issuers: readonly Uint8Array[];
   tls: { leaf: Uint8Array; issuer: Uint8Array };
@@ -90,12 +96,12 @@ export const files = {
 
 /** Makes the directory a node's. @throws InkmeshError `conflict` when it is one already */
 export async function writeNode(dir: string, node: NewNode): Promise<void> {
+  const { certificates, tls } = certificatesOf(node);
   const file: v.InferOutput<typeof nodeFile> = {
+    ...{ ...certificates, tls },
     hostKey: Buffer.from(node.hostKey).toString('base64'),
     key: await exportKey(node.keys.privateKey),
-    certificate: toPem('CERTIFICATE', node.leaf),
-    issuers: node.issuers.map((der) => toPem('CERTIFICATE', der)),
-    tls: { certificate: toPem('CERTIFICATE', node.tls.leaf), issuer: toPem('CERTIFICATE', node.tls.issuer) },
+    sealKey: node.sealKey,
     root: toPem('CERTIFICATE', node.root),
     registrars: [...node.registrars],
   };
@@ -119,8 +125,14 @@ export async function refuseExisting(dir: string): Promise<void> {
   }
 }
 
-/** @throws InkmeshError `not-found` when it is no node's directory, `unauthenticated` when its certificate has lapsed */
-export async function readNode(dir: string): Promise<NodeSecrets> {
+/**
+ * @param verify checks the certificate
+ * @throws InkmeshError `not-found` when it is no node's directory, `unauthenticated` when its certificate has lapsed
+ */
+export async function readNode(
+  dir: string,
+  verify: typeof verifyIdentity = verifyIdentity,
+): Promise<NodeSecrets> {
   const json = await readJson(join(dir, nodeName));
   if (json === undefined) {
     throw new InkmeshError(
@@ -131,18 +143,38 @@ export async function readNode(dir: string): Promise<NodeSecrets> {
   const file = check(nodeFile, json);
   const trust = await readTrust(fromPem(file.root));
   const issuers = file.issuers.map(fromPem);
-  const identity = await verifyIdentity(trust, fromPem(file.certificate), issuers, Date.now());
+  const identity = await verify(trust, fromPem(file.certificate), issuers, Date.now());
   if (identity.kind !== 'node') {
     throw new InkmeshError('corrupt', `${dir} holds a certificate that is no node’s`);
   }
   return {
     hostKey: new Uint8Array(Buffer.from(file.hostKey, 'base64')),
     key: (await importKeyPair(file.key)).privateKey,
+    sealKey: file.sealKey,
     identity,
     issuers,
     trust,
     tls: { key: file.key, cert: file.tls.certificate + file.tls.issuer },
     registrars: file.registrars,
+  };
+}
+
+/** Puts new certificates of the same keys in the place of the old ones, durably. @returns what TLS is served with */
+export async function writeCertificates(dir: string, given: NodeCertificates): Promise<NodeSecrets['tls']> {
+  const path = join(dir, nodeName);
+  const file = check(nodeFile, await readJson(path));
+  const { certificates, tls } = certificatesOf(given);
+  await writePrivate(path, { ...file, ...certificates, tls });
+  return { key: file.key, cert: tls.certificate + tls.issuer };
+}
+
+function certificatesOf({ leaf, issuers, tls }: Pick<NewNode, 'leaf' | 'issuers' | 'tls'>) {
+  return {
+    certificates: {
+      certificate: toPem('CERTIFICATE', leaf),
+      issuers: issuers.map((der) => toPem('CERTIFICATE', der)),
+    },
+    tls: { certificate: toPem('CERTIFICATE', tls.leaf), issuer: toPem('CERTIFICATE', tls.issuer) },
   };
 }
 
@@ -200,6 +232,13 @@ export async function writeCredential(
   await writePrivate(path, file);
 }
 
+/** Puts a new certificate of the same key in the place of the old one, durably. */
+export async function renewCredential(path: string, given: DeviceCertificates): Promise<void> {
+  const file = check(credentialFile, await readJson(path));
+  const issuers = given.issuers.map((der) => toPem('CERTIFICATE', der));
+  await writePrivate(path, { ...file, certificate: toPem('CERTIFICATE', given.leaf), issuers });
+}
+
 /** @throws InkmeshError `not-found`, or what is wrong with it */
 export async function readCredential(path: string): Promise<StoredCredential> {
   const json = await readJson(path);
@@ -245,10 +284,22 @@ export async function writeDurably(path: string, content: string | Uint8Array, m
       await file.close();
     }
     await rename(part, path);
+    await syncFolder(dirname(path));
   } catch (cause) {
     throw new InkmeshError('unavailable', `${path} cannot be written: ${asInkmeshError(cause).message}`, {}, {
       cause,
     });
+  }
+}
+
+/** So that the new name of a file is on disk too; Windows has no such thing. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
 }
 

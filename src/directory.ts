@@ -1,28 +1,25 @@
 /** What the organisation's directory says of printing: users, submit tokens, printers. Registrars state it. */
-import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { check, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
-import { directoryDoc, type Kind, type Mesh, registrarOnly } from '../mesh/mod.ts';
-import { fingerprint, printerName, siteName, userName, uuid } from '../mesh/names.ts';
+import {
+  deviceOf,
+  directoryDoc,
+  type Kind,
+  type Mesh,
+  registrarOnly,
+  type Revocable,
+  revocationOf,
+  revokedKind,
+  revokedSince,
+  tokenHash,
+  tokenKind,
+  type TokenOwner,
+} from '../mesh/mod.ts';
+import { fingerprint, printerName, siteName, userName } from '../mesh/names.ts';
 
 const userBody = v.strictObject({ email: v.optional(text(254)) });
 const userKind: Kind<typeof userBody> = { name: 'user', body: userBody, check: registrarOnly };
-
-const tokenBody = v.strictObject({ user: userName, device: uuid });
-/** Its subject is the hex SHA-256 of a submit token. */
-const tokenKind: Kind<typeof tokenBody> = {
-  name: 'token',
-  body: tokenBody,
-  check(fact, author, known) {
-    registrarOnly(fact, author);
-    // hashes are no secret: whoever enrols with another's must not get that one's jobs
-    const first = known.latest('token', fact.subject);
-    if (first !== undefined && (first.author !== fact.author || first.seq !== fact.seq)) {
-      throw new InkmeshError('conflict', 'this submit token is known already: log in again');
-    }
-  },
-};
 
 const printerUri = v.pipe(
   text(1023),
@@ -48,8 +45,17 @@ export interface User extends v.InferOutput<typeof userBody> {
   name: string;
 }
 
+export interface Device {
+  /** UUID */
+  id: string;
+  user: string;
+  /** ISO 8601, as is `revoked` */
+  enrolled: string;
+  revoked: string | null;
+}
+
 /** The kinds of facts that the mesh must carry for printing. */
-export const directoryKinds: readonly Kind[] = [userKind, tokenKind, printerKind];
+export const directoryKinds: readonly Kind[] = [userKind, printerKind];
 
 export class Directory {
   readonly #mesh: Mesh;
@@ -69,22 +75,56 @@ export class Directory {
     return this.users().find((user) => user.name === name);
   }
 
+  /** @throws InkmeshError `conflict` when the name was revoked: that is for good */
   async addUser(name: string, email: string | undefined): Promise<User> {
     check(userName, name);
+    if (this.revokedSince('user', name) !== null) {
+      throw new InkmeshError('conflict', `the user ${name} was revoked, which is for good: use another name`);
+    }
     const body = email === undefined ? {} : { email };
     await this.#mesh.ledger.state(userKind, () => directoryDoc, name, body);
     return { name, ...body };
   }
 
+  /** @throws InkmeshError `conflict` when the token is another device's */
   async addToken(hash: Uint8Array, user: string, device: string): Promise<void> {
-    const subject = Buffer.from(hash).toString('hex');
-    await this.#mesh.ledger.state(tokenKind, () => directoryDoc, subject, { user, device });
+    const first = deviceOf(this.#mesh.ledger, hash);
+    if (first !== undefined && first.device !== device) {
+      throw new InkmeshError('conflict', 'this submit token is known already: log in again');
+    }
+    await this.#mesh.ledger.state(tokenKind, () => directoryDoc, hash.toHex(), { user, device });
   }
 
-  /** Whose a submit token is; undefined for one that this organisation has not given out. */
+  /** Every device that has logged in. */
+  devices(): Device[] {
+    const { ledger } = this.#mesh;
+    const devices = ledger.all(tokenKind.name).flatMap((fact) =>
+      ledger.first(tokenKind.name, fact.subject) ?? []
+    );
+    return devices.map(({ body, time_ms }) => {
+      const { user, device } = body as TokenOwner;
+      const revoked = this.revokedSince('device', device) ?? this.revokedSince('user', user);
+      return { id: device, user, enrolled: new Date(time_ms).toISOString(), revoked };
+    });
+  }
+
+  /** Shuts out a node, a device or a user, for good. */
+  async revoke(what: Revocable, id: string): Promise<void> {
+    await this.#mesh.ledger.state(revokedKind, () => directoryDoc, revocationOf(what, id), {});
+  }
+
+  /** ISO 8601, null for who is not revoked. */
+  revokedSince(what: Revocable, id: string): string | null {
+    const since_ms = revokedSince(this.#mesh.ledger, what, id);
+    return since_ms === undefined ? null : new Date(since_ms).toISOString();
+  }
+
+  /** Whose a submit token is; undefined for one that is not of this organisation, or revoked. */
   tokenOwner(token: string): string | undefined {
-    const fact = this.#mesh.ledger.latest(tokenKind.name, tokenHash(token).toString('hex'));
-    return (fact?.body as v.InferOutput<typeof tokenBody> | undefined)?.user;
+    const { ledger } = this.#mesh;
+    const device = deviceOf(ledger, tokenHash(token));
+    if (device === undefined || revokedSince(ledger, 'device', device.device) !== undefined) return undefined;
+    return revokedSince(ledger, 'user', device.user) === undefined ? device.user : undefined;
   }
 
   printers(): Printer[] {
@@ -109,9 +149,4 @@ export class Directory {
     await this.#mesh.ledger.state(printerKind, () => directoryDoc, name, body);
     return printer;
   }
-}
-
-/** SHA-256 of a submit token. */
-export function tokenHash(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
 }

@@ -54,6 +54,7 @@ export interface JobView {
   holders: string[];
   /** unsettled claims, as `--confirm-reprint` takes them */
   claims: string[];
+  /** what it lacks because fewer than three machines keep it, as one phrase */
   degraded?: string;
   printer?: string;
   reason?: string;

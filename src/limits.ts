@@ -67,3 +67,13 @@ export const deliverLimits = {
   /** RAW: from our last octet to the printer's closing the connection */
   rawClose_ms: 10_000,
 } as const;
+
+/** What envelopes may take of a disk, unless the configuration says otherwise. */
+export const storageLimits = {
+  /** 10 GiB */
+  quota_bytes: 10 * 1024 ** 3,
+  /** stays free on the volume: 1 GiB */
+  reserve_bytes: 1024 ** 3,
+} as const;
+/** the volume is looked at after so many octets: others fill it too */
+export const freeLookBytes = 16 * 1024 ** 2;

@@ -1,15 +1,23 @@
 /** HTTP and HTTPS servers of a node: started, counted, and closed in order. */
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createSecureContext } from 'node:tls';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
 import { InkmeshError } from '../mesh/errors.ts';
 import { type ListenLimits, listenLimits } from './limits.ts';
 import { Patience } from './patience.ts';
 import { createTlsServer } from './tls-server.ts';
 
+/** PEM: a private key, and its certificate with that one's issuer. */
+export interface TlsKeys {
+  key: string;
+  cert: string;
+}
+
 export interface Listening {
   readonly port: number;
+  /** Serves TLS with these from the next connection on; nothing to do where there is no TLS. */
+  renew(tls: TlsKeys): void;
   /** Takes no new connection; resolves when the requests under way are answered. */
   close(): Promise<void>;
   /** Ends what is left. */
@@ -21,8 +29,8 @@ export interface ListenOptions {
   address: string;
   /** 0 for any */
   port: number;
-  /** PEM; plain HTTP without it */
-  tls?: { key: string; cert: string };
+  /** plain HTTP without it */
+  tls?: TlsKeys;
   /** what it is for, in errors */
   what: string;
 }
@@ -37,7 +45,10 @@ export async function listen(
 ): Promise<Listening> {
   const { fetch, tls } = options;
   const listener = getRequestListener(fetch, { overrideGlobalObjects: false });
-  const server = tls === undefined ? plainServer(listener, limits) : tlsServer(tls, listener, limits);
+  const current = tls === undefined ? undefined : { context: secureContext(tls) };
+  const server = current === undefined
+    ? plainServer(listener, limits)
+    : createTlsServer(() => current.context, listener, limits);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: Error) => {
       reject(
@@ -54,6 +65,9 @@ export async function listen(
   const { port } = server.address() as AddressInfo;
   return {
     port,
+    renew: (renewed) => {
+      if (current !== undefined) current.context = secureContext(renewed);
+    },
     close: () => new Promise((resolve) => void server.close(() => resolve())),
     kill: () => server.closeAllConnections(),
   };
@@ -72,9 +86,8 @@ function plainServer(listener: Listener, limits: ListenLimits) {
   return server;
 }
 
-function tlsServer(tls: { key: string; cert: string }, listener: Listener, limits: ListenLimits) {
+function secureContext(tls: TlsKeys): SecureContext {
   // TLS 1.3 sends session tickets after the handshake, unasked and not to be turned off on Deno. CUPS clients that set
   // a time limit (libcups 2.4 with GnuTLS) take them for an answer that stays away, and connect again for ever
-  const context = createSecureContext({ ...tls, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' });
-  return createTlsServer(() => context, listener, limits);
+  return createSecureContext({ ...tls, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' });
 }

@@ -1,23 +1,35 @@
 /** The composition root of an edge node: builds its parts, starts them, and stops them in order. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { importAuthority, type Log, maxDocumentBytes, type Mesh, openMesh } from '../mesh/mod.ts';
+import {
+  createTransport,
+  type Log,
+  maxDocumentBytes,
+  type Mesh,
+  openMesh,
+  tokenHash,
+  verifyRenewable,
+} from '../mesh/mod.ts';
 import { InkmeshError } from '../mesh/errors.ts';
 import { adminRoutes } from './api/admin.ts';
 import { systemClock } from './clock.ts';
 import { createApi } from './api/app.ts';
 import { jobRoutes } from './api/jobs.ts';
+import { siteRoutes } from './api/sites.ts';
+import { standingRoutes } from './api/standing.ts';
 import type { Config } from './config.ts';
-import { type NodeSecrets, readNode, readRegistrar, type RunFile, writeRun } from './datadir.ts';
-import { Directory, directoryKinds, tokenHash } from './directory.ts';
+import { type NodeSecrets, readNode, type RunFile, writeRun } from './datadir.ts';
+import { Directory, directoryKinds } from './directory.ts';
 import type { Ticket } from './job.ts';
-import { listen, type Listening, type ListenOptions } from './listen.ts';
+import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 import { Jobs } from './release/jobs.ts';
 import { ReleaseDoor } from './release/release.ts';
-import { openSpool } from './spool.ts';
+import { type EnvelopeSpool, openSpool } from './spool.ts';
+import { askLapsed, keeperOf, readAuthority, renewedAtStart } from './standing.ts';
 import { State } from './state.ts';
 import { ippApp, type IppDoor } from './submit/ipp.ts';
 import { SubmitDoor } from './submit/submit.ts';
+import { warningsOf } from './warnings.ts';
 
 /** jobs submitted by tokens in this run, remembered so that print dialogs can see how they ended */
 const maxRemembered = 1000;
@@ -30,31 +42,37 @@ export interface EdgeNode {
 }
 
 export async function startNode(dir: string, config: Config, log: Log): Promise<EdgeNode> {
-  const secrets = await readNode(dir);
-  const authorityFile = await readRegistrar(dir);
+  const found = await readNode(dir, verifyRenewable);
   const state = new State(dir);
-  const directoryBox: { directory?: Directory } = {};
+  const { addresses } = state;
+  const peers = [...config.peers, ...found.registrars];
+  const secrets = await renewedAtStart(dir, { secrets: found, peers, addresses });
+  const spool = await openSpool(dir, config.storage);
+  const served = { tls: secrets.tls, renew: (_tls: TlsKeys) => {} };
   const mesh = await openMesh({
     ...secrets,
-    listen: [`/ip4/${config.address}/tcp/${config.ports.mesh}`],
-    peers: [...config.peers, ...secrets.registrars],
-    mdns: config.mdns,
+    transport: await createTransport({
+      key: secrets.hostKey,
+      listen: [`/ip4/${config.address}/tcp/${config.ports.mesh}`],
+      organisation: secrets.trust.fingerprint,
+      mdns: config.mdns,
+      relay: secrets.identity.roles.includes('relay'),
+      clock: systemClock,
+    }),
+    peers,
     storage: state,
-    spool: await openSpool(dir),
+    spool,
     clock: systemClock,
     log,
     kinds: directoryKinds,
-    ...(authorityFile === undefined ? {} : {
-      registrar: {
-        authority: await importAuthority(authorityFile),
-        onDevice: async (user: string, device: string, hash: Uint8Array) => {
-          await directoryBox.directory?.addToken(hash, user, device);
-        },
-      },
+    authority: await readAuthority(dir),
+    keeper: keeperOf(dir, (tls) => {
+      served.tls = tls;
+      served.renew(tls);
     }),
+    askLapsed: () => askLapsed({ secrets, peers, addresses }),
   });
   const directory = new Directory(mesh);
-  directoryBox.directory = directory;
   const jobs = new Jobs(mesh);
   const submit = new SubmitDoor(mesh);
   const release = new ReleaseDoor(mesh);
@@ -62,16 +80,20 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
     trust: secrets.trust,
     audience: mesh.self.peerId,
     now_ms: () => mesh.now_ms(),
+    known: mesh.ledger,
     log,
   });
   jobRoutes(api, { mesh, directory, jobs, submit, release });
-  adminRoutes(api, {
-    ...{ mesh, trust: secrets.trust, directory, invites: state.invites },
-    registrar: authorityFile !== undefined,
-    status: () => status(mesh, state, submit, release),
-  });
+  const admin = {
+    ...{ mesh, trust: secrets.trust, directory, state, log },
+    status: () => status(mesh, state, spool, submit, release),
+  };
+  adminRoutes(api, admin);
+  standingRoutes(api, admin);
+  siteRoutes(api, admin);
   const ipp = ippApp(ippDoor({ directory, jobs, submit, release, secrets }), log);
-  const servers = await openPorts(config, secrets, ipp.fetch, api.fetch);
+  const servers = await openPorts(config, served.tls, ipp.fetch, api.fetch);
+  served.renew = (tls) => [servers.https, servers.release].forEach((server) => server.renew(tls));
   const run = runFile(mesh, servers);
   await writeRun(dir, run);
   const stop = () => stopNode({ dir, config, log, mesh, state, submit, release, servers });
@@ -86,12 +108,11 @@ interface Servers {
 
 async function openPorts(
   config: Config,
-  secrets: NodeSecrets,
+  tls: TlsKeys,
   ipp: ListenOptions['fetch'],
   api: ListenOptions['fetch'],
 ): Promise<Servers> {
   const { address, ports } = config;
-  const { tls } = secrets;
   return {
     https: await listen({ fetch: ipp, address, port: ports.https, tls, what: 'IPPS submission' }),
     // until panels and phones come to it, only this machine's own commands do
@@ -123,7 +144,13 @@ function runFile(mesh: Mesh, servers: Servers): RunFile {
   };
 }
 
-function status(mesh: Mesh, state: State, submit: SubmitDoor, release: ReleaseDoor): object {
+async function status(
+  mesh: Mesh,
+  state: State,
+  spool: EnvelopeSpool,
+  submit: SubmitDoor,
+  release: ReleaseDoor,
+): Promise<object> {
   const pieces = state.pieces.list();
   return {
     node: mesh.self.name,
@@ -133,8 +160,11 @@ function status(mesh: Mesh, state: State, submit: SubmitDoor, release: ReleaseDo
     addresses: mesh.addresses(),
     members: mesh.members().map(({ identity }) => ({ name: identity.name, site: identity.site })),
     holding: { jobs: pieces.length, bytes: pieces.reduce((sum, piece) => sum + piece.envelopeBytes, 0) },
+    damaged: mesh.custody.damaged(),
+    storage: await spool.usage(),
     in_flight: { submitting: submit.active, releasing: release.active },
     certificate_expires: new Date(mesh.self.notAfter).toISOString(),
+    warnings: warningsOf(mesh),
   };
 }
 
@@ -149,7 +179,7 @@ interface DoorParts {
 function ippDoor({ directory, jobs, submit, release, secrets }: DoorParts): IppDoor {
   const remembered = new Map<string, { token: string; ticket: Ticket }>();
   const submittedWith = (token: string) => {
-    const key = tokenHash(token).toString('hex');
+    const key = tokenHash(token).toHex();
     return new Map([...remembered].filter(([, r]) => r.token === key).map(([id, r]) => [id, r.ticket]));
   };
   return {
@@ -157,6 +187,7 @@ function ippDoor({ directory, jobs, submit, release, secrets }: DoorParts): IppD
       const user = directory.tokenOwner(token);
       return Promise.resolve(user === undefined ? undefined : { user });
     },
+    newJobId: (taken) => submit.newJobId(taken),
     submit: async (token, job, ticket, document, signal) => {
       const user = directory.tokenOwner(token);
       if (user === undefined) {
@@ -164,7 +195,7 @@ function ippDoor({ directory, jobs, submit, release, secrets }: DoorParts): IppD
       }
       const hash = tokenHash(token);
       await submit.submit({ user, token: hash }, job, ticket, document, signal);
-      remembered.set(job, { token: hash.toString('hex'), ticket });
+      remembered.set(job, { token: hash.toHex(), ticket });
       const [oldest] = remembered.keys();
       if (remembered.size > maxRemembered && oldest !== undefined) remembered.delete(oldest);
     },
@@ -181,7 +212,7 @@ function ippDoor({ directory, jobs, submit, release, secrets }: DoorParts): IppD
 
 /** One UUID for the queue of a site, whichever of its nodes serves it (RFC 9562 version 8 out of names). */
 function queueUuid({ trust, identity }: NodeSecrets): string {
-  const hex = tokenHash(`inkmesh queue ${trust.fingerprint} ${identity.site}`).toString('hex');
+  const hex = tokenHash(`inkmesh queue ${trust.fingerprint} ${identity.site}`).toHex();
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${
     hex.slice(20, 32)
   }`;

@@ -3,53 +3,73 @@ import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promi
 import { join } from 'node:path';
 import { InkmeshError } from '../mesh/errors.ts';
 import type { Spool, SpoolReader, SpoolWriter } from '../mesh/mod.ts';
+import { storageLimits } from './limits.ts';
 import { moved } from './memory.ts';
+import { diskFull, type Quota, Room, type Usage } from './room.ts';
 
 const partSuffix = '.part';
 
+export interface EnvelopeSpool extends Spool {
+  usage(): Promise<Usage>;
+}
+
 /** Opens the spool of a data directory and removes what a crash left half-written. */
-export async function openSpool(dataDir: string): Promise<Spool> {
+export async function openSpool(dataDir: string, quota: Quota = storageLimits): Promise<EnvelopeSpool> {
   const dir = join(dataDir, 'envelopes');
   await mkdir(dir, { recursive: true, mode: 0o700 });
   for (const name of await readdir(dir)) {
     if (name.endsWith(partSuffix)) await rm(join(dir, name), { force: true });
   }
+  const room = await Room.open(dir, quota);
   return {
-    create: (job) => createWriter(dir, job),
+    create: async (job) => {
+      await room.any();
+      return await createWriter(dir, job, room);
+    },
     open: (job) => openReader(join(dir, job)),
     remove: async (job) => {
       await rm(join(dir, job), { force: true });
+      room.leave(job);
       await syncDirectory(dir);
     },
     list: async () => (await readdir(dir)).filter((name) => !name.endsWith(partSuffix)),
+    usage: () => room.usage(),
   };
 }
 
-async function createWriter(dir: string, job: string): Promise<SpoolWriter> {
+async function createWriter(dir: string, job: string, room: Room): Promise<SpoolWriter> {
   const part = join(dir, job + partSuffix);
-  const file = await open(part, 'wx+', 0o600);
+  const file = await open(part, 'wx+', 0o600).catch(refuseFull);
   let bytes = 0;
   return {
     get bytes() {
       return bytes;
     },
     write: async (chunk) => {
-      await writeAll(file, chunk, bytes);
+      await room.take(job, chunk.length);
+      await writeAll(file, chunk, bytes).catch(refuseFull);
       bytes += chunk.length;
     },
     read: (offset, length) => readAll(file, offset, length),
     finish: async () => {
-      await file.sync();
-      await rename(part, join(dir, job));
+      await file.sync().catch(refuseFull);
+      await rename(part, join(dir, job)).catch(refuseFull);
       await syncDirectory(dir);
     },
     abort: async () => {
       await file.close().catch(() => {});
       await rm(part, { force: true });
       await rm(join(dir, job), { force: true });
+      room.leave(job);
     },
     close: () => file.close(),
   };
+}
+
+/** A disk that others have filled meanwhile. */
+function refuseFull(cause: unknown): never {
+  const { code } = cause as NodeJS.ErrnoException;
+  throw code === 'ENOSPC' || code === 'EDQUOT' ? diskFull(cause) : cause;
 }
 
 async function openReader(path: string): Promise<SpoolReader | undefined> {

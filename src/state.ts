@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { InkmeshError } from '../mesh/errors.ts';
 import type {
   AddressTable,
+  AgeTable,
   ClaimRow,
   ClaimTable,
-  FactRow,
   FactTable,
   Invite,
   InviteTable,
@@ -15,23 +15,23 @@ import type {
   PieceTable,
   Storage,
 } from '../mesh/mod.ts';
+import { factSchema, factTable, insertFact } from './fact-table.ts';
+import { diskFull } from './room.ts';
 
-const schemaVersion = 1;
+const schemaVersion = 2;
 
 const schema = `
-  CREATE TABLE facts (author TEXT, seq INTEGER, doc TEXT, kind TEXT, subject TEXT, time_ms INTEGER, record BLOB,
-    PRIMARY KEY (author, seq)) STRICT;
-  CREATE INDEX facts_by_doc ON facts (doc);
-  CREATE INDEX facts_by_kind ON facts (kind, time_ms);
-  CREATE TABLE certificates (peer TEXT PRIMARY KEY, leaf BLOB, issuers TEXT) STRICT;
-  CREATE TABLE snapshots (doc TEXT PRIMARY KEY, state BLOB) STRICT;
-  CREATE TABLE pieces (job TEXT PRIMARY KEY, epoch INTEGER, owner TEXT, submitter BLOB, acceptedBy TEXT, ticket BLOB,
-    share BLOB, envelopeBytes INTEGER, stored_ms INTEGER, sealed INTEGER, lease BLOB) STRICT;
+${factSchema}  CREATE TABLE pieces (job TEXT PRIMARY KEY, epoch INTEGER, owner TEXT, submitter BLOB, acceptedBy TEXT, ticket BLOB,
+    share BLOB, header BLOB, envelopeBytes INTEGER, stored_ms INTEGER, sealed INTEGER, lease BLOB,
+    handoff BLOB) STRICT;
+  CREATE INDEX pieces_to_hand_over ON pieces (job) WHERE handoff IS NOT NULL;
   CREATE TABLE claims (claim TEXT PRIMARY KEY, job TEXT, phase TEXT, holders TEXT, receipts TEXT, settlement BLOB,
     target TEXT) STRICT;
   CREATE TABLE invites (secretHash TEXT PRIMARY KEY, kind TEXT, site TEXT, user TEXT, roles TEXT, usesLeft INTEGER,
     expires_ms INTEGER) STRICT;
   CREATE TABLE addresses (peer TEXT PRIMARY KEY, addresses TEXT) STRICT;
+  CREATE TABLE age (one INTEGER PRIMARY KEY CHECK (one = 1), age_ms INTEGER, uptime_ms INTEGER, zero_ms INTEGER,
+    off INTEGER) STRICT;
   PRAGMA user_version = ${schemaVersion};
 `;
 
@@ -46,6 +46,7 @@ export class State implements Storage {
   readonly claims: ClaimTable = claimTable(this);
   readonly invites: InviteTable = inviteTable(this);
   readonly addresses: AddressTable = addressTable(this);
+  readonly age: AgeTable = ageTable(this);
 
   constructor(dir: string) {
     const path = join(dir, 'state.sqlite');
@@ -85,18 +86,20 @@ export class State implements Storage {
     return this.#statement(sql).get(...values);
   }
 
-  /** @returns the number of rows changed */
+  /** @returns the number of rows changed @throws InkmeshError `unavailable` when the disk is full */
   run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.#statement(sql).run(...values).changes);
+    return refusingFull(() => Number(this.#statement(sql).run(...values).changes));
   }
 
+  /** @throws InkmeshError `unavailable` when the disk is full: then nothing of it is written */
   transaction(change: () => void): void {
     this.#db.exec('BEGIN IMMEDIATE');
     try {
       change();
-      this.#db.exec('COMMIT');
+      this.run('COMMIT');
     } catch (error) {
-      this.#db.exec('ROLLBACK');
+      // a full disk may have ended the transaction already
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw error;
     }
   }
@@ -120,6 +123,17 @@ export class State implements Storage {
   }
 }
 
+/** SQLite result code: the disk is full */
+const sqliteFull = 13;
+
+function refusingFull<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (thrown) {
+    throw (thrown as { errcode?: number }).errcode === sqliteFull ? diskFull(thrown) : thrown;
+  }
+}
+
 const string = (value: SQLOutputValue | undefined): string => String(value);
 const number = (value: SQLOutputValue | undefined): number => Number(value);
 const blob = (value: SQLOutputValue | undefined): Uint8Array =>
@@ -127,64 +141,6 @@ const blob = (value: SQLOutputValue | undefined): Uint8Array =>
 const list = (value: SQLOutputValue | undefined): string[] => JSON.parse(string(value)) as string[];
 const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
 const unhex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
-
-function insertFact(state: State, f: FactRow): void {
-  state.run(
-    'INSERT OR IGNORE INTO facts (author, seq, doc, kind, subject, time_ms, record) VALUES (?, ?, ?, ?, ?, ?, ?)',
-    ...[f.author, f.seq, f.doc, f.kind, f.subject, f.time_ms, f.record],
-  );
-}
-
-function factTable(state: State): FactTable {
-  const fact = (row: Row): FactRow => ({
-    doc: string(row['doc']),
-    author: string(row['author']),
-    seq: number(row['seq']),
-    kind: string(row['kind']),
-    subject: string(row['subject']),
-    time_ms: number(row['time_ms']),
-    record: blob(row['record']),
-  });
-  return {
-    add: (rows) => state.transaction(() => rows.forEach((row) => insertFact(state, row))),
-    get: (author, seq) => {
-      const row = state.row('SELECT * FROM facts WHERE author = ? AND seq = ?', author, seq);
-      return row === undefined ? undefined : fact(row);
-    },
-    lastSeq: (author) =>
-      number(state.row('SELECT max(seq) AS last FROM facts WHERE author = ?', author)?.['last'] ?? 0),
-    byKind: (kind) =>
-      state.rows('SELECT * FROM facts WHERE kind = ? ORDER BY time_ms, author, seq', kind).map(fact),
-    byDoc: (doc) =>
-      state.rows('SELECT * FROM facts WHERE doc = ? ORDER BY time_ms, author, seq', doc).map(fact),
-    docs: () =>
-      state.rows('SELECT doc FROM facts UNION SELECT doc FROM snapshots').map((row) => string(row['doc'])),
-    certificates: () =>
-      state.rows('SELECT * FROM certificates').map((row) => ({
-        peer: string(row['peer']),
-        leaf: blob(row['leaf']),
-        issuers: list(row['issuers']).map(unhex),
-      })),
-    putCertificate: ({ peer, leaf, issuers }) => {
-      const same = state.row('SELECT 1 FROM certificates WHERE peer = ? AND leaf = ?', peer, leaf);
-      if (same !== undefined) return;
-      const packed = JSON.stringify(issuers.map(hex));
-      state.run(
-        'INSERT OR REPLACE INTO certificates (peer, leaf, issuers) VALUES (?, ?, ?)',
-        peer,
-        leaf,
-        packed,
-      );
-    },
-    snapshot: (doc) => {
-      const row = state.row('SELECT state FROM snapshots WHERE doc = ?', doc);
-      return row === undefined ? undefined : blob(row['state']);
-    },
-    putSnapshot: (doc, packed) => {
-      state.run('INSERT OR REPLACE INTO snapshots (doc, state) VALUES (?, ?)', doc, packed);
-    },
-  };
-}
 
 function pieceTable(state: State): PieceTable {
   const piece = (row: Row): Piece => ({
@@ -195,29 +151,20 @@ function pieceTable(state: State): PieceTable {
     acceptedBy: string(row['acceptedBy']),
     ticket: blob(row['ticket']),
     share: blob(row['share']),
+    header: blob(row['header']),
     envelopeBytes: number(row['envelopeBytes']),
     stored_ms: number(row['stored_ms']),
     sealed: row['sealed'] === 1,
     lease: blob(row['lease']),
+    handoff: row['handoff'] instanceof Uint8Array ? row['handoff'] : null,
   });
   return {
     put: (p) => {
       state.run(
-        `INSERT INTO pieces (job, epoch, owner, submitter, acceptedBy, ticket, share, envelopeBytes, stored_ms, sealed,
-          lease) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        ...[
-          p.job,
-          p.epoch,
-          p.owner,
-          p.submitter,
-          p.acceptedBy,
-          p.ticket,
-          p.share,
-          p.envelopeBytes,
-          p.stored_ms,
-        ],
-        p.sealed ? 1 : 0,
-        p.lease,
+        `INSERT INTO pieces (job, epoch, owner, submitter, acceptedBy, ticket, share, header, envelopeBytes, stored_ms,
+          sealed, lease, handoff) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        ...[p.job, p.epoch, p.owner, p.submitter, p.acceptedBy, p.ticket, p.share, p.header, p.envelopeBytes],
+        ...[p.stored_ms, p.sealed ? 1 : 0, p.lease, p.handoff],
       );
     },
     get: (job) => {
@@ -225,9 +172,9 @@ function pieceTable(state: State): PieceTable {
       return row === undefined ? undefined : piece(row);
     },
     list: () => state.rows('SELECT * FROM pieces').map(piece),
-    seal: (job, fact) =>
+    seal: (job, fact, handoff) =>
       state.transaction(() => {
-        state.run('UPDATE pieces SET sealed = 1 WHERE job = ?', job);
+        state.run('UPDATE pieces SET sealed = 1, handoff = ? WHERE job = ?', handoff, job);
         insertFact(state, fact);
       }),
     markSealed: (job) => {
@@ -237,7 +184,16 @@ function pieceTable(state: State): PieceTable {
       state.run('UPDATE pieces SET lease = ? WHERE job = ?', lease, job);
     },
     dropShare: (job) => {
-      if (state.run("UPDATE pieces SET share = x'' WHERE job = ? AND share <> x''", job) > 0) state.scrub();
+      const dropped = state.run(
+        "UPDATE pieces SET share = x'', handoff = NULL WHERE job = ? AND (share <> x'' OR handoff IS NOT NULL)",
+        job,
+      );
+      if (dropped > 0) state.scrub();
+    },
+    handoffs: () =>
+      state.rows('SELECT job FROM pieces WHERE handoff IS NOT NULL').map((row) => string(row['job'])),
+    dropHandoff: (job) => {
+      state.run('UPDATE pieces SET handoff = NULL WHERE job = ?', job);
     },
     remove: (job) => {
       if (state.run('DELETE FROM pieces WHERE job = ?', job) > 0) state.scrub();
@@ -274,6 +230,18 @@ function claimTable(state: State): ClaimTable {
   };
 }
 
+function inviteOf(row: Row): Invite {
+  return {
+    secretHash: string(row['secretHash']),
+    kind: string(row['kind']) as Invite['kind'],
+    site: string(row['site']),
+    user: row['user'] === null ? null : string(row['user']),
+    roles: list(row['roles']),
+    usesLeft: number(row['usesLeft']),
+    expires_ms: number(row['expires_ms']),
+  };
+}
+
 function inviteTable(state: State): InviteTable {
   return {
     put: (i) => {
@@ -284,17 +252,9 @@ function inviteTable(state: State): InviteTable {
     },
     get: (hash): Invite | undefined => {
       const row = state.row('SELECT * FROM invites WHERE secretHash = ?', hash);
-      if (row === undefined) return undefined;
-      return {
-        secretHash: hash,
-        kind: string(row['kind']) as Invite['kind'],
-        site: string(row['site']),
-        user: row['user'] === null ? null : string(row['user']),
-        roles: list(row['roles']),
-        usesLeft: number(row['usesLeft']),
-        expires_ms: number(row['expires_ms']),
-      };
+      return row === undefined ? undefined : inviteOf(row);
     },
+    list: () => state.rows('SELECT * FROM invites').map(inviteOf),
     redeem: (hash) =>
       state.run('UPDATE invites SET usesLeft = usesLeft - 1 WHERE secretHash = ? AND usesLeft > 0', hash) ===
         1,
@@ -314,6 +274,27 @@ function addressTable(state: State): AddressTable {
       if (same === undefined) {
         state.run('INSERT OR REPLACE INTO addresses (peer, addresses) VALUES (?, ?)', peer, packed);
       }
+    },
+  };
+}
+
+function ageTable(state: State): AgeTable {
+  return {
+    get: () => {
+      const row = state.row('SELECT * FROM age');
+      if (row === undefined) return undefined;
+      return {
+        age_ms: number(row['age_ms']),
+        uptime_ms: number(row['uptime_ms']),
+        zero_ms: row['zero_ms'] === null ? null : number(row['zero_ms']),
+        off: row['off'] === 1,
+      };
+    },
+    put: ({ age_ms, uptime_ms, zero_ms, off }) => {
+      state.run(
+        'INSERT OR REPLACE INTO age (one, age_ms, uptime_ms, zero_ms, off) VALUES (1, ?, ?, ?, ?)',
+        ...[age_ms, uptime_ms, zero_ms, off ? 1 : 0],
+      );
     },
   };
 }

@@ -17,10 +17,10 @@ interface Rule {
 
 const rules: Rule[] = [
   {
-    from: /^mesh\/(?:envelope|shares|lease|codec|errors|names|limits)\.ts$/,
+    from: /^mesh\/(?:envelope|shares|lease|codec|errors|job-id|names|limits|age)\.ts$/,
     to: /./,
     except:
-      /^mesh\/(?:envelope|shares|lease|codec|errors|names|limits)\.ts$|^(?:@noble\/ciphers|@noble\/hashes|shamir-secret-sharing|cborg|valibot)(?:\/|$)/,
+      /^mesh\/(?:envelope|shares|lease|codec|errors|job-id|names|limits|age)\.ts$|^(?:@noble\/ciphers|@noble\/hashes|shamir-secret-sharing|cborg|valibot)(?:\/|$)/,
     why: 'pure files of the mesh import each other, cryptography and the codec only',
   },
   { from: /^mesh\//, to: /^(?:src|cloud)\//, why: 'the mesh knows nothing of what is built on it' },

@@ -6,11 +6,12 @@ import { InkmeshError } from '../../mesh/errors.ts';
 import {
   formatToken,
   hashSecret,
-  type InviteTable,
+  type Log,
   maxInviteLife_ms,
   maxInviteUses,
   type Mesh,
   newSecret,
+  type Storage,
   type Trust,
 } from '../../mesh/mod.ts';
 import { printerName, role, siteName, userName } from '../../mesh/names.ts';
@@ -22,10 +23,9 @@ export interface AdminDoors {
   mesh: Mesh;
   trust: Trust;
   directory: Directory;
-  invites: InviteTable;
-  /** whether this node may enrol others */
-  registrar: boolean;
-  status(): object;
+  state: Pick<Storage, 'facts' | 'invites' | 'addresses'>;
+  log: Log;
+  status(): Promise<object>;
 }
 
 const inviteRequest = v.strictObject({
@@ -39,9 +39,15 @@ const userInviteRequest = v.strictObject({ life_ms: integer(1000, maxInviteLife_
 const printerRequest = v.strictObject({ name: printerName, uri: text(1023), site: siteName });
 
 export function adminRoutes(api: Api, doors: AdminDoors): void {
-  api.get('/v1/status', (c) => c.json(doors.status()));
-  api.get('/v1/nodes', (c) => c.json(nodes(doors)));
+  api.get('/v1/status', async (c) => c.json(await doors.status()));
   api.get('/v1/printers', (c) => c.json(doors.directory.printers()));
+  api.get('/v1/users', (c) => {
+    requireAdmin(c);
+    const { directory } = doors;
+    return c.json(
+      directory.users().map((user) => ({ ...user, revoked: directory.revokedSince('user', user.name) })),
+    );
+  });
   api.post('/v1/invites', (c) => inviteNode(c, doors));
   api.post('/v1/users', async (c) => {
     requireRegistrar(c, doors);
@@ -50,20 +56,6 @@ export function adminRoutes(api: Api, doors: AdminDoors): void {
   });
   api.post('/v1/users/:name/invite', (c) => inviteUser(c, doors));
   api.post('/v1/printers', (c) => addPrinter(c, doors));
-}
-
-function nodes(doors: AdminDoors): object[] {
-  const { mesh } = doors;
-  const connected = new Set(mesh.members().map((member) => member.identity.peerId));
-  return mesh.ledger.nodes().map((node) => ({
-    name: node.name,
-    site: node.site,
-    roles: node.roles,
-    peer: node.peerId,
-    self: node.peerId === mesh.self.peerId,
-    connected: node.peerId === mesh.self.peerId || connected.has(node.peerId),
-    certificate_expires: new Date(node.notAfter).toISOString(),
-  }));
 }
 
 async function inviteNode(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
@@ -76,6 +68,9 @@ async function inviteUser(c: Context<ApiEnv>, doors: AdminDoors): Promise<Respon
   requireRegistrar(c, doors);
   const { life_ms } = check(userInviteRequest, await signedJson(c));
   const name = check(userName, c.req.param('name') ?? '');
+  if (doors.directory.revokedSince('user', name) !== null) {
+    throw new InkmeshError('conflict', `the user ${name} is revoked`);
+  }
   if (doors.directory.user(name) === undefined) {
     throw new InkmeshError('not-found', `there is no user "${name}": inkmesh user add ${name}`);
   }
@@ -97,7 +92,7 @@ function invite(
   const secret = newSecret();
   const expires = Date.now() + wanted.life_ms;
   const { kind, site, user, roles, uses } = wanted;
-  doors.invites.put({
+  doors.state.invites.put({
     secretHash: hashSecret(secret),
     kind,
     site,
@@ -124,11 +119,13 @@ async function addPrinter(c: Context<ApiEnv>, doors: AdminDoors): Promise<Respon
   return c.json(await doors.directory.addPrinter(printer));
 }
 
-function requireRegistrar(c: Context<ApiEnv>, doors: AdminDoors): void {
+/** @throws InkmeshError `forbidden` unless an administrator asks, and this node is a registrar */
+export function requireRegistrar(c: Context<ApiEnv>, doors: AdminDoors): void {
   requireAdmin(c);
-  if (doors.registrar) return;
-  const registrars = doors.mesh.ledger.nodes().filter((n) => n.roles.includes('registrar')).map((n) =>
-    n.name
+  const { membership, ledger } = doors.mesh;
+  if (membership.isRegistrar()) return;
+  const registrars = ledger.nodes().filter((node) => node.roles.includes('registrar')).map(({ name }) =>
+    name
   );
   throw new InkmeshError(
     'forbidden',

@@ -5,7 +5,14 @@
 import { createHash } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import { asInkmeshError, type Code, InkmeshError } from '../../mesh/errors.ts';
-import { type Log, type Trust, type UserIdentity, verifyRequest } from '../../mesh/mod.ts';
+import {
+  type KnownFacts,
+  type Log,
+  refuseRevoked,
+  type Trust,
+  type UserIdentity,
+  verifyRequest,
+} from '../../mesh/mod.ts';
 import { traceOf } from '../trace.ts';
 
 export interface ApiEnv {
@@ -23,6 +30,8 @@ export interface ApiOptions {
   /** PeerId of this node */
   audience: string;
   now_ms(): number;
+  /** where revocations are looked up */
+  known: KnownFacts;
   log: Log;
 }
 
@@ -63,6 +72,7 @@ export function createApi(options: ApiOptions): Api {
       expected,
       options.now_ms(),
     );
+    refuseRevoked(options.known, by);
     if (!seen.first(Buffer.from(nonce).toString('hex'), performance.now())) {
       throw new InkmeshError('unauthenticated', 'this request has been seen before: sign a new one');
     }

@@ -5,12 +5,12 @@ import * as v from 'valibot';
 import { check, encode, text } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Fact, JobBody, Mesh } from '../../mesh/mod.ts';
-import { printerName, uuid } from '../../mesh/names.ts';
+import { jobId, printerName } from '../../mesh/names.ts';
 import type { Directory } from '../directory.ts';
 import { jobOptionsSchema, ticketSchema } from '../job.ts';
 import type { Jobs } from '../release/jobs.ts';
 import type { ReleaseDoor } from '../release/release.ts';
-import { newJobId, type SubmitDoor } from '../submit/submit.ts';
+import type { SubmitDoor } from '../submit/submit.ts';
 import { connectionOf, paced, release } from '../tls-server.ts';
 import { type Api, type ApiEnv, signedJson } from './app.ts';
 
@@ -66,7 +66,13 @@ async function print(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
   const connection = connectionOf(c.env);
   try {
     const document = paced(connection, body);
-    const fact = await doors.submit.submit(source, newJobId(), ticket, document, c.req.raw.signal);
+    const fact = await doors.submit.submit(
+      source,
+      doors.submit.newJobId(),
+      ticket,
+      document,
+      c.req.raw.signal,
+    );
     const { holders, bytes } = fact.body as JobBody;
     return c.json({ id: fact.subject, bytes, holders: holders.map((peer) => doors.mesh.nameOf(peer)) });
   } finally {
@@ -112,8 +118,8 @@ async function releaseJob(c: Context<ApiEnv>, doors: JobDoors): Promise<Response
 }
 
 function ownJob(c: Context<ApiEnv>, doors: JobDoors): Fact {
-  const id = check(uuid, c.req.param('id') ?? '');
-  const fact = doors.mesh.ledger.latest('job', id);
+  const id = check(jobId, c.req.param('id') ?? '');
+  const fact = doors.mesh.ledger.first('job', id);
   // a job of somebody else is not even known to be there
   if (fact === undefined || (fact.body as JobBody).owner !== c.var.by.user) {
     throw new InkmeshError('not-found', 'there is no such job of yours');

@@ -60,27 +60,26 @@ export const userInvite: Command = {
   },
 };
 
-interface NodeView {
+interface UserView {
   name: string;
-  site: string;
-  roles: string[];
-  connected: boolean;
+  email?: string;
+  revoked: string | null;
 }
 
-export const nodeList: Command = {
-  name: 'node list',
+export const userList: Command = {
+  name: 'user list',
   usage: '--dir DIR',
-  about: 'the organisation’s nodes, and which are awake',
+  about: 'the organisation’s users',
   options: common,
   positionals: 0,
   run: async (args) => {
-    const nodes = await (await adminClient(args)).get<NodeView[]>('/v1/nodes');
-    const rows = nodes.map((
-      node,
-    ) => [node.name, node.site, node.roles.join(','), node.connected ? 'awake' : 'not reached']);
-    return { json: nodes, text: table([['NODE', 'SITE', 'ROLES', 'STATE'], ...rows]) };
+    const users = await (await adminClient(args)).get<UserView[]>('/v1/users');
+    const rows = users.map((user) => [user.name, user.email ?? '', state(user.revoked)]);
+    return { json: users, text: table([['USER', 'E-MAIL', 'STATE'], ...rows]) };
   },
 };
+
+const state = (revoked: string | null) => revoked === null ? '' : `revoked ${revoked}`;
 
 interface PrinterView {
   name: string;
@@ -122,7 +121,11 @@ interface StatusView {
   node: string;
   site: string;
   members: { name: string }[];
+  warnings: string[];
   holding: { jobs: number; bytes: number };
+  damaged: string[];
+  /** octets */
+  storage: { used_bytes: number; quota_bytes: number; free_bytes: number };
 }
 
 export const status: Command = {
@@ -134,12 +137,15 @@ export const status: Command = {
   run: async (args) => {
     const view = await (await userOrAdmin(args)).get<StatusView>('/v1/status');
     const reached = view.members.map((member) => member.name).join(', ') || 'nobody';
-    const { jobs, bytes } = view.holding;
+    const { jobs } = view.holding;
+    const { used_bytes, quota_bytes, free_bytes } = view.storage;
+    const damaged = view.damaged.length === 0 ? '' : `; envelopes damaged here: ${view.damaged.join(', ')}`;
+    const warnings = view.warnings.map((warning) => `\n${warning}`).join('');
     return {
       json: view,
       text: `${view.node} at site ${view.site}: reaches ${reached}; holds pieces of ${jobs} jobs (${
-        size(bytes)
-      })`,
+        size(used_bytes)
+      } of ${size(quota_bytes)}, ${size(free_bytes)} free on the disk)${damaged}${warnings}`,
     };
   },
 };

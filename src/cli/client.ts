@@ -7,8 +7,15 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { asInkmeshError, type Code, codes, InkmeshError } from '../../mesh/errors.ts';
-import { signRequest, toPem, viewPurpose } from '../../mesh/mod.ts';
-import { files, readCredential, readRun, type RunFile, type StoredCredential } from '../datadir.ts';
+import { isDue, renewPurpose, signRequest, toPem, viewPurpose } from '../../mesh/mod.ts';
+import {
+  files,
+  readCredential,
+  readRun,
+  renewCredential,
+  type RunFile,
+  type StoredCredential,
+} from '../datadir.ts';
 import type { Args } from './command.ts';
 
 export interface Call {
@@ -53,7 +60,23 @@ export class Client {
 
   /** @throws InkmeshError when no node runs in `dir`, or the credential is not usable */
   static async open(dir: string, credential: string): Promise<Client> {
-    return new Client(await readCredential(credential), await readRun(dir));
+    const client = new Client(await readCredential(credential), await readRun(dir));
+    // what it was opened for is not to wait for a registrar that is asleep: there are weeks left
+    if (isDue(client.credential.identity, Date.now())) await client.#renew(credential).catch(() => {});
+    return client;
+  }
+
+  /** Has the credential renewed by a registrar that the node reaches; the next command uses the new one. */
+  async #renew(path: string): Promise<void> {
+    const expected = { ...renewPurpose, audience: this.run.peer };
+    const proof = await signRequest(this.credential, expected, Date.now());
+    const { leaf, issuers } = await this.post<{ leaf: string; issuers: string[] }>('/v1/credential', {
+      proof,
+    });
+    await renewCredential(path, {
+      leaf: Uint8Array.fromBase64(leaf),
+      issuers: issuers.map((der) => Uint8Array.fromBase64(der)),
+    });
   }
 
   async get<T>(path: string, headers: Record<string, string> = {}): Promise<T> {

@@ -101,14 +101,16 @@ export class Args {
 
   /** Milliseconds out of `30m`, `8h`, `7d`. @throws UsageError */
   duration(name: string, fallback: string): number {
-    const value = this.optional(name) ?? fallback;
-    const match = /^(\d{1,6})([smhd])$/.exec(value);
-    const unit_ms = { s: 1000, m: 60_000, h: 3600_000, d: 24 * 3600_000 }[match?.[2] ?? ''];
-    if (match === null || unit_ms === undefined) {
-      throw new UsageError(`--${name} is a time like 30m, 8h or 7d`);
-    }
-    return Number(match[1]) * unit_ms;
+    return duration(this.optional(name) ?? fallback, `--${name}`);
   }
+}
+
+/** Milliseconds out of `30m`, `8h`, `7d`. @throws UsageError naming it */
+export function duration(value: string, name: string): number {
+  const match = /^(\d{1,6})([smhd])$/.exec(value);
+  const unit_ms = { s: 1000, m: 60_000, h: 3600_000, d: 24 * 3600_000 }[match?.[2] ?? ''];
+  if (match === null || unit_ms === undefined) throw new UsageError(`${name} is a time like 30m, 8h or 7d`);
+  return Number(match[1]) * unit_ms;
 }
 
 /** Checks what a person gave. @throws UsageError naming it */

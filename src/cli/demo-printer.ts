@@ -12,7 +12,7 @@ import { pipeline } from 'node:stream/promises';
 import { createAdaptorServer } from '@hono/node-server';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Log } from '../../mesh/mod.ts';
-import type { JobView, Ticket } from '../job.ts';
+import { jobNumber, type JobView, type Ticket } from '../job.ts';
 import { ippApp, type IppDoor } from '../submit/ipp.ts';
 import { endChild, freePort } from './children.ts';
 
@@ -39,6 +39,13 @@ class KeepingDoor implements IppDoor {
 
   constructor(kept: string) {
     this.#kept = kept;
+  }
+
+  newJobId(taken: ReadonlySet<number>): string {
+    for (;;) {
+      const id = crypto.randomUUID();
+      if (jobNumber(id) !== 0 && !taken.has(jobNumber(id))) return id;
+    }
   }
 
   owner(): Promise<{ user: string }> {

@@ -1,23 +1,19 @@
 /** Commands that make identities on this machine: org init, join, login. */
-import { hostname, networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { existsSync } from 'node:fs';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { nodeName, siteName } from '../../mesh/names.ts';
 import {
-  type Authority,
   createOrganisation,
   createRequest,
   exportAuthority,
   generateHostKey,
   generateKeys,
-  issueNode,
-  issueTls,
-  issueUser,
+  generateSealKey,
   type JoinToken,
   parseToken,
   redeem,
-  tlsSubject,
+  tokenHash,
 } from '../../mesh/mod.ts';
 import { readConfig } from '../config.ts';
 import {
@@ -31,9 +27,9 @@ import {
   writeRegistrar,
 } from '../datadir.ts';
 import { systemClock } from '../clock.ts';
-import { tokenHash } from '../directory.ts';
 import { credentialPath } from './client.ts';
 import { type Args, checkArgument, type Command, option, type Result } from './command.ts';
+import { machineName, ownIps, writeAdmin, writeRegistrarNode } from './found.ts';
 
 export const orgInit: Command = {
   name: 'org init',
@@ -76,52 +72,6 @@ export const orgInit: Command = {
   },
 };
 
-async function writeAdmin(dir: string, authority: Authority, site: string): Promise<string> {
-  const path = files.adminCredential(dir);
-  const keys = await generateKeys();
-  const subject = {
-    user: 'admin',
-    device: crypto.randomUUID(),
-    roles: ['admin'] as const,
-    publicKey: keys.publicKey,
-  };
-  const leaf = await issueUser(authority, subject, Date.now());
-  const { root } = authority.trust;
-  await writeCredential(path, {
-    user: 'admin',
-    site,
-    keys,
-    leaf,
-    issuers: [authority.meshIssuer.der],
-    root,
-    token: null,
-  });
-  return path;
-}
-
-async function writeRegistrarNode(
-  dir: string,
-  authority: Authority,
-  { name, site }: { name: string; site: string },
-): Promise<void> {
-  const { hostKey, peerId } = await generateHostKey();
-  const keys = await generateKeys();
-  const { publicKey } = keys;
-  const leaf = await issueNode(
-    authority,
-    { name, site, peerId, roles: ['registrar'], publicKey },
-    Date.now(),
-  );
-  const tls = await issueTls(authority, tlsSubject(publicKey, name, site, ownIps()), Date.now());
-  await writeNode(dir, {
-    ...{ hostKey, keys, leaf },
-    issuers: [authority.meshIssuer.der],
-    tls: { leaf: tls, issuer: authority.tlsIssuer.der },
-    root: authority.trust.root,
-    registrars: [],
-  });
-}
-
 export const joinCommand: Command = {
   name: 'join',
   usage: 'TOKEN --dir DIR [--at HOST:PORT] [--node NAME] [--config FILE]',
@@ -155,7 +105,8 @@ export const joinCommand: Command = {
       throw new InkmeshError('internal', 'the registrar gave no TLS certificate');
     }
     const { leaf, issuers, tls, trust } = enrolled;
-    await writeNode(dir, { hostKey, keys, leaf, issuers, tls, root: trust.root, registrars });
+    const sealKey = await generateSealKey();
+    await writeNode(dir, { hostKey, keys, sealKey, leaf, issuers, tls, root: trust.root, registrars });
     const reachable = addresses.length === 0 ? null : enrolled.reachable;
     if (reachable === false) {
       terminal.say(`Others cannot reach TCP port ${port} of this machine: open it in its firewall.`);
@@ -192,7 +143,7 @@ export const login: Command = {
       addresses: registrarsOf(invite, args),
       listen: [],
       request: await createRequest(keys),
-      subject: { kind: 'user', device, tokenHash: new Uint8Array(tokenHash(token)) },
+      subject: { kind: 'user', device, tokenHash: tokenHash(token) },
     });
     if (user === null) throw new InkmeshError('internal', 'the registrar named no user');
     await writeCredential(path, { user, site, keys, leaf, issuers, root: trust.root, token });
@@ -214,16 +165,4 @@ function registrarsOf(token: JoinToken, args: Args): string[] {
 export function configFile(args: Args, dir: string): string | undefined {
   const own = files.config(dir);
   return args.optional('config') ?? (existsSync(own) ? own : undefined);
-}
-
-function machineName(): string {
-  const name = hostname().toLowerCase().split('.')[0]?.replaceAll(/[^a-z0-9-]+/g, '-').replaceAll(
-    /^-+|-+$/g,
-    '',
-  );
-  return name === undefined || name === '' ? 'node' : name.slice(0, 63);
-}
-
-function ownIps(): string[] {
-  return Object.values(networkInterfaces()).flatMap((list) => list ?? []).map(({ address }) => address);
 }

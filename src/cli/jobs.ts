@@ -89,13 +89,16 @@ export const jobs: Command = {
   run: async (args) => {
     const client = await userClient(args);
     const list = await client.get<JobView[]>('/v1/jobs', await client.viewHeader());
-    const rows = list.map((job) => [job.id, job.state, size(job.bytes), titleOf(job), job.submitted]);
+    const rows = list.map((job) => [job.id, stateOf(job), size(job.bytes), titleOf(job), job.submitted]);
     return {
       json: list,
       text: list.length === 0 ? 'no jobs' : table([['JOB', 'STATE', 'SIZE', 'TITLE', 'SUBMITTED'], ...rows]),
     };
   },
 };
+
+const stateOf = ({ state, degraded }: JobView): string =>
+  degraded === undefined ? state : `${state} (${degraded})`;
 
 /** A title is gone with the job; while the job is held, only its holders know it. */
 function titleOf(job: JobView): string {
@@ -119,7 +122,7 @@ export const jobShow: Command = {
       `/v1/jobs/${encodeURIComponent(args.at(0))}`,
       await client.viewHeader(),
     );
-    const head = `${job.id}  ${job.state}  ${titleOf(job)}  ${size(job.bytes)}`;
+    const head = `${job.id}  ${stateOf(job)}  ${titleOf(job)}  ${size(job.bytes)}`;
     const open = job.claims.map((claim) => `unsettled claim: ${claim}`);
     return {
       json: job,

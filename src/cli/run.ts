@@ -1,22 +1,35 @@
 /** Finds the command in the arguments, runs it, and prints what it gives. */
 import { asInkmeshError } from '../../mesh/errors.ts';
-import { inviteNode, nodeList, printerAdd, printerList, status, userAdd, userInvite } from './admin.ts';
+import { inviteNode, printerAdd, printerList, status, userAdd, userInvite, userList } from './admin.ts';
+import { orgExport, orgRestore } from './backup.ts';
 import { Args, type Command, type Result, sentence, type Terminal, UsageError } from './command.ts';
 import { demo } from './demo.ts';
 import { joinCommand, login, orgInit } from './enrol.ts';
 import { cancel, jobs, jobShow, print, release } from './jobs.ts';
 import { node } from './node.ts';
+import { siteList, siteSet } from './sites.ts';
+import { deviceList, deviceRevoke, nodeList, nodeRevoke, registrarAdd, userRevoke } from './standing.ts';
 import { version } from './version.ts';
 
 const commands: readonly Command[] = [
   orgInit,
+  orgExport,
+  orgRestore,
   inviteNode,
   joinCommand,
   node,
   nodeList,
+  nodeRevoke,
+  registrarAdd,
   userAdd,
   userInvite,
+  userList,
+  userRevoke,
   login,
+  deviceList,
+  deviceRevoke,
+  siteList,
+  siteSet,
   printerAdd,
   printerList,
   print,

@@ -1,15 +1,27 @@
 /** Jobs as lists show them: facts, and the tickets that awake holders hand to the owner. */
 import { decode } from '../../mesh/codec.ts';
-import type { Fact, JobBody, Mesh, Piece, SettledBody } from '../../mesh/mod.ts';
+import {
+  type Fact,
+  type JobBody,
+  maxRetention_ms,
+  type Mesh,
+  type Piece,
+  revokedSince,
+  type SettledBody,
+} from '../../mesh/mod.ts';
 import { type JobState, type JobView, type Ticket, ticketSchema } from '../job.ts';
 
 /** How long lists wait for a holder that does not answer. */
 const holderPatience_ms = 1500;
 
 interface Known {
+  /** a holder has said that it keeps the job */
+  kept: boolean;
   ticket: Ticket | undefined;
   claim: string | null;
   begun: boolean;
+  /** a holder has said that nothing waits for a sleeping one any more */
+  handed: boolean;
 }
 
 export class Jobs {
@@ -38,10 +50,13 @@ export class Jobs {
       piece.submitter !== null && Buffer.from(piece.submitter).equals(tokenHash);
     const held = new Map(this.#mesh.custody.viewOf(bySubmitter).map((piece) => [piece.job, piece]));
     return [...new Set([...held.keys(), ...remembered.keys()])].flatMap((id) => {
-      const fact = this.#mesh.ledger.latest('job', id);
+      const fact = this.#mesh.ledger.first('job', id);
       const piece = held.get(id);
       const ticket = piece === undefined ? remembered.get(id) : decode(ticketSchema, piece.ticket);
-      const known = { ticket, claim: piece?.claim ?? null, begun: piece?.begun ?? false };
+      const known = {
+        ...{ kept: piece !== undefined, ticket },
+        ...{ claim: piece?.claim ?? null, begun: piece?.begun ?? false, handed: piece?.handoff === false },
+      };
       return fact === undefined ? [] : this.view(fact, known) ?? [];
     });
   }
@@ -54,18 +69,22 @@ export class Jobs {
     const settlements = ledger.about('settled', fact.subject).map((s) => s.body as SettledBody);
     const end = settlements.find((s) => s.outcome !== 'interrupted') ?? settlements.at(-1);
     const over = end !== undefined && end.outcome !== 'interrupted';
+    const state = over ? end.outcome as JobState : this.#state(body, known, settlements);
+    const ended = over || state === 'expired';
+    const degraded = ended ? undefined : this.#degraded(body, known);
     return {
       id: fact.subject,
       owner: body.owner,
       title: known?.ticket?.title ?? null,
       site: fact.doc.split('/')[1] ?? '',
-      state: over ? end.outcome as JobState : this.#state(known, settlements),
+      state,
       bytes: body.bytes,
       format: known?.ticket?.format ?? null,
       submitted: new Date(fact.time_ms).toISOString(),
       expires: new Date(body.expires_ms).toISOString(),
       holders: body.holders.map((peer) => this.#mesh.nameOf(peer)),
-      claims: over ? [] : openClaims(known, settlements),
+      claims: ended ? [] : openClaims(known, settlements),
+      ...(degraded === undefined ? {} : { degraded }),
       ...(end === undefined || end.target === '' ? {} : { printer: end.target }),
       ...(end === undefined || end.reason === '' ? {} : { reason: end.reason }),
     };
@@ -88,7 +107,18 @@ export class Jobs {
     return [...accepted, ...ended].map(({ at, what }) => ({ at: new Date(at).toISOString(), what }));
   }
 
-  #state(known: Known | undefined, settlements: readonly SettledBody[]): JobState {
+  /** What a job lacks that three machines do not keep; undefined where nothing is lacking. */
+  #degraded({ degraded, sleeper }: JobBody, known: Known | undefined): string | undefined {
+    const lost = sleeper !== null && revokedSince(this.#mesh.ledger, 'node', sleeper) !== undefined;
+    if (degraded === 'one') return 'not secret';
+    if (degraded === 'two' || (lost && !known?.handed)) return 'one loss loses it';
+    return sleeper === null || known?.handed ? undefined : `waiting for ${this.#mesh.nameOf(sleeper)}`;
+  }
+
+  #state(body: JobBody, known: Known | undefined, settlements: readonly SettledBody[]): JobState {
+    // holders go by their own age, and wait for an owner's word: a job that one of them keeps has not expired
+    const waits_ms = settlements.length > 0 ? maxRetention_ms : 0;
+    if (!known?.kept && this.#mesh.now_ms() > body.expires_ms + waits_ms) return 'expired';
     if (known === undefined) return settlements.length > 0 ? 'interrupted' : 'held';
     if (known.claim === null) return 'held';
     if (!known.begun) return 'claimed';
@@ -114,10 +144,12 @@ export class Jobs {
     const late = new Promise<void>((done) => timer = setTimeout(done, holderPatience_ms));
     const answers = [...peers].map(async (peer) => {
       const { pieces } = await holders(peer).view({ proof });
-      for (const { job, ticket, claim, begun } of pieces) {
+      for (const { job, ticket, claim, begun, handoff } of pieces) {
         const before = known.get(job);
-        if (before !== undefined && (before.begun || (before.claim !== null && !begun))) continue;
-        known.set(job, { ticket: decode(ticketSchema, ticket), claim, begun });
+        const handed = before?.handed || !handoff;
+        const said = before !== undefined && (before.begun || (before.claim !== null && !begun));
+        const now = said ? before : { kept: true, ticket: decode(ticketSchema, ticket), claim, begun };
+        known.set(job, { ...now, handed });
       }
     });
     await Promise.race([Promise.allSettled(answers), late]);

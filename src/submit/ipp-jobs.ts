@@ -41,7 +41,10 @@ export function interruption(view: JobView): string {
 }
 
 function sentenceOf(view: JobView): string {
-  if (view.state !== 'interrupted') return view.reason ?? shownStates[view.state].message;
+  if (view.state !== 'interrupted') {
+    const message = view.reason ?? shownStates[view.state].message;
+    return view.degraded === undefined ? message : `${message} (${view.degraded})`;
+  }
   return view.reason === undefined ? interruption(view) : `${interruption(view)}; ${view.reason}`;
 }
 
@@ -117,6 +120,12 @@ export function openJobView(job: OpenJob, owner: string): JobView {
 /** The jobs that are not stored yet, bounded in number for each token and in all, and in time. */
 export class OpenJobs {
   readonly #jobs = new Map<string, OpenJob>();
+  readonly #newJobId: (taken: ReadonlySet<number>) => string;
+
+  /** @param newJobId an id whose number is none of those taken */
+  constructor(newJobId: (taken: ReadonlySet<number>) => string) {
+    this.#newJobId = newJobId;
+  }
 
   /** @throws InkmeshError `busy` when there are too many */
   add(token: string, ticket: Ticket): OpenJob {
@@ -126,10 +135,8 @@ export class OpenJobs {
       throw new InkmeshError('busy', 'too many jobs are being submitted at once: try again in a moment');
     }
     const taken = new Set(own.map((job) => jobNumber(job.id)));
-    let id = crypto.randomUUID();
-    while (jobNumber(id) === 0 || taken.has(jobNumber(id))) id = crypto.randomUUID();
     const job: OpenJob = {
-      id,
+      id: this.#newJobId(taken),
       token,
       ticket,
       created: new Date(),
@@ -137,7 +144,7 @@ export class OpenJobs {
       incoming: false,
       cancelled: new AbortController(),
     };
-    this.#jobs.set(id, job);
+    this.#jobs.set(job.id, job);
     return job;
   }
 

@@ -16,6 +16,8 @@ import { checkRequest, encodeReply, failure, isInternal } from './ipp-request.ts
 export interface IppDoor {
   /** who a submit token belongs to, or undefined when it is not valid (any more) */
   owner(token: string): Promise<{ user: string } | undefined>;
+  /** A fresh job id whose IPP job-id is none of those taken. */
+  newJobId(taken: ReadonlySet<number>): string;
   /**
    * Resolves when the job is accepted.
    * @param job its UUID, lower case
@@ -45,7 +47,7 @@ const mediaType = 'application/ipp';
  * @param log gets what clients are not told, without their tokens
  */
 export function ippApp(door: IppDoor, log: Log): Hono {
-  const open = new OpenJobs();
+  const open = new OpenJobs((taken) => door.newJobId(taken));
   const app = new Hono();
   const handle = (c: Context) => answer(c, { door, open, log });
   app.post('/ipp/print/:token', handle);

@@ -1,4 +1,4 @@
-/** The door by which every document comes in: it knows the source, and answers when three nodes hold the job. */
+/** The door by which every document comes in: it knows the source, and answers when the job's holders have it. */
 import { encode } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Fact, Mesh } from '../../mesh/mod.ts';
@@ -10,9 +10,6 @@ export interface Source {
   /** SHA-256 of the token */
   token: Uint8Array | null;
 }
-
-/** Jobs are kept this long. */
-const retention_ms = 8 * 3600_000;
 
 export class SubmitDoor {
   readonly #mesh: Mesh;
@@ -34,8 +31,8 @@ export class SubmitDoor {
   }
 
   /**
-   * Resolves when the job is accepted: durable on three nodes.
-   * @param job a fresh UUID, see `newJobId`
+   * Resolves when the job is accepted: durable on its holders.
+   * @param job an id of `newJobId`
    * @throws InkmeshError; then no trace of the job is left
    */
   async submit(
@@ -49,7 +46,7 @@ export class SubmitDoor {
     this.#active++;
     try {
       return await this.#mesh.acceptor.accept(
-        { job, owner: source.user, submitter: source.token, ticket: encode(ticket), retention_ms },
+        { job, owner: source.user, submitter: source.token, ticket: encode(ticket) },
         document,
         signal,
       );
@@ -57,11 +54,11 @@ export class SubmitDoor {
       this.#active--;
     }
   }
-}
-
-/** A job id whose IPP job-id is a valid one. */
-export function newJobId(): string {
-  let id = crypto.randomUUID();
-  while (jobNumber(id) === 0) id = crypto.randomUUID();
-  return id;
+  /** A job id whose IPP job-id is a valid one, and none of `taken`. */
+  newJobId(taken: ReadonlySet<number> = new Set()): string {
+    for (;;) {
+      const id = this.#mesh.acceptor.newJobId();
+      if (jobNumber(id) !== 0 && !taken.has(jobNumber(id))) return id;
+    }
+  }
 }

@@ -219,7 +219,8 @@ class Running implements Organisation {
   }
 
   async #end(node: OrganisationNode, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    process.kill(node.pid, signal);
+    // it may have ended itself
+    if (!isGone(node.pid)) process.kill(node.pid, signal);
     await waitFor(() => isGone(node.pid) ? true : undefined, {
       deadline_ms: gone_ms,
       what: `${node.name} to be gone`,

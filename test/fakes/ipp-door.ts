@@ -35,6 +35,10 @@ export class MemoryDoor implements IppDoor {
     return Promise.resolve(asked === token ? { user: 'ada' } : undefined);
   }
 
+  newJobId(): string {
+    return crypto.randomUUID();
+  }
+
   async submit(
     _token: string,
     job: string,

@@ -2,17 +2,33 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Authority, generateKeys, issueNode } from '../../mesh/authority.ts';
+import {
+  type Authority,
+  type AuthorityFile,
+  generateKeys,
+  generateSealKey,
+  issueNode,
+} from '../../mesh/authority.ts';
 import { type NodeIdentity, verifyIdentity } from '../../mesh/certificate.ts';
 import { decode } from '../../mesh/codec.ts';
 import type { Fact } from '../../mesh/facts.ts';
 import { type Credential, type Grant, signGrant } from '../../mesh/grant.ts';
 import { type Lease, leaseSchema } from '../../mesh/lease.ts';
-import { generateHostKey, type Kind, type Mesh, type MeshOptions, openMesh } from '../../mesh/mod.ts';
+import {
+  createTransport,
+  generateHostKey,
+  type Kind,
+  type Mesh,
+  type NodeCertificates,
+  openMesh,
+  renewLapsed,
+} from '../../mesh/mod.ts';
 import type { Role } from '../../mesh/names.ts';
 import type { Clock } from '../../mesh/ports.ts';
 import { systemClock } from '../../src/clock.ts';
 import { directoryKinds } from '../../src/directory.ts';
+import { storageLimits } from '../../src/limits.ts';
+import type { Quota } from '../../src/room.ts';
 import { openSpool } from '../../src/spool.ts';
 import { State } from '../../src/state.ts';
 import { fakeAuthority, fakeUser } from './organisation.ts';
@@ -26,6 +42,8 @@ export interface FakeClock extends Clock {
   advance(by_ms: number): void;
   /** the wall clock is set by so much */
   shift(by_ms: number): void;
+  /** the machine starts anew: its uptime begins at zero */
+  reboot(): void;
 }
 
 /** Everything that makes a node what it is. */
@@ -35,6 +53,8 @@ export interface NodeKeys {
   readonly issuers: Uint8Array[];
   /** private, P-256 */
   readonly key: CryptoKey;
+  /** age identity */
+  readonly sealKey: string;
 }
 
 export interface FakeNode {
@@ -45,6 +65,10 @@ export interface FakeNode {
   readonly clock: FakeClock;
   /** what it has logged: level, sentence and fields in one line each */
   readonly logged: string[];
+  /** certificates that it has been given while it ran */
+  readonly kept: NodeCertificates[];
+  /** the issuers that have made it a registrar */
+  keptAuthority?: AuthorityFile;
   /** only while it runs */
   mesh: Mesh;
   /** only while it runs */
@@ -57,14 +81,25 @@ export interface FakeNode {
   start(): Promise<void>;
 }
 
+/** Where a node is to be; each of these has a default. */
+export interface NodePlace {
+  site?: string;
+  peers?: string[];
+  keys?: NodeKeys;
+  /** a folder, and what envelopes may take of its volume */
+  disk?: { dir: string; quota: Quota };
+  /** makes it a registrar */
+  authority?: Authority;
+}
+
 export interface FakeMesh {
   readonly authority: Authority;
   readonly nodes: FakeNode[];
   /** Adds a node at site `a` that knows the others' addresses, unless told otherwise. */
-  add(name: string, where?: { site?: string; peers?: string[]; keys?: NodeKeys }): Promise<FakeNode>;
+  add(name: string, where?: NodePlace): Promise<FakeNode>;
   /** Stops a node for good. */
   drop(node: FakeNode): Promise<void>;
-  /** Resolves when every running node has every other one as a member. */
+  /** Resolves when every running node has every other one as a member, and its certificate as a fact. */
   connected(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -73,8 +108,6 @@ export interface MeshShape {
   organisation?: string;
   /** roles of the first node */
   roles?: readonly Role[];
-  /** what the registrar does for a new device; the first node is one if this is given */
-  onDevice?: NonNullable<MeshOptions['registrar']>['onDevice'];
   kinds?: readonly Kind[];
 }
 
@@ -97,7 +130,7 @@ export async function certifiedNode(
   const issuers = [authority.meshIssuer.der];
   const identity = await verifyIdentity(authority.trust, leaf, issuers, now);
   if (identity.kind !== 'node') throw new TypeError('not a node');
-  return { hostKey, identity, issuers, key };
+  return { hostKey, identity, issuers, key, sealKey: await generateSealKey() };
 }
 
 /** Starts `count` nodes `a1`, `a2`, …, of one organisation at site `a`; `a1` is its registrar. */
@@ -109,12 +142,12 @@ export async function startMesh(count: number, shape: MeshShape = {}): Promise<F
     const first = nodes.length === 0;
     const roles = first ? shape.roles ?? ['registrar'] : [];
     const keys = where.keys ?? await certifiedNode(authority, { name, site: where.site ?? 'a', roles });
-    const registrar = { authority, onDevice: shape.onDevice ?? (() => Promise.resolve()) };
     const node = await openNode(authority, keys, {
       peers: where.peers ?? nodes.map(({ address }) => address),
       kinds: shape.kinds ?? directoryKinds,
       running,
-      ...(first && roles.includes('registrar') ? { registrar } : {}),
+      disk: where.disk ?? { dir: tempDir(), quota: storageLimits },
+      authority: first && roles.includes('registrar') ? authority : where.authority,
     });
     nodes.push(node);
     return node;
@@ -143,20 +176,23 @@ export async function startMesh(count: number, shape: MeshShape = {}): Promise<F
 
 function sees(node: FakeNode, running: ReadonlySet<FakeNode>): boolean {
   const members = new Set(node.mesh.members().map(({ identity }) => identity.peerId));
-  return [...running].every((other) => other === node || members.has(other.peer));
+  const knows = ({ peer }: FakeNode) => members.has(peer) && node.mesh.ledger.identity(peer) !== undefined;
+  return [...running].every((other) => other === node || knows(other));
 }
 
 interface NodeParts {
   peers: string[];
   kinds: readonly Kind[];
   running: Set<FakeNode>;
-  registrar?: NonNullable<MeshOptions['registrar']>;
+  disk: NonNullable<NodePlace['disk']>;
+  authority: Authority | undefined;
 }
 
 async function openNode(authority: Authority, keys: NodeKeys, parts: NodeParts): Promise<FakeNode> {
-  const dir = tempDir();
+  const { dir, quota } = parts.disk;
   const clock = fakeClock();
   const logged: string[] = [];
+  const kept: NodeCertificates[] = [];
   const { identity } = keys;
   let listen = loopback;
   const open = async () => {
@@ -164,22 +200,30 @@ async function openNode(authority: Authority, keys: NodeKeys, parts: NodeParts):
     const mesh = await openMesh({
       ...keys,
       trust: authority.trust,
-      listen: [listen],
+      transport: await createTransport({
+        ...{ key: keys.hostKey, listen: [listen], organisation: authority.trust.fingerprint, clock },
+        mdns: false,
+        relay: identity.roles.includes('relay'),
+      }),
       peers: parts.peers,
-      mdns: false,
       storage: state,
-      spool: await openSpool(dir),
+      spool: await openSpool(dir, quota),
       clock,
       log: (level, what, fields = {}) => void logged.push(`${level} ${what} ${JSON.stringify(fields)}`),
       kinds: parts.kinds,
-      ...(parts.registrar === undefined ? {} : { registrar: parts.registrar }),
+      authority: parts.authority,
+      keeper: {
+        certificates: (given) => Promise.resolve(void kept.push(given)),
+        authority: (file) => Promise.resolve(void (node.keptAuthority = file)),
+      },
+      askLapsed: () => renewLapsed({ ...keys, trust: authority.trust, addresses: parts.peers, clock }),
     });
     return { state, mesh };
   };
   const first = await open();
   listen = first.mesh.addresses()[0] ?? loopback;
   const node: FakeNode = {
-    ...{ name: identity.name, dir, peer: identity.peerId, keys, clock, logged, ...first },
+    ...{ name: identity.name, dir, peer: identity.peerId, keys, clock, logged, kept, ...first },
     running: true,
     address: `${listen}/p2p/${identity.peerId}`,
     start: async () => {
@@ -207,13 +251,16 @@ async function openNode(authority: Authority, keys: NodeKeys, parts: NodeParts):
 function fakeClock(): FakeClock {
   let wall = 0;
   let monotonic = 0;
+  let booted = 0;
+  const monotonic_ms = () => performance.now() + monotonic;
   return {
     wall_ms: () => Date.now() + wall,
-    monotonic_ms: () => performance.now() + monotonic,
-    uptime_ms: () => performance.now() + monotonic,
+    monotonic_ms,
+    uptime_ms: () => monotonic_ms() - booted,
     after: systemClock.after,
     advance: (by_ms) => void (monotonic += by_ms),
     shift: (by_ms) => void (wall += by_ms),
+    reboot: () => void (booted = monotonic_ms()),
   };
 }
 
@@ -242,9 +289,9 @@ export interface NewDocument {
 /** Has `node` accept a document, and waits until every running node knows of the job. */
 export async function store(mesh: FakeMesh, node: FakeNode, job: NewDocument): Promise<Stored> {
   const { owner, document = randomBytes(300_000), ticket = new Uint8Array([1]), submitter = null } = job;
-  const id = crypto.randomUUID();
+  const id = node.mesh.acceptor.newJobId();
   const fact = await node.mesh.acceptor.accept(
-    { job: id, owner: owner.user, submitter, ticket, retention_ms: 3600_000 },
+    { job: id, owner: owner.user, submitter, ticket },
     pieces(document),
     new AbortController().signal,
   );

@@ -13,6 +13,7 @@ const packages: Readonly<Record<string, string>> = {
   lp: 'cups-client',
   lpadmin: 'cups-client',
   lpstat: 'cups-client',
+  mount: 'mount',
   nsenter: 'util-linux',
   openssl: 'openssl',
   pdftoppm: 'poppler-utils',

@@ -9,7 +9,7 @@ export interface Sunk {
 }
 
 export interface Sink {
-  /** socket: of 127.0.0.1 */
+  /** socket: */
   uri: string;
   /** connections that came to their end, in order */
   documents: Sunk[];
@@ -28,8 +28,10 @@ export interface SinkOptions {
   resetAfter?: number;
   /** octets after which a connection is not read any more, until `go`; 0 reads nothing */
   stallAfter?: number;
-  /** of 127.0.0.1; any free one unless told */
+  /** any free one unless told */
   port?: number;
+  /** 127.0.0.1 unless told */
+  address?: string;
 }
 
 export async function startSink(options: SinkOptions = {}): Promise<Sink> {
@@ -52,11 +54,12 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     socket.on('error', () => {});
     socket.on('close', () => open.delete(socket));
   });
-  server.listen(options.port ?? 0, '127.0.0.1');
+  const address = options.address ?? '127.0.0.1';
+  server.listen(options.port ?? 0, address);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const sink: Sink = {
-    uri: `socket://127.0.0.1:${port}`,
+    uri: `socket://${address}:${port}`,
     documents: [],
     connections: 0,
     received: 0,

@@ -7,6 +7,7 @@ import { decode, encode } from '../../mesh/codec.ts';
 import { headerBytes } from '../../mesh/envelope.ts';
 import type { Stream } from '@libp2p/interface';
 import { newSecret } from '../../mesh/token.ts';
+import { newJobId } from '../../mesh/job-id.ts';
 import { shareBytes } from '../../mesh/shares.ts';
 import {
   age_ms,
@@ -63,10 +64,14 @@ async function requests(peer: string): Promise<Record<string, unknown>> {
     sync: { docs: [], doc: 'directory', state: new Uint8Array([0]) },
     push: { doc: 'directory', update: new Uint8Array([0, 0]) },
     store: {
-      ...{ job: crypto.randomUUID(), epoch: 1, owner: 'mallory', submitter: null },
+      ...{ job: newJobId(peer), epoch: 1, owner: 'mallory', submitter: null },
       ...{ ticket: new Uint8Array([1]), share: new Uint8Array(shareBytes) },
     },
-    seal: { job: job.id, fact: randomBytes(100) },
+    seal: { job: job.id, fact: randomBytes(100), handoff: null },
+    handoff: {
+      ...{ job: job.id, submitter: null, ticket: new Uint8Array([1]), age_ms: 0 },
+      ...{ handoff: randomBytes(200), fact: randomBytes(100) },
+    },
     abandon: { job: job.id },
     vote: { ...about, permission: { grant: await grantOf(job) } },
     begin: about,

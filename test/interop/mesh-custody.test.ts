@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encryptEnvelope, envelopeLength, keyBytes } from '../../mesh/envelope.ts';
 import { type Fact, jobsDoc, signFact } from '../../mesh/facts.ts';
 import type { JobBody } from '../../mesh/job-facts.ts';
-import { maxTicketBytes } from '../../mesh/limits.ts';
+import { newJobId } from '../../mesh/job-id.ts';
+import { maxTicketBytes, unsealedAge_ms } from '../../mesh/limits.ts';
 import { splitKey } from '../../mesh/shares.ts';
+import { Jobs } from '../../src/release/jobs.ts';
 import { openSpool } from '../../src/spool.ts';
 import {
   certifiedNode,
@@ -65,9 +67,9 @@ interface Sent {
   request: Record<string, unknown>;
 }
 
-/** A job that an insider stores by hand. */
+/** A job that the first insider stores by hand. */
 async function newJob(document: Uint8Array = randomBytes(1000)): Promise<Sent> {
-  const id = crypto.randomUUID();
+  const id = newJobId(both()[0].peer);
   const key = crypto.getRandomValues(new Uint8Array(keyBytes));
   const envelope = await collect(encryptEnvelope(key, id, pieces(document)));
   const [share] = await splitKey(key);
@@ -89,6 +91,7 @@ function jobFact(
   const body = {
     ...{ owner: 'ada', bytes: sent.document.length, epoch: 1, expires_ms: time_ms + 3600_000 },
     holders: mesh.nodes.slice(0, 3).map(({ peer }) => peer),
+    ...{ degraded: null, sleeper: null, handed: null },
     ...changes,
   };
   const fact: Fact = {
@@ -114,17 +117,19 @@ test('a piece is sealed by the node that stored it, with a job fact of its own t
   const [own, others] = keys as [NodeKeys, NodeKeys];
   const sent = await newJob();
   await storeAt(first, a1, sent);
-  const seal = (by: Rogue, fact: Uint8Array, job = sent.id) => answerTo(by.call(a1, 'seal', { job, fact }));
+  const seal = (by: Rogue, fact: Uint8Array, job = sent.id) =>
+    answerTo(by.call(a1, 'seal', { job, fact, handoff: null }));
   const misfit = /^forbidden: the job fact is not of the piece/;
-  assert.match(await seal(second, await jobFact(others, sent)), misfit);
   assert.match(await seal(second, await jobFact(own, sent)), misfit);
-  assert.match(await seal(first, await jobFact(others, sent)), misfit);
+  for (const by of [first, second]) {
+    assert.match(await seal(by, await jobFact(others, sent)), /^forbidden: /, 'the id is the first one’s');
+  }
   assert.match(await seal(first, await jobFact(own, sent, { owner: 'eve' })), misfit);
   assert.match(await seal(first, await jobFact(own, sent, { bytes: sent.document.length + 1 })), misfit);
   const elsewhere = [...mesh.nodes.slice(1).map(({ peer }) => peer)];
   assert.match(await seal(first, await jobFact(own, sent, { holders: elsewhere })), misfit);
-  assert.match(await seal(first, await jobFact(own, sent, {}, crypto.randomUUID())), /^not-found: /);
-  assert.match(await seal(first, await jobFact(own, sent), crypto.randomUUID()), /^not-found: /);
+  assert.match(await seal(first, await jobFact(own, sent, {}, newJobId(first.peer))), /^not-found: /);
+  assert.match(await seal(first, await jobFact(own, sent), newJobId(first.peer)), /^not-found: /);
   assert.match(await seal(first, randomBytes(200)), /^bad-request: /);
   assert.is(a1.state.pieces.get(sent.id)?.sealed, false);
   assert.is(a1.mesh.ledger.latest('job', sent.id), undefined);
@@ -160,7 +165,9 @@ test('what is sealed is not dropped any more', async () => {
   const [first] = both();
   const sent = await newJob();
   await storeAt(first, a1, sent);
-  await first.call(a1, 'seal', { job: sent.id, fact: await jobFact(keys[0] as NodeKeys, sent) });
+  await first.call(a1, 'seal', {
+    ...{ job: sent.id, fact: await jobFact(keys[0] as NodeKeys, sent), handoff: null },
+  });
   assert.match(await answerTo(first.call(a1, 'abandon', { job: sent.id })), /^forbidden: /);
   assert.equal(leftOf(a1, sent.id), ['envelope', 'piece', 'share']);
 });
@@ -171,8 +178,11 @@ test('a job that is kept already is not stored again, and stays as it is', async
   const other = await newJob();
   const again = { ...other, request: { ...other.request, job: job.id } };
   for (const node of job.holders) {
-    assert.match(await answerTo(storeAt(first, node, again)), /^conflict: this job is kept here already/);
+    assert.match(await answerTo(storeAt(first, node, again)), /^forbidden: a job’s id is of the node/);
   }
+  const kept = await newJob();
+  await storeAt(first, a1, kept);
+  assert.match(await answerTo(storeAt(first, a1, kept)), /^conflict: this job is kept here already/);
   const sent = await newJob();
   const answers = await Promise.all([1, 2].map(() => answerTo(storeAt(first, a1, sent))));
   assert.equal(answers.map((answer) => answer.split(':')[0]).sort(), ['answered', 'conflict']);
@@ -234,23 +244,57 @@ test('a store request with fields out of bounds is refused before anything is wr
   nothingLeft(sent.id);
 });
 
-test('a restart sweeps what was not sealed and what belongs to no piece, and keeps what was sealed', async () => {
+test('a restart sweeps what belongs to no piece, and keeps what was stored, sealed or not', async () => {
   const [first] = both();
   const job = await store(mesh, a1, { owner: ada });
   const loose = await newJob();
   await storeAt(first, a1, loose);
+  const restart = async () => {
+    await a1.start();
+    await mesh.connected();
+    for (const [i, insider] of insiders.entries()) await insider.hello(a1, keys[i] as NodeKeys);
+  };
   await a1.stop();
   const envelopes = join(a1.dir, 'envelopes');
   writeFileSync(join(envelopes, crypto.randomUUID()), randomBytes(100));
   writeFileSync(join(envelopes, `${crypto.randomUUID()}.part`), randomBytes(100));
-  await a1.start();
-  await mesh.connected();
-  for (const [i, insider] of insiders.entries()) await insider.hello(a1, keys[i] as NodeKeys);
-  assert.equal(leftOf(a1, loose.id), []);
-  assert.equal(leftOf(a1, job.id), ['envelope', 'piece', 'share']);
-  const kept = a1.state.pieces.list().map(({ job }) => job).sort();
-  assert.equal(spooled(a1), kept);
+  await restart();
+  const kept = () => a1.state.pieces.list().map(({ job }) => job).sort();
+  assert.equal(spooled(a1), kept());
+  assert.equal(leftOf(a1, loose.id), ['envelope', 'piece', 'share'], 'its job fact may be on its way');
+  const longer = { expires_ms: Date.now() + 2 * unsealedAge_ms };
+  const seal = { job: loose.id, fact: await jobFact(keys[0] as NodeKeys, loose, longer), handoff: null };
+  const late = await newJob();
+  await storeAt(first, a1, late);
+  await first.call(a1, 'seal', seal);
+  await a1.stop();
+  a1.clock.advance(unsealedAge_ms + 1);
+  await restart();
+  assert.equal(leftOf(a1, late.id), [], 'nobody has sealed it');
+  for (const { id } of [job, loose]) assert.equal(leftOf(a1, id), ['envelope', 'piece', 'share']);
+  assert.equal(spooled(a1), kept());
   await prints(job, a1);
+});
+
+test('a holder whose envelope is damaged still gives its share, and another one the document', async () => {
+  const job = await store(mesh, a1, { owner: ada });
+  const [damaged, , third] = job.holders as [FakeNode, FakeNode, FakeNode];
+  await damaged.stop();
+  truncateSync(join(damaged.dir, 'envelopes', job.id), 1000);
+  await damaged.start();
+  await third.stop();
+  await waitFor(() => damaged.mesh.members().length >= 2 || undefined, {
+    deadline_ms: patience_ms,
+    what: 'the holder to be back',
+  });
+  assert.equal(damaged.mesh.custody.damaged(), [job.id]);
+  const claimed = await claim(damaged, job);
+  await claimed.begin();
+  assert.ok((await collect(claimed.document())).equals(job.document));
+  await claimed.settle('printed');
+  await third.start();
+  await mesh.connected();
+  await untilErased(job.holders, job.id);
 });
 
 const filesOf = (dir: string): string[] =>
@@ -301,6 +345,24 @@ test('the spool writes under another name until an envelope is whole', async () 
   await spool.remove(whole);
   await spool.remove(whole);
   assert.equal(readdirSync(join(dir, 'envelopes')), []);
+});
+
+test('a job that has expired is refused by every holder, and lists say so', async () => {
+  const job = await store(mesh, a1, { owner: ada });
+  const retention_ms = (job.fact.body as JobBody).expires_ms - job.fact.time_ms;
+  const state = () => new Jobs(a1.mesh).view(job.fact, undefined)?.state;
+  assert.is(state(), 'held');
+  for (const { clock } of mesh.nodes) clock.advance(retention_ms + 1);
+  const refusal = await refusalOf(() => claim(a1, job));
+  assert.match(refusal, /^not-found: this job was kept for as long as its site allows/);
+  assert.equal(job.holders.flatMap(({ mesh }) => mesh.custody.viewOf((piece) => piece.job === job.id)), []);
+  for (const { clock } of mesh.nodes) clock.shift(retention_ms + 1);
+  assert.is(state(), 'expired');
+  for (const node of job.holders) {
+    await node.stop();
+    await node.start();
+    assert.equal(leftOf(node, job.id), [], node.name);
+  }
 });
 
 test.run();

@@ -5,8 +5,11 @@ import * as assert from 'uvu/assert';
 import { createRequest, generateKeys } from '../../mesh/authority.ts';
 import { verifyIdentity } from '../../mesh/certificate.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
+import { directoryDoc } from '../../mesh/facts.ts';
 import { generateHostKey, redeem, type RedeemOptions } from '../../mesh/mod.ts';
 import type { Invite } from '../../mesh/ports.ts';
+import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
+import { deviceOf } from '../../mesh/submit-token.ts';
 import { hashSecret, newSecret } from '../../mesh/token.ts';
 import { certifiedNode, type FakeMesh, type FakeNode, type NodeKeys, startMesh } from '../fakes/mesh.ts';
 import { fakeAuthority, refusalOf } from '../fakes/organisation.ts';
@@ -16,17 +19,8 @@ const hour_ms = 3600_000;
 
 let mesh: FakeMesh;
 let registrar: FakeNode;
-/** devices that the registrar has been told of; it refuses one of Mallory's */
-const devices: { user: string; device: string; tokenHash: Uint8Array }[] = [];
-
 test.before(async () => {
-  mesh = await startMesh(2, {
-    onDevice: (user, device, tokenHash) => {
-      if (user === 'mallory') return Promise.reject(new InkmeshError('forbidden', 'not this one'));
-      devices.push({ user, device, tokenHash });
-      return Promise.resolve();
-    },
-  });
+  mesh = await startMesh(2);
   [registrar] = mesh.nodes as [FakeNode];
 });
 
@@ -55,8 +49,10 @@ async function join(secret: Uint8Array, changes: Changes = {}) {
   return await redeem({ ...options, ...rest });
 }
 
-async function login(secret: Uint8Array, device: string = crypto.randomUUID()) {
-  return await redeem(await redemption(secret, { kind: 'user', device, tokenHash: randomBytes(32) }));
+async function login(secret: Uint8Array, device: string = crypto.randomUUID(), tokenHash = randomBytes(32)) {
+  return await redeem(
+    await redemption(secret, { kind: 'user', device, tokenHash: new Uint8Array(tokenHash) }),
+  );
 }
 
 async function redemption(secret: Uint8Array, subject: RedeemOptions['subject']): Promise<RedeemOptions> {
@@ -85,11 +81,12 @@ test('a join token makes a node of the site and the roles that it was given for'
 
 test('an invitation makes a device of its user', async () => {
   const device = crypto.randomUUID();
-  const given = await login(invitation('ada'), device);
+  const hash = randomBytes(32);
+  const given = await login(invitation('ada'), device, hash);
   const identity = await verifyIdentity(mesh.authority.trust, given.leaf, given.issuers, Date.now());
   assert.is(identity.kind === 'user' && identity.user, 'ada');
   assert.is(given.tls, undefined);
-  assert.is(devices.at(-1)?.device, device);
+  assert.equal(deviceOf(registrar.mesh.ledger, hash), { user: 'ada', device });
 });
 
 test('a secret that nobody gave out is refused, and so is one that has expired', async () => {
@@ -146,8 +143,29 @@ test('a request that does not prove its key is refused, and the token is not spe
   assert.is(usesLeft(secret), 1);
 });
 
-test('what the registrar refuses gets no certificate', async () => {
-  assert.match(await refusalOf(() => login(invitation('mallory'))), /^forbidden: not this one/);
+test('a submit token that another device has gets no certificate, and the invitation is not spent', async () => {
+  const hash = randomBytes(32);
+  await login(invitation('ada'), crypto.randomUUID(), hash);
+  const secret = invitation('mallory');
+  const refused = await refusalOf(() => login(secret, crypto.randomUUID(), hash));
+  assert.match(refused, /^conflict: this submit token is known already/);
+  assert.is(usesLeft(secret), 1);
+});
+
+test('nobody enrols as a revoked user, and a revoked node does not come back', async () => {
+  const revoke = (subject: string) =>
+    registrar.mesh.ledger.state(revokedKind, () => directoryDoc, subject, {});
+  await revoke(revocationOf('user', 'tom'));
+  assert.match(await refusalOf(() => login(invitation('tom'))), /^forbidden: the user tom is revoked/);
+  const { hostKey, peerId } = await generateHostKey();
+  await join(invite(), { hostKey, name: 'stolen' });
+  await revoke(revocationOf('node', peerId));
+  assert.match(
+    await refusalOf(() => join(invite(), { hostKey, name: 'stolen' })),
+    /^forbidden: this node is revoked/,
+  );
+  // its name is free for the machine that takes its place
+  assert.is((await join(invite(), { name: 'stolen' })).site, 'a');
 });
 
 test('a node that is no registrar enrols nobody', async () => {

@@ -3,7 +3,14 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Authority, generateKeys, issueNode, issueTls, issueUser } from '../../mesh/authority.ts';
+import {
+  type Authority,
+  generateKeys,
+  generateSealKey,
+  issueNode,
+  issueTls,
+  issueUser,
+} from '../../mesh/authority.ts';
 import { generateHostKey, tlsSubject } from '../../mesh/mod.ts';
 import { files, writeCredential, writeNode, writePrivate } from '../../src/datadir.ts';
 import { fakeAuthority } from '../fakes/organisation.ts';
@@ -60,7 +67,7 @@ async function dataDir(authority: Authority, name: string): Promise<string> {
   const issuers = [authority.meshIssuer.der];
   const tls = await issueTls(authority, tlsSubject(publicKey, name, 'a', []), now);
   await writeNode(dir, {
-    ...{ hostKey, keys, issuers, root, registrars: [] },
+    ...{ hostKey, keys, issuers, root, registrars: [], sealKey: await generateSealKey() },
     leaf: await issueNode(authority, { name, site: 'a', peerId, roles: [], publicKey }, now),
     tls: { leaf: tls, issuer: authority.tlsIssuer.der },
   });

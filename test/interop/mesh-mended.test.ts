@@ -71,7 +71,7 @@ const sweep = () => doChores(unsealedAge_ms / 10);
 
 /** A job that a1 has stored at itself and two more, with nothing sealed. */
 async function unsealedJob() {
-  const id = crypto.randomUUID();
+  const id = a1.mesh.acceptor.newJobId();
   const document = randomBytes(1000);
   const key = crypto.getRandomValues(new Uint8Array(keyBytes));
   const envelope = await collect(encryptEnvelope(key, id, pieces(document)));
@@ -86,6 +86,7 @@ async function unsealedJob() {
   const { fact, record } = await a1.mesh.ledger.sign(jobKind, (time_ms) => jobsDoc('a', time_ms), id, {
     ...{ owner: ada.user, bytes: document.length, epoch: 1 as const, expires_ms: Date.now() + 3600_000 },
     holders: holders.map(({ peer }) => peer),
+    ...{ degraded: null, sleeper: null, handed: null },
   });
   return { job: { id, fact, owner: ada, document, holders } satisfies Stored, record };
 }
@@ -95,7 +96,7 @@ const isSealed = (node: FakeNode, job: Stored) => node.state.pieces.get(job.id)?
 test('holders that the accepting node did not get to seal do so when they hear of the job', async () => {
   const { job, record } = await unsealedJob();
   const others = job.holders.slice(1);
-  await a1.mesh.custody.seal(a1.peer, { job: job.id, fact: record });
+  await a1.mesh.custody.seal(a1.peer, { job: job.id, fact: record, handoff: null });
   for (const node of others) assert.not(isSealed(node, job), node.name);
   a1.mesh.ledger.publish(job.fact, record);
   const sealed = () => others.every((node) => isSealed(node, job)) || undefined;
@@ -126,7 +127,7 @@ test('a holder that has heard of the job, and stopped before it sealed, seals wh
 });
 
 test('the accepting node does not publish a job before every holder has sealed it', async () => {
-  const id = crypto.randomUUID();
+  const id = a1.mesh.acceptor.newJobId();
   const others = mesh.nodes.slice(1);
   let seals = 0;
   const restore = others.map(({ mesh: { custody } }) => {
@@ -143,7 +144,6 @@ test('the accepting node does not publish a job before every holder has sealed i
     owner: 'ada',
     submitter: null,
     ticket: new Uint8Array([1]),
-    retention_ms: 3600_000,
   };
   const accepted = a1.mesh.acceptor.accept(about, pieces(randomBytes(100)), new AbortController().signal);
   await untilKnown(others, 'job', id);
@@ -189,7 +189,9 @@ test('the sweep takes what was never sealed and nobody accepts any more, by a cl
 test('the sweep does not erase what is sealed while it is at work', async () => {
   const jobs = [await unsealedJob(), await unsealedJob()];
   const a2 = mesh.nodes[1] as FakeNode;
-  for (const { job, record } of jobs) await a2.mesh.custody.seal(a1.peer, { job: job.id, fact: record });
+  for (const { job, record } of jobs) {
+    await a2.mesh.custody.seal(a1.peer, { job: job.id, fact: record, handoff: null });
+  }
   const loose = await unsealedJob();
   const last = await unsealedJob();
   for (const node of mesh.nodes) node.clock.advance(2 * unsealedAge_ms);
@@ -279,7 +281,7 @@ test('a grant to cancel yields no key, not even when it is used as one to releas
 });
 
 test('the name of a job that is being accepted cannot be taken by another node', async () => {
-  const id = crypto.randomUUID();
+  const id = a1.mesh.acceptor.newJobId();
   const document = randomBytes(300_000);
   const [, a2] = mesh.nodes as [FakeNode, FakeNode];
   const request = {
@@ -299,10 +301,9 @@ test('the name of a job that is being accepted cannot be taken by another node',
     owner: 'ada',
     submitter: null,
     ticket: new Uint8Array([1]),
-    retention_ms: 3600_000,
   };
   const fact = await a1.mesh.acceptor.accept(about, slowly(), new AbortController().signal);
-  assert.match(answer, /^conflict: this job is kept here already/);
+  assert.match(answer, /^forbidden: a job’s id is of the node that accepts it/);
   await untilKnown(mesh.nodes, 'job', id);
   const { holders } = fact.body as { holders: string[] };
   const by = mesh.nodes.filter(({ peer }) => holders.includes(peer));

@@ -10,7 +10,8 @@ import type { Gate } from '../../mesh/gate.ts';
 import { maxUnmetPeers, redialMax_ms } from '../../mesh/limits.ts';
 import { generateHostKey } from '../../mesh/mod.ts';
 import { systemClock } from '../../src/clock.ts';
-import { Directory, tokenHash } from '../../src/directory.ts';
+import { tokenHash } from '../../mesh/submit-token.ts';
+import { Directory } from '../../src/directory.ts';
 import {
   certifiedNode,
   type FakeMesh,
@@ -85,7 +86,7 @@ async function newcomerLearns(jobs: readonly string[]): Promise<void> {
 
 test('a submit token stays whose it is, whatever a registrar states about it later', async () => {
   const token = `token ${crypto.randomUUID()}`;
-  const subject = tokenHash(token).toString('hex');
+  const subject = tokenHash(token).toHex();
   const directory = new Directory(a1.mesh);
   await directory.addToken(tokenHash(token), 'ada', crypto.randomUUID());
   await untilKnown(mesh.nodes, 'token', subject);

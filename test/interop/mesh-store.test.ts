@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InkmeshError } from '../../mesh/errors.ts';
+import { directoryDoc } from '../../mesh/facts.ts';
 import type { JobBody } from '../../mesh/job-facts.ts';
+import { defaultPolicy, siteKind } from '../../mesh/policy.ts';
 import {
   type FakeMesh,
   type FakeNode,
@@ -32,34 +34,20 @@ test.before(async () => {
 
 test.after(async () => await mesh.stop());
 
-async function submit(node: FakeNode, document: AsyncIterable<Uint8Array>, id: string = crypto.randomUUID()) {
+async function submit(
+  node: FakeNode,
+  document: AsyncIterable<Uint8Array>,
+  id: string = node.mesh.acceptor.newJobId(),
+) {
   return await node.mesh.acceptor.accept(
-    { job: id, owner: 'ada', submitter: null, ticket: new Uint8Array([1]), retention_ms: 3600_000 },
+    { job: id, owner: 'ada', submitter: null, ticket: new Uint8Array([1]) },
     document,
     new AbortController().signal,
   );
 }
 
-test('with two machines awake a job is refused, and nothing is left of it', async () => {
-  const small = await startMesh(2);
-  try {
-    const id = crypto.randomUUID();
-    const answer = await refusalOf(() => submit(small.nodes[0] as FakeNode, pieces(randomBytes(100)), id));
-    assert.match(
-      answer,
-      /^unavailable: a job is kept on 3 machines and 2 can be reached: wake another workstation/,
-    );
-    for (const node of small.nodes) {
-      assert.equal(leftOf(node, id), []);
-      assert.is(node.mesh.ledger.latest('job', id), undefined);
-    }
-  } finally {
-    await small.stop();
-  }
-});
-
 test('a document that breaks off leaves nothing anywhere', async () => {
-  const id = crypto.randomUUID();
+  const id = a1.mesh.acceptor.newJobId();
   async function* broken() {
     yield* pieces(randomBytes(700_000));
     throw new InkmeshError('unavailable', 'the client went away');
@@ -87,7 +75,7 @@ async function untilStoring(id: string): Promise<FakeNode[]> {
 }
 
 test('a holder that stops in mid-store is replaced, and the job prints', async () => {
-  const id = crypto.randomUUID();
+  const id = a1.mesh.acceptor.newJobId();
   const document = randomBytes(1_000_000);
   let gone: FakeNode | undefined;
   const fact = await submit(
@@ -114,28 +102,28 @@ test('a holder that stops in mid-store is replaced, and the job prints', async (
   await prints(job, gone as FakeNode);
 });
 
-test('when no node is left to replace it the job is refused, and nothing is left', async () => {
-  const id = crypto.randomUUID();
-  const stopped: FakeNode[] = [];
+test('when all others stop in mid-store the job is refused, and nothing is left', async () => {
+  const id = a1.mesh.acceptor.newJobId();
+  const others = mesh.nodes.slice(1);
   const answer = await refusalOf(() =>
     submit(
       a1,
       interrupted(randomBytes(1_000_000), async () => {
-        stopped.push(...await untilStoring(id));
-        for (const node of stopped) await node.stop();
+        await untilStoring(id);
+        await Promise.all(others.map((node) => node.stop()));
       }),
       id,
     )
   );
   assert.match(answer, /^unavailable: /);
-  for (const node of stopped) await node.start();
+  for (const node of others) await node.start();
   await mesh.connected();
   await untilErased(mesh.nodes, id);
   for (const node of mesh.nodes) assert.is(node.mesh.ledger.latest('job', id), undefined);
 });
 
 test('a job that one holder does not seal is taken back everywhere', async () => {
-  const id = crypto.randomUUID();
+  const id = a1.mesh.acceptor.newJobId();
   const refusing = mesh.nodes.slice(1).map(({ mesh: { custody } }) => {
     const seal = custody.seal.bind(custody);
     custody.seal = (from, request) =>
@@ -149,13 +137,21 @@ test('a job that one holder does not seal is taken back everywhere', async () =>
   await untilErased(mesh.nodes, id);
 });
 
-test('a job that is accepted already is not accepted again at any node, and prints', async () => {
+test('a job is accepted once, and by no node that its id is not of', async () => {
   const job = await store(mesh, a1, { owner: ada });
   for (const node of mesh.nodes) {
     const answer = await refusalOf(() => submit(node, pieces(randomBytes(10)), job.id));
-    assert.match(answer, job.holders.includes(node) ? /^conflict: / : /^unavailable: /, node.name);
+    assert.match(answer, node === a1 ? /^conflict: / : /^forbidden: a job’s id is of the node/, node.name);
   }
   await prints(job, a1);
+});
+
+test('a job is kept for as long as its site has decided', async () => {
+  const retention_ms = 45 * 60_000;
+  await a1.mesh.ledger.state(siteKind, () => directoryDoc, 'a', { ...defaultPolicy, retention_ms });
+  const { fact } = await store(mesh, a1, { owner: ada });
+  const { expires_ms } = fact.body as JobBody;
+  assert.ok(Math.abs(expires_ms - fact.time_ms - retention_ms) < 5000, `${expires_ms - fact.time_ms}`);
 });
 
 test.run();

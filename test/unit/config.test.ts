@@ -17,6 +17,7 @@ const defaults = {
   ports: { http: null, mesh: 9264, https: 9265, release: 9266 },
   peers: [],
   mdns: true,
+  storage: { quota_bytes: 10 * 1024 ** 3, reserve_bytes: 1024 ** 3 },
   drain_s: 30,
 };
 
@@ -38,6 +39,7 @@ const wrong: Record<string, RegExp> = {
   '{"ports": {"mesh": -1}}': /ports\.mesh/,
   '{"ports": {"htps": 1}}': /ports\.htps/,
   '{"drain_s": 1.5}': /drain_s/,
+  '{"storage": {"quota_bytes": -1}}': /storage\.quota_bytes/,
   '{"peers": "a:1"}': /peers/,
   '{"mdns": "yes"}': /mdns/,
   '7': /./,

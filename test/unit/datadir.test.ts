@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Authority, generateKeys, issueNode, issueTls, issueUser } from '../../mesh/authority.ts';
-import { generateHostKey, tlsSubject } from '../../mesh/mod.ts';
+import { generateHostKey, generateSealKey, tlsSubject } from '../../mesh/mod.ts';
 import {
   readCredential,
   readNode,
@@ -27,6 +27,7 @@ async function newNode(authority: Authority, dir: string, now = Date.now()) {
   const tls = await issueTls(authority, tlsSubject(publicKey, 'a1', 'a', []), now);
   await writeNode(dir, {
     ...{ hostKey, keys, root: authority.trust.root, registrars: ['127.0.0.1:9264'] },
+    sealKey: await generateSealKey(),
     leaf: await issueNode(authority, subject, now),
     issuers: [authority.meshIssuer.der],
     tls: { leaf: tls, issuer: authority.tlsIssuer.der },

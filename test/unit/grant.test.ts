@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import * as v from 'valibot';
 import { decode, encode } from '../../mesh/codec.ts';
 import { type Credential, type Grant, signAsUser, signGrant, verifyGrant } from '../../mesh/grant.ts';
+import { newJobId } from '../../mesh/job-id.ts';
 import { signRequest, verifyRequest } from '../../mesh/request.ts';
 import { fakeAuthority, fakeNode, fakePeer, fakeUser, refusalOf } from '../fakes/organisation.ts';
 
@@ -18,7 +19,7 @@ const node = await fakeNode(ours, 'pc-1', now);
 const { trust } = ours;
 
 const release: Omit<Grant, 'nonce' | 'issued'> = {
-  job: crypto.randomUUID(),
+  job: newJobId(fakePeer('A')),
   action: 'release',
   target: 'printer-a',
   options: new Uint8Array([1, 2, 3]),

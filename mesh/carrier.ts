@@ -1,0 +1,151 @@
+/**
+ * A Yjs document that carries facts: each writer appends to an array of its own, and nothing is ever changed or taken
+ * out, so that adjacent records merge into one Yjs item. Nothing gets in here that update.ts and the ledger have not
+ * passed.
+ */
+import { sha256 } from '@noble/hashes/sha2.js';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import * as Y from 'yjs';
+import { InkmeshError } from './errors.ts';
+import { maxPulledBytes, maxSnapshotBytes } from './limits.ts';
+import { authorOf, clientOf, encodeRun, newArrayName, type Run } from './update.ts';
+
+/** An array and how many records it has. */
+export interface Mark {
+  name: string;
+  clock: number;
+}
+
+export class Carrier {
+  readonly #doc = new Y.Doc();
+  readonly #peer: string;
+  /** arrays by their Yjs clients */
+  readonly #names = new Map<number, string>();
+  /** octets of records by author */
+  readonly #octets = new Map<string, number>();
+  #own: { name: string; client: number };
+
+  /** @param peer whose own array is appended to here */
+  constructor(peer: string) {
+    this.#peer = peer;
+    this.#own = this.#fresh();
+  }
+
+  /** The Yjs client that this node's facts go under. */
+  get client(): number {
+    return this.#own.client;
+  }
+
+  /** Goes on in a fresh array. */
+  rotate(): void {
+    this.#own = this.#fresh();
+  }
+
+  /** Where this node's own array stands. */
+  mark(): Mark {
+    return { name: this.#own.name, clock: this.clock(this.#own.client) };
+  }
+
+  /** Goes on in an array that this process has begun, if it is here as far as it was written. */
+  resume({ name, clock }: Mark): void {
+    const client = clientOf(name);
+    if (clock > 0 && this.clock(client) === clock) this.#own = { name, client };
+  }
+
+  /** How many records of a client there are. */
+  clock(client: number): number {
+    return Y.getState(this.#doc.store, client);
+  }
+
+  clocks(): Map<number, number> {
+    return Y.decodeStateVector(Y.encodeStateVector(this.#doc));
+  }
+
+  nameOf(client: number): string | undefined {
+    return this.#names.get(client);
+  }
+
+  /** How many arrays an author has, and the octets in them. */
+  carriedOf(author: string): { runs: number; octets: number } {
+    let runs = 0;
+    for (const name of this.#names.values()) if (authorOf(name) === author) runs++;
+    return { runs, octets: this.#octets.get(author) ?? 0 };
+  }
+
+  /** Appends to this node's own array. */
+  append(records: Uint8Array[]): void {
+    const { client, name } = this.#own;
+    this.integrate({ client, name, clock: this.clock(client), records });
+  }
+
+  /** Takes in records that follow those that are here. @param run with the name of its array */
+  integrate(run: Run & { name: string }): void {
+    Y.applyUpdate(this.#doc, encodeRun(run));
+    this.#names.set(run.client, run.name);
+    this.#note(run.name, run.records);
+  }
+
+  /** The records of a client from a clock on, as one update, as many as go into a reply; undefined when there are none. */
+  encode(client: number, clock: number, maxBytes = maxPulledBytes): Uint8Array | undefined {
+    const records: Uint8Array[] = [];
+    let octets = 0;
+    for (const record of this.#records(client, clock)) {
+      octets += record.length;
+      if (octets > maxBytes && records.length > 0) break;
+      records.push(record);
+    }
+    return records.length === 0
+      ? undefined
+      : encodeRun({ client, clock, name: this.#names.get(client), records });
+  }
+
+  /** The records of this node's arrays, of all its runs. */
+  own(): Uint8Array[] {
+    return [...this.#names].flatMap(([client, name]) =>
+      authorOf(name) === this.#peer ? [...this.#records(client, 0)] : []
+    );
+  }
+
+  /** The document as it is kept on disk: SHA-256, then what it is of, deflated. */
+  snapshot(): Uint8Array {
+    const packed = deflateRawSync(Y.encodeStateAsUpdate(this.#doc));
+    return new Uint8Array(Buffer.concat([sha256(packed), packed]));
+  }
+
+  /** Takes in a snapshot, before anything else. @throws InkmeshError `corrupt` */
+  restore(snapshot: Uint8Array): void {
+    const packed = snapshot.subarray(32);
+    if (!Buffer.from(sha256(packed)).equals(snapshot.subarray(0, 32))) {
+      throw new InkmeshError('corrupt', 'the snapshot is not what was written');
+    }
+    Y.applyUpdate(this.#doc, new Uint8Array(inflateRawSync(packed, { maxOutputLength: maxSnapshotBytes })));
+    for (const name of this.#doc.share.keys()) {
+      const client = clientOf(name);
+      this.#names.set(client, name);
+      this.#note(name, this.#records(client, 0));
+    }
+  }
+
+  close(): void {
+    this.#doc.destroy();
+  }
+
+  #fresh(): { name: string; client: number } {
+    const name = newArrayName(this.#peer);
+    return { name, client: clientOf(name) };
+  }
+
+  #note(name: string, records: Iterable<Uint8Array>): void {
+    const author = authorOf(name) ?? '';
+    let octets = this.#octets.get(author) ?? 0;
+    for (const record of records) octets += record.length;
+    this.#octets.set(author, octets);
+  }
+
+  *#records(client: number, from: number): Generator<Uint8Array> {
+    for (const item of this.#doc.store.clients.get(client) ?? []) {
+      if (!(item instanceof Y.Item) || item.id.clock + item.length <= from) continue;
+      yield* item.content.getContent().slice(Math.max(0, from - item.id.clock)) as Uint8Array[];
+    }
+  }
+}

@@ -1,0 +1,132 @@
+/** Verified facts as they are looked up: by kind and subject, with how many there are of whom, and a digest of each document. */
+import { encode } from './codec.ts';
+import type { Fact } from './facts.ts';
+
+/** Two nodes that have the same count and digest of a document have the same facts. */
+export interface Digest {
+  count: number;
+  /** XOR of the ids, 16 octets */
+  sum: Uint8Array;
+}
+
+export interface Volume {
+  facts: number;
+  octets: number;
+}
+
+export class FactIndex {
+  readonly #facts = new Map<string, Map<string, readonly Fact[]>>();
+  readonly #digests = new Map<string, Digest>();
+  /** by document and author */
+  readonly #volumes = new Map<string, Map<string, Volume>>();
+
+  /** False when the fact is there already. */
+  add(fact: Fact, octets: number): boolean {
+    const about = this.about(fact.kind, fact.subject);
+    if (about.some((other) => order(other, fact) === 0)) return false;
+    const bySubject = this.#facts.get(fact.kind) ?? new Map<string, readonly Fact[]>();
+    this.#facts.set(fact.kind, bySubject);
+    // no array larger than it must be: there are as many as jobs
+    bySubject.set(fact.subject, about.length === 0 ? [fact] : [...about, fact].sort(order));
+    const { facts, octets: before } = this.volume(fact.doc, fact.author);
+    this.#setVolume(fact, { facts: facts + 1, octets: before + octets });
+    return true;
+  }
+
+  remove(fact: Fact, octets: number): void {
+    const about = this.about(fact.kind, fact.subject);
+    const left = about.filter((other) => order(other, fact) !== 0);
+    if (left.length === about.length) return;
+    if (left.length > 0) this.#facts.get(fact.kind)?.set(fact.subject, left);
+    else this.#facts.get(fact.kind)?.delete(fact.subject);
+    const { facts, octets: before } = this.volume(fact.doc, fact.author);
+    this.#setVolume(fact, { facts: facts - 1, octets: before - octets });
+  }
+
+  /** Forgets a whole document. */
+  drop(doc: string): void {
+    for (const bySubject of this.#facts.values()) {
+      for (const [subject, facts] of bySubject) {
+        const left = facts.filter((fact) => fact.doc !== doc);
+        if (left.length === 0) bySubject.delete(subject);
+        else if (left.length < facts.length) bySubject.set(subject, left);
+      }
+    }
+    this.#volumes.delete(doc);
+    this.#digests.delete(doc);
+  }
+
+  /** Oldest first. */
+  about(kind: string, subject: string): readonly Fact[] {
+    return this.#facts.get(kind)?.get(subject) ?? [];
+  }
+
+  /** The latest about each subject. */
+  all(kind: string): Fact[] {
+    return [...this.#facts.get(kind)?.values() ?? []].flatMap((facts) => facts.at(-1) ?? []);
+  }
+
+  volume(doc: string, author: string): Volume {
+    return this.#volumes.get(doc)?.get(author) ?? { facts: 0, octets: 0 };
+  }
+
+  digest(doc: string): Digest {
+    return this.#digests.get(doc) ?? { count: 0, sum: new Uint8Array(16) };
+  }
+
+  /** Takes an id into a document's digest, or (`by` -1) out of it. */
+  count(doc: string, id: Uint8Array, by: 1 | -1): void {
+    const { count, sum } = this.digest(doc);
+    this.#digests.set(doc, { count: count + by, sum: sum.map((octet, i) => octet ^ (id[i] ?? 0)) });
+  }
+
+  #setVolume({ doc, author }: Fact, volume: Volume): void {
+    const byAuthor = this.#volumes.get(doc) ?? new Map<string, Volume>();
+    this.#volumes.set(doc, byAuthor);
+    byAuthor.set(author, volume);
+  }
+}
+
+/** By time, then author, then sequence; an author that gives one number to two facts has them in the order of their octets. */
+function order(a: Fact, b: Fact): number {
+  if (a.time_ms !== b.time_ms) return a.time_ms - b.time_ms;
+  if (a.author !== b.author) return a.author < b.author ? -1 : 1;
+  return a.seq - b.seq || Buffer.compare(encode([a.doc, a.body]), encode([b.doc, b.body]));
+}
+
+const maxShared = 16_384;
+
+/** One copy of each name that comes again and again: of nodes, documents and kinds. */
+export class SharedNames {
+  readonly #names = new Map<string, string>();
+
+  /** The fact with its names shared, those in its body too. */
+  share(fact: Fact): Fact {
+    const { doc, author, seq, kind, subject, time_ms, body } = fact;
+    return {
+      doc: this.#one(doc),
+      author: this.#one(author),
+      seq,
+      kind: this.#one(kind),
+      subject,
+      time_ms,
+      body: this.#in(body),
+    };
+  }
+
+  #in(value: unknown): unknown {
+    if (typeof value === 'string') return value.startsWith('12D3KooW') ? this.#one(value) : value;
+    if (Array.isArray(value)) return value.map((part) => this.#in(part));
+    if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return value;
+    const shared = value as Record<string, unknown>;
+    for (const key of Object.keys(shared)) shared[key] = this.#in(shared[key]);
+    return shared;
+  }
+
+  #one(name: string): string {
+    const known = this.#names.get(name);
+    if (known !== undefined) return known;
+    if (this.#names.size < maxShared) this.#names.set(name, name);
+    return name;
+  }
+}

@@ -1,0 +1,87 @@
+/** Whether a signed record is a fact: its signature, its date, its author's standing, its kind's rules. */
+import type { NodeIdentity, Trust } from './certificate.ts';
+import { decode } from './codec.ts';
+import { InkmeshError } from './errors.ts';
+import { type Fact, factContext, type Kind, type KnownFacts, Missing, readFact } from './facts.ts';
+import { maxFactLead_ms } from './limits.ts';
+import { identityIn, nodeKind } from './node-fact.ts';
+import { verify } from './signed.ts';
+
+/** What facts are judged by. */
+export interface Judging {
+  readonly trust: Trust;
+  readonly kinds: ReadonlyMap<string, Kind>;
+  readonly known: KnownFacts & {
+    /** certificates of a node that hold at a time, those preferred first that were issued last */
+    certificates(peer: string, time_ms: number): NodeIdentity[];
+  };
+}
+
+/** Thrown for a record that is not by the author that it names: whoever sent it is to blame, not the author. */
+export class Forged extends InkmeshError {
+  constructor(message: string) {
+    super('unauthenticated', message);
+  }
+}
+
+/** Thrown for a fact that may be one when its time has come. */
+export class DatedAhead extends InkmeshError {
+  constructor() {
+    super('forbidden', 'it is dated in the future');
+  }
+}
+
+/**
+ * A fact holds if one of the certificates that its author had at its time bears it out, so that a renewal never
+ * takes back what was said before.
+ * @throws InkmeshError when it is no fact, `Forged` when it is not its author's; `Missing` when it can't be told yet
+ */
+export async function judgeFact(record: Uint8Array, judging: Judging, now_ms: number): Promise<Fact> {
+  const { fact, bodyBytes, payload, signature } = readFact(record);
+  const { known, trust } = judging;
+  const isAhead = fact.time_ms > now_ms + maxFactLead_ms;
+  const authors = fact.kind === nodeKind.name
+    ? [await proven(identityIn(trust, fact, bodyBytes))]
+    : known.certificates(fact.author, isAhead ? now_ms : fact.time_ms);
+  const signers: NodeIdentity[] = [];
+  for (const author of authors) {
+    if (await verify(author.publicKey, factContext, payload, signature)) signers.push(author);
+  }
+  if (authors.length === 0) throw new Missing(`peer:${fact.author}`);
+  if (signers.length === 0) throw new Forged('the signature is not its author’s');
+  if (isAhead) throw new DatedAhead();
+  refuseOfRevoked(fact, known);
+  const kind = judging.kinds.get(fact.kind);
+  // of a newer version, perhaps: carried on, and judged when this node knows more
+  if (kind === undefined) throw new Missing(`kind:${fact.kind}`);
+  const judged = { ...fact, body: decode(kind.body, bodyBytes) };
+  let refusal: unknown;
+  for (const author of signers) {
+    try {
+      await kind.check(judged, author, known);
+      return judged;
+    } catch (thrown) {
+      if (refusal === undefined || thrown instanceof Missing) refusal = thrown;
+    }
+  }
+  throw refusal;
+}
+
+/** A certificate that does not prove its author says nothing about that one. */
+async function proven(identity: Promise<NodeIdentity>): Promise<NodeIdentity> {
+  try {
+    return await identity;
+  } catch (thrown) {
+    if (thrown instanceof InkmeshError) throw new Forged(thrown.message);
+    throw thrown;
+  }
+}
+
+/** What a node says after it has been revoked counts for nothing; that it was, stands. */
+function refuseOfRevoked(fact: Fact, known: KnownFacts): void {
+  const subject = `node:${fact.author}`;
+  const since_ms = known.first('revoked', subject)?.time_ms;
+  if (since_ms === undefined || fact.time_ms < since_ms) return;
+  if (fact.kind === 'revoked' && fact.subject === subject) return;
+  throw new InkmeshError('forbidden', 'its author had been revoked by then');
+}

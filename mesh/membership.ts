@@ -1,0 +1,150 @@
+/** This node's standing in its organisation: its certificate and its renewal, and what it does for others as a registrar. */
+import { appoint, serveAppointment } from './appoint.ts';
+import type { Authority, AuthorityFile } from './authority.ts';
+import type { NodeIdentity, Trust } from './certificate.ts';
+import { serveEnrolment } from './enrol.ts';
+import { InkmeshError } from './errors.ts';
+import type { NodeCertificates } from './issue.ts';
+import type { FactLedger } from './ledger.ts';
+import { nameKind, nameTaken } from './node-names.ts';
+import type { Clock, InviteTable, Log } from './ports.ts';
+import { Renewal } from './renewal.ts';
+import {
+  type DeviceCertificates,
+  mustIssue,
+  renewDeviceMethod,
+  renewedDevice,
+  renewPurpose,
+} from './renew.ts';
+import { serveRenewal } from './renew.ts';
+import { verifyRequest } from './request.ts';
+import { revokedSince } from './revocation.ts';
+import type { Rpc } from './rpc.ts';
+import { Self } from './self.ts';
+
+/** Keeps what a node becomes; resolves when it is durable. */
+export interface Keeper {
+  /** new certificates for the same keys, which are served from then on */
+  certificates(given: NodeCertificates): Promise<void>;
+  /** the issuers of the organisation: this node becomes a registrar */
+  authority(file: AuthorityFile): Promise<void>;
+}
+
+export interface MembershipOptions {
+  identity: NodeIdentity;
+  issuers: Uint8Array[];
+  authority: Authority | undefined;
+  sealKey: string;
+  trust: Trust;
+  keeper: Keeper;
+  rpc: Rpc;
+  ledger: FactLedger;
+  invites: InviteTable;
+  clock: Clock;
+  log: Log;
+  /** agreed with the peers */
+  now_ms(): number;
+  /** PeerIds of members */
+  connected(): string[];
+  /** IP addresses of this node */
+  ownHosts(): string[];
+  /** tries to connect to a node that is just enrolling */
+  reaches(peer: string, addresses: readonly string[]): Promise<boolean>;
+  /** asks registrars for new certificates outside of the mesh */
+  askLapsed(): Promise<NodeCertificates>;
+}
+
+export class Membership {
+  readonly self: Self;
+  readonly #options: MembershipOptions;
+  readonly #renewal: Renewal;
+
+  private constructor(options: MembershipOptions) {
+    const { identity, issuers, authority, trust, clock, keeper, ledger } = options;
+    this.#options = options;
+    this.self = new Self({
+      ...{ identity, issuers, authority, trust, clock },
+      keep: (given) => keeper.certificates(given),
+      changed: (...now) => ledger.useCertificate(...now),
+    });
+    this.#renewal = new Renewal({ ...options, self: this.self, registrars: () => this.#registrars() });
+  }
+
+  static async open(options: MembershipOptions): Promise<Membership> {
+    const membership = new Membership(options);
+    const { self } = membership;
+    const { keeper, ledger } = options;
+    await serveEnrolment({ ...options, self });
+    await serveRenewal({ ...options, authority: () => self.authority });
+    await serveAppointment({ ...options, self, keep: (file) => keeper.authority(file) });
+    ledger.onFact((fact) => {
+      if (fact.kind === nameKind.name && fact.subject === self.identity.name) membership.#lookAtName();
+    });
+    membership.#lookAtName();
+    return membership;
+  }
+
+  close(): void {
+    this.#renewal.close();
+  }
+
+  /** Whether this node enrols others. */
+  isRegistrar(): boolean {
+    return this.self.authority !== undefined;
+  }
+
+  /** Makes a connected node a registrar too. @throws InkmeshError on a node that is none, or what that node said */
+  async appoint(peer: string): Promise<void> {
+    const { rpc, ledger, clock } = this.#options;
+    const node = ledger.identity(peer);
+    if (node === undefined) throw new InkmeshError('not-found', 'this node is not known');
+    await appoint(rpc, mustIssue(this.self.authority), ledger, node, ledger.sealOf(peer), clock.wall_ms());
+  }
+
+  /**
+   * Has the certificate of a device renewed, here or by another registrar.
+   * @param proof `renewPurpose`, signed by the device for this node
+   * @throws InkmeshError `unavailable` when no registrar is reached
+   */
+  async renewDevice(proof: string): Promise<DeviceCertificates> {
+    const { rpc, trust, ledger, clock, now_ms } = this.#options;
+    const { authority, identity } = this.self;
+    if (authority !== undefined) {
+      const expected = { ...renewPurpose, audience: identity.peerId };
+      const { by } = await verifyRequest(trust, proof, expected, now_ms());
+      return await renewedDevice(authority, ledger, by, clock.wall_ms());
+    }
+    let failure: unknown = new InkmeshError('unavailable', 'no registrar is known');
+    for (const peer of this.#registrars()) {
+      try {
+        return (await rpc.call(peer, renewDeviceMethod, { proof })).reply;
+      } catch (thrown) {
+        failure = thrown;
+      }
+    }
+    throw failure;
+  }
+
+  /** Whether another node has this one's name by the earlier reservation. */
+  nameIsTaken(): boolean {
+    const { name, peerId } = this.self.identity;
+    return nameTaken(this.#options.ledger, name, peerId);
+  }
+
+  #lookAtName(): void {
+    if (!this.nameIsTaken()) return;
+    const { name } = this.self.identity;
+    this.#options.log('warn', 'another node has this name: join again with another one', { name });
+  }
+
+  /** The connected ones first. */
+  #registrars(): string[] {
+    const { ledger, connected } = this.#options;
+    const near = new Set(connected());
+    return ledger.nodes()
+      .filter((node) => node.roles.includes('registrar') && node.peerId !== this.self.identity.peerId)
+      .map((node) => node.peerId)
+      .filter((peer) => revokedSince(ledger, 'node', peer) === undefined)
+      .sort((a, b) => Number(near.has(b)) - Number(near.has(a)));
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * This node among the others: who is a member, whom it keeps connected, how any node is reached when a call needs it,
+ * and what changes when a fact closes a site or shuts a node out.
+ */
+import type { NodeIdentity, Trust } from './certificate.ts';
+import { beatAll, serveBeats } from './beat.ts';
+import { Discovery } from './discovery.ts';
+import type { Fact } from './facts.ts';
+import { Gate, type Member } from './gate.ts';
+import type { FactLedger } from './ledger.ts';
+import {
+  beatInterval_ms,
+  idleLink_ms,
+  pruneInterval_ms,
+  redialMin_ms,
+  scopeGrace_ms,
+  wantedLife_ms,
+} from './limits.ts';
+import { policyOf, siteKind } from './policy.ts';
+import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
+import { Relay } from './relay.ts';
+import { revokedKind, revokedSince } from './revocation.ts';
+import { Roster } from './roster.ts';
+import type { Rpc } from './rpc.ts';
+import { scopeRefusal } from './scope.ts';
+import { every } from './timing.ts';
+import { Topology } from './topology.ts';
+
+export interface NetworkOptions {
+  self(): NodeIdentity;
+  issuers(): Uint8Array[];
+  trust: Trust;
+  transport: Transport;
+  rpc: Rpc;
+  ledger: FactLedger;
+  addresses: AddressTable;
+  /** multiaddrs to try besides what is found */
+  configured: readonly string[];
+  clock: Clock;
+  log: Log;
+  /** a peer has been admitted: facts can be exchanged with it */
+  onMember(peer: string): void;
+}
+
+export class Network {
+  readonly #options: NetworkOptions;
+  readonly gate: Gate;
+  readonly roster: Roster;
+  readonly discovery: Discovery;
+  readonly #relay: Relay;
+  readonly #topology: Topology;
+  readonly #ends: (() => void)[] = [];
+  /** since when links that nobody wants have carried nothing */
+  readonly #idle = new Map<Link, number>();
+  #wanted: { peers: string[]; until_ms: number } = { peers: [], until_ms: -Infinity };
+
+  private constructor(options: NetworkOptions, gate: Gate) {
+    this.#options = options;
+    this.gate = gate;
+    const { transport, ledger, clock, log } = options;
+    const self = options.self();
+    this.#topology = new Topology(self.peerId, self.site);
+    this.roster = new Roster({
+      ...{ self, ledger, clock, log },
+      now_ms: () => gate.now_ms(),
+      addresses: () => transport.addresses(),
+    });
+    this.#relay = new Relay({ self, transport, gate, policies: (site) => policyOf(ledger, site), log });
+    this.discovery = new Discovery({
+      ...{ transport, gate, clock, log },
+      configured: options.configured,
+      addresses: options.addresses,
+      wanted: () => this.#wantedPeers(),
+      listed: (peer) => this.roster.addressesOf(peer),
+      mayDial: (peer, relayed) => this.#mayDial(peer, relayed),
+    });
+  }
+
+  /** Registers what other nodes may ask of this one; `start` begins to listen and to dial. */
+  static async open(options: NetworkOptions): Promise<Network> {
+    const { rpc, trust, transport, ledger, clock, log } = options;
+    const box: { network?: Network } = {};
+    const gate = await Gate.open({
+      ...{ rpc, trust, clock, log },
+      links: (peer) => transport.links(peer),
+      introduce: () => ({
+        leaf: options.self().der,
+        issuers: options.issuers(),
+        addresses: transport.addresses(),
+      }),
+      refusal: (identity, link) => refusal(options.self(), identity, link, ledger),
+      onMember: ({ identity }, { addresses }) => {
+        box.network?.discovery.met(identity.peerId, addresses);
+        options.onMember(identity.peerId);
+      },
+    });
+    const network = new Network(options, gate);
+    box.network = network;
+    await serveBeats(rpc, clock);
+    rpc.reachBy((peer, signal) => network.discovery.reach(peer, signal));
+    ledger.onFact((fact) => network.#heard(fact));
+    return network;
+  }
+
+  async start(): Promise<void> {
+    const { transport, clock, rpc } = this.#options;
+    transport.report({
+      opened: (link) => {
+        if (link.direction === 'inbound') this.gate.watch(link);
+      },
+      closed: (link) => {
+        this.#idle.delete(link);
+        if (this.gate.closed(link)) this.discovery.lost(link.peer);
+      },
+      found: (peer, addresses) => this.discovery.heard(peer, addresses),
+    });
+    await transport.start();
+    this.#ends.push(
+      every(clock, redialMin_ms, () => this.#tick()),
+      every(clock, beatInterval_ms, () => void beatAll(rpc, this.gate, transport.links())),
+      every(clock, pruneInterval_ms, () => this.#prune()),
+    );
+    this.#tick();
+  }
+
+  /** Stops dialling; what is connected stays so until the transport stops. */
+  close(): void {
+    for (const end of this.#ends) end();
+    this.roster.close();
+  }
+
+  members(): Member[] {
+    return this.gate.members();
+  }
+
+  /** The nodes that can keep a job now: the connected ones of this site, best first, then those of other sites. */
+  awake(job: string): string[] {
+    const isLinked = (peer: string) => this.gate.linkTo(peer) !== undefined;
+    const { site } = this.#options.self();
+    const elsewhere = this.members().filter(({ identity }) => identity.site !== site);
+    return [...this.roster.mates(job), ...elsewhere.map(({ identity }) => identity.peerId)].filter(isLinked);
+  }
+
+  /** The super nodes of this node's site, as this node sees it. */
+  supers(): NodeIdentity[] {
+    return this.roster.supers(this.#options.self().site, (peer) => this.discovery.isAway(peer));
+  }
+
+  #tick(): void {
+    this.discovery.tick();
+    this.#relay.reserve();
+    void this.roster.state();
+  }
+
+  /** The preferred neighbours, and for those of them that are away the next best. */
+  #wantedPeers(): string[] {
+    const now_ms = this.#options.clock.monotonic_ms();
+    if (this.#wanted.until_ms > now_ms) return this.#wanted.peers;
+    const self = this.#options.self();
+    const isFront = (node: NodeIdentity) => node.roles.includes('front') && node.site === self.site;
+    const candidates = this.roster.others().filter(({ peerId }) =>
+      this.#mayDial(peerId, false) || this.#mayDial(peerId, true)
+    ).map((node) => ({
+      peer: node.peerId,
+      site: node.site,
+      always: node.roles.includes('relay') || (isFront(self) && isFront(node)),
+    }));
+    const present = candidates.filter(({ peer }) => !this.discovery.isAway(peer));
+    const peers = [
+      ...new Set([...this.#topology.neighbours(present), ...this.#topology.neighbours(candidates)]),
+    ];
+    this.#wanted = { peers, until_ms: now_ms + wantedLife_ms };
+    return peers;
+  }
+
+  #mayDial(peer: string, relayed: boolean): boolean {
+    const { self, ledger } = this.#options;
+    const identity = ledger.identity(peer);
+    if (identity === undefined) return true;
+    return revokedSince(ledger, 'node', peer) === undefined &&
+      scopeRefusal(self(), identity, relayed, (site) => policyOf(ledger, site)) === undefined;
+  }
+
+  /** Ends what this node has opened, does not want, and has not used for a while. */
+  #prune(): void {
+    const now_ms = this.#options.clock.monotonic_ms();
+    const wanted = new Set(this.#wantedPeers());
+    for (const link of this.#options.transport.links()) {
+      const kept = link.direction === 'inbound' || wanted.has(link.peer) || link.channels > 0 ||
+        this.gate.member(link.peer) === undefined;
+      if (kept) this.#idle.delete(link);
+      else if (!this.#idle.has(link)) this.#idle.set(link, now_ms);
+      else if (now_ms - (this.#idle.get(link) ?? now_ms) > idleLink_ms) link.close();
+    }
+  }
+
+  #heard(fact: Fact): void {
+    const review = () => {
+      this.#wanted.until_ms = -Infinity;
+      this.gate.review();
+      this.#relay.review();
+    };
+    if (fact.kind === revokedKind.name) review();
+    // the fact goes on to the other sites over the very links that it closes
+    if (fact.kind === siteKind.name) this.#ends.push(this.#options.clock.after(scopeGrace_ms, review));
+  }
+}
+
+function refusal(
+  self: NodeIdentity,
+  other: NodeIdentity,
+  link: Link,
+  ledger: FactLedger,
+): string | undefined {
+  if (revokedSince(ledger, 'node', other.peerId) !== undefined) return 'this node is revoked';
+  return scopeRefusal(self, other, link.relay !== null, (site) => policyOf(ledger, site));
+}

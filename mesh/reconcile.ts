@@ -1,0 +1,154 @@
+/**
+ * Making sure that two nodes have the same facts, whatever became of their documents: how many there are of each, and
+ * the XOR of their ids, is compared; where that differs the document is pulled, and where it still does, ids are. It
+ * does not rely on Yjs, so nothing that is done to a document keeps a fact away.
+ */
+import type { Carriers } from './carriers.ts';
+import { buckets, decodeVector, digests, idsIn, splitIds } from './fact-protocol.ts';
+import type { Digest } from './fact-index.ts';
+import { directoryDoc, idBytes } from './facts.ts';
+import type { FactLedger } from './ledger.ts';
+import { maxAnnouncedClients, maxAnnouncedFacts, maxDocs, maxPullRounds, settleDelay_ms } from './limits.ts';
+import type { Clock } from './ports.ts';
+import type { Rpc } from './rpc.ts';
+import type { Spread } from './spread.ts';
+import { sleep } from './timing.ts';
+
+export interface ReconcileOptions {
+  rpc: Rpc;
+  clock: Clock;
+  carriers: Carriers;
+  spread: Spread;
+  ledger: FactLedger;
+  /** documents of this node */
+  docs(): string[];
+  isDoc(doc: string): boolean;
+}
+
+export class Reconciler {
+  readonly #options: ReconcileOptions;
+  /** this node's clock in its own array when a peer was last told of it, by document and peer */
+  readonly #shown = new Map<string, { client: number; clock: number }>();
+
+  constructor(options: ReconcileOptions) {
+    this.#options = options;
+  }
+
+  /** Compares with a peer, the directory first: which sites there are is in it. @param docs none: all */
+  async sync(peer: string, docs: readonly string[]): Promise<void> {
+    const different = await this.#different(peer, docs);
+    if (different.includes(directoryDoc)) await this.#reconcile(peer, directoryDoc);
+    let failure: unknown;
+    for (const doc of different) {
+      if (doc === directoryDoc || !this.#options.isDoc(doc)) continue;
+      await this.#reconcile(peer, doc).catch((thrown) => failure = thrown);
+    }
+    if (failure !== undefined) throw failure;
+  }
+
+  /** For `digests`. */
+  serveDigests(docs: readonly string[]): [string, number, Uint8Array][] {
+    const { ledger, docs: own, isDoc } = this.#options;
+    return (docs.length === 0 ? own() : docs.filter(isDoc)).slice(0, maxDocs).map((doc) => {
+      const { count, sum } = ledger.digest(doc);
+      return [doc, count, sum];
+    });
+  }
+
+  /** For `buckets`. */
+  serveBuckets(doc: string): Uint8Array {
+    const sums = new Uint8Array(256 * idBytes);
+    for (const id of this.#options.ledger.ids(doc)) {
+      const at = id[0]! * idBytes;
+      id.forEach((octet, i) => sums[at + i]! ^= octet);
+    }
+    return sums;
+  }
+
+  /** For `ids`. */
+  serveIds(doc: string, wanted: Uint8Array): Uint8Array[] {
+    const some = new Set(wanted);
+    return this.#options.ledger.ids(doc).filter((id) => some.has(id[0]!));
+  }
+
+  async #different(peer: string, docs: readonly string[]): Promise<string[]> {
+    const { rpc, ledger, docs: own } = this.#options;
+    const { reply } = await rpc.call(peer, digests, { docs: [...docs] });
+    const theirs = new Map(reply.docs.map(([doc, count, sum]) => [doc, { count, sum }]));
+    const asked = docs.length === 0 ? [...own(), ...theirs.keys()] : docs;
+    return [...new Set(asked)].filter((doc) => !isSame(ledger.digest(doc), theirs.get(doc)));
+  }
+
+  async #reconcile(peer: string, doc: string): Promise<void> {
+    const { ledger, clock } = this.#options;
+    const told = await this.#pullAll(peer, doc);
+    await ledger.settled();
+    // it asks for what it has been told of, meanwhile
+    if (told && (await this.#different(peer, [doc])).length > 0) await sleep(clock, settleDelay_ms);
+    if ((await this.#different(peer, [doc])).length > 0) await this.#exchange(peer, doc);
+  }
+
+  /** Pulls a document, in pieces if it is large. @returns whether the peer was told of what it lacks */
+  async #pullAll(peer: string, doc: string): Promise<boolean> {
+    const { carriers, spread } = this.#options;
+    const barred = carriers.barred(doc);
+    let theirs = new Map<number, number>();
+    for (let round = 0; round < maxPullRounds; round++) {
+      const clocks = carriers.get(doc).clocks();
+      for (const client of barred) clocks.set(client, Number.MAX_SAFE_INTEGER);
+      const pulled = await spread.pull(doc, peer, clocks, true);
+      theirs = decodeVector(pulled.theirs);
+      const carrier = carriers.get(doc);
+      const more = [...theirs].some(([client, clock]) =>
+        !barred.has(client) && clock > carrier.clock(client)
+      );
+      if (!pulled.grown || !more) break;
+    }
+    this.#checkOwn(peer, doc, theirs);
+    const lacked = [...carriers.get(doc).clocks()].filter(([client, clock]) =>
+      clock > (theirs.get(client) ?? 0) && !barred.has(client)
+    );
+    if (lacked.length > 0) await spread.tell(peer, doc, new Map(lacked.slice(0, maxAnnouncedClients)), []);
+    return lacked.length > 0;
+  }
+
+  /** A peer that was told of this node's array, and has still not taken it: a fresh one may do better. */
+  #checkOwn(peer: string, doc: string, theirs: ReadonlyMap<number, number>): void {
+    const carrier = this.#options.carriers.get(doc);
+    const name = `${peer} ${doc}`;
+    const shown = this.#shown.get(name);
+    if (this.#shown.size > maxDocs) this.#shown.clear();
+    const { client } = carrier;
+    if (shown?.client === client && (theirs.get(client) ?? 0) < shown.clock) {
+      carrier.rotate();
+      this.#shown.delete(name);
+    } else this.#shown.set(name, { client, clock: carrier.clock(client) });
+  }
+
+  /** By ids: gets what is missing here, and tells of what is missing there. */
+  async #exchange(peer: string, doc: string): Promise<void> {
+    const { rpc, ledger, spread } = this.#options;
+    const { reply: { sums } } = await rpc.call(peer, buckets, { doc });
+    const own = this.serveBuckets(doc);
+    const differing = Uint8Array.from({ length: 256 }, (_, bucket) => bucket).filter((bucket) => {
+      const at = bucket * idBytes;
+      return sums.subarray(at, at + idBytes).some((octet, i) => octet !== own[at + i]);
+    });
+    if (differing.length === 0) return;
+    const { reply } = await rpc.call(peer, idsIn, { doc, buckets: differing });
+    const theirs = splitIds(reply.ids);
+    const here = this.serveIds(doc, differing);
+    const there = new Set(theirs.map((id) => id.toHex()));
+    const missing = theirs.filter((id) => !ledger.isSettled(doc, id));
+    if (missing.length > 0) await spread.fetch(doc, missing, peer);
+    const lacked = here.filter((id) => !there.has(id.toHex()));
+    for (let at = 0; at < lacked.length; at += maxAnnouncedFacts) {
+      await spread.tell(peer, doc, new Map(), lacked.slice(at, at + maxAnnouncedFacts));
+    }
+  }
+}
+
+function isSame(a: Digest, b: Digest | undefined): boolean {
+  if (b === undefined) return a.count === 0;
+  return a.count === b.count && a.sum.every((octet, i) => octet === b.sum[i]);
+}

@@ -1,0 +1,72 @@
+/**
+ * Relaying: which nodes may be reached through this one, which relays this node has itself reached through, and the end
+ * of what passes when a site's relay is turned off. The rule is scope.ts's.
+ */
+import type { NodeIdentity } from './certificate.ts';
+import { asInkmeshError } from './errors.ts';
+import type { Gate } from './gate.ts';
+import type { Link, Log, RelayRules, Transport } from './ports.ts';
+import { type Policies, scopeRefusal } from './scope.ts';
+
+export interface RelayOptions {
+  self: NodeIdentity;
+  transport: Transport;
+  gate: Gate;
+  policies: Policies;
+  log: Log;
+}
+
+export class Relay implements RelayRules {
+  readonly #options: RelayOptions;
+  /** links to relays over which this node has asked to be reached */
+  readonly #reserved = new WeakSet<Link>();
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    options.transport.relayBy(this);
+  }
+
+  mayReserve(peer: string): boolean {
+    const identity = this.#options.gate.member(peer)?.identity;
+    return identity !== undefined && this.#options.policies(identity.site).relay;
+  }
+
+  mayPass(source: string, target: string): boolean {
+    const { gate, policies } = this.#options;
+    const [one, other] = [gate.member(source)?.identity, gate.member(target)?.identity];
+    if (one === undefined || other === undefined) return false;
+    return this.mayReserve(target) && scopeRefusal(one, other, true, policies) === undefined;
+  }
+
+  trusts(relay: string): boolean {
+    return this.#options.gate.member(relay)?.identity.roles.includes('relay') ?? false;
+  }
+
+  /** Has this node reached through the relays that it is connected to, if its site's relay is on. */
+  reserve(): void {
+    const { self, transport, gate, policies, log } = this.#options;
+    if (self.roles.includes('relay') || !policies(self.site).relay) return;
+    for (const { identity } of gate.members()) {
+      const link = gate.linkTo(identity.peerId);
+      if (!identity.roles.includes('relay') || link === undefined || link.relay !== null) continue;
+      if (this.#reserved.has(link)) continue;
+      this.#reserved.add(link);
+      transport.reserveAt(link).catch((thrown) => {
+        this.#reserved.delete(link);
+        log('info', 'a relay does not take this node', {
+          peer: identity.peerId,
+          reason: asInkmeshError(thrown).message,
+        });
+      });
+    }
+  }
+
+  /** On a relay: ends what passes from or to nodes whose site is not relayed any more. */
+  review(): void {
+    const { self, transport, gate } = this.#options;
+    if (!self.roles.includes('relay')) return;
+    for (const { identity } of gate.members()) {
+      if (!this.mayReserve(identity.peerId)) transport.endRelayed(identity.peerId);
+    }
+  }
+}

@@ -1,0 +1,29 @@
+/** Octets for one node only: an age file (age-encryption.org/v1) to the X25519 recipient in its `node` fact. */
+import { Decrypter, Encrypter, identityToRecipient } from 'age-encryption';
+import { InkmeshError } from './errors.ts';
+
+/** The recipient (`age1…`) that others seal to. @param sealKey `AGE-SECRET-KEY-1…` */
+export function sealRecipient(sealKey: string): Promise<string> {
+  return identityToRecipient(sealKey);
+}
+
+/** @param recipient `age1…` */
+export async function sealFor(recipient: string, octets: Uint8Array): Promise<Uint8Array> {
+  const encrypter = new Encrypter();
+  encrypter.addRecipient(recipient);
+  return await encrypter.encrypt(octets);
+}
+
+/**
+ * @param sealKey `AGE-SECRET-KEY-1…`
+ * @throws InkmeshError `corrupt` when it is not sealed for this key, or damaged
+ */
+export async function unseal(sealKey: string, sealed: Uint8Array): Promise<Uint8Array> {
+  const decrypter = new Decrypter();
+  decrypter.addIdentity(sealKey);
+  try {
+    return await decrypter.decrypt(sealed);
+  } catch (cause) {
+    throw new InkmeshError('corrupt', 'this is not sealed for this node', {}, { cause });
+  }
+}
