@@ -21,8 +21,8 @@ export class Carrier {
   readonly #peer: string;
   /** arrays by their Yjs clients */
   readonly #names = new Map<number, string>();
-  /** octets of records by author */
-  readonly #octets = new Map<string, number>();
+  /** arrays, and octets in them, by author */
+  readonly #carried = new Map<string, { runs: number; octets: number }>();
   #own: { name: string; client: number };
 
   /** @param peer whose own array is appended to here */
@@ -67,9 +67,7 @@ export class Carrier {
 
   /** How many arrays an author has, and the octets in them. */
   carriedOf(author: string): { runs: number; octets: number } {
-    let runs = 0;
-    for (const name of this.#names.values()) if (authorOf(name) === author) runs++;
-    return { runs, octets: this.#octets.get(author) ?? 0 };
+    return this.#carried.get(author) ?? { runs: 0, octets: 0 };
   }
 
   /** Appends to this node's own array. */
@@ -81,8 +79,7 @@ export class Carrier {
   /** Takes in records that follow those that are here. @param run with the name of its array */
   integrate(run: Run & { name: string }): void {
     Y.applyUpdate(this.#doc, encodeRun(run));
-    this.#names.set(run.client, run.name);
-    this.#note(run.name, run.records);
+    this.#note(run.client, run.name, run.records);
   }
 
   /** The records of a client from a clock on, as one update, as many as go into a reply; undefined when there are none. */
@@ -121,8 +118,7 @@ export class Carrier {
     Y.applyUpdate(this.#doc, new Uint8Array(inflateRawSync(packed, { maxOutputLength: maxSnapshotBytes })));
     for (const name of this.#doc.share.keys()) {
       const client = clientOf(name);
-      this.#names.set(client, name);
-      this.#note(name, this.#records(client, 0));
+      this.#note(client, name, this.#records(client, 0));
     }
   }
 
@@ -135,11 +131,13 @@ export class Carrier {
     return { name, client: clientOf(name) };
   }
 
-  #note(name: string, records: Iterable<Uint8Array>): void {
+  #note(client: number, name: string, records: Iterable<Uint8Array>): void {
     const author = authorOf(name) ?? '';
-    let octets = this.#octets.get(author) ?? 0;
-    for (const record of records) octets += record.length;
-    this.#octets.set(author, octets);
+    const { runs, octets } = this.carriedOf(author);
+    let more = 0;
+    for (const record of records) more += record.length;
+    this.#carried.set(author, { runs: runs + (this.#names.has(client) ? 0 : 1), octets: octets + more });
+    this.#names.set(client, name);
   }
 
   *#records(client: number, from: number): Generator<Uint8Array> {

@@ -16,6 +16,7 @@ import {
   maxUnmetPeers,
   redialMax_ms,
   redialMin_ms,
+  refusedAgain_ms,
 } from './limits.ts';
 import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
 import { deadline } from './timing.ts';
@@ -35,6 +36,8 @@ interface Known {
   /** it has been a member in this run or an earlier one */
   met: boolean;
   failures: number;
+  /** it has said that this node may not talk to it */
+  refused: boolean;
   next_ms: number;
   /** direct addresses did not work lately: relays first until then */
   relayUntil_ms: number;
@@ -100,16 +103,20 @@ export class Discovery {
     return (this.#known.get(peer)?.failures ?? 0) > 0 && this.#options.gate.linkTo(peer) === undefined;
   }
 
-  /** Dials whom to keep connected, and while there are few connections whoever is known. */
+  /**
+   * Dials whom to keep connected, every configured address until somebody has answered there, and while there are few
+   * connections whoever is known.
+   */
   tick(): void {
     const now_ms = this.#options.clock.monotonic_ms();
+    const { transport, gate } = this.#options;
+    const few = gate.members().length < firstLinks;
     for (const [address, entry] of this.#answered) {
-      if (this.#isDue(entry.known, now_ms) && !this.#isLinked(entry.peer) && this.#mayTry(entry.peer)) {
+      const needed = entry.peer === undefined || (few && gate.linkTo(entry.peer) === undefined);
+      if (needed && this.#isDue(entry.known, now_ms) && this.#mayTry(entry.peer)) {
         this.#dialConfigured(address, entry);
       }
     }
-    const { transport, gate } = this.#options;
-    const few = gate.members().length < firstLinks;
     // nobody knows yet who they are: they may be what connects this LAN to the others
     const unmet = [...this.#known].filter(([, known]) => few || !known.met).map(([peer]) => peer);
     const untold = transport.links().length < 2 * firstLinks ? unmet : [];
@@ -133,6 +140,7 @@ export class Discovery {
     if (known.connecting !== undefined) return known.connecting;
     const connecting = this.#greeted(peer, known).then((link) => {
       known.failures = 0;
+      known.refused = false;
       return link;
     }, (thrown) => {
       const error = asInkmeshError(thrown);
@@ -140,7 +148,7 @@ export class Discovery {
       throw error;
     }).finally(() => {
       known.connecting = undefined;
-      known.next_ms = this.#options.clock.monotonic_ms() + Math.max(redialMin_ms, backoff_ms(known.failures));
+      this.#rest(known);
     });
     known.connecting = connecting;
     return connecting;
@@ -194,25 +202,29 @@ export class Discovery {
       entry.peer = link.peer;
       await this.#options.gate.greet(link);
       known.failures = 0;
+      known.refused = false;
       return link;
     });
     known.connecting.catch((thrown) => this.#failed(known, asInkmeshError(thrown))).finally(() => {
       known.connecting = undefined;
-      known.next_ms = this.#options.clock.monotonic_ms() + Math.max(redialMin_ms, backoff_ms(known.failures));
+      this.#rest(known);
     });
+  }
+
+  /** Until the next attempt; one that has been refused is longer off, as only a decision can change it. */
+  #rest(known: Known): void {
+    const rest_ms = known.refused ? refusedAgain_ms : Math.max(redialMin_ms, backoff_ms(known.failures));
+    known.next_ms = this.#options.clock.monotonic_ms() + rest_ms;
   }
 
   #failed(known: Known, error: InkmeshError): void {
     const passing = error.code === 'unavailable' || error.code === 'timeout';
+    known.refused = error.code === 'forbidden';
     known.failures = passing ? Math.min(known.failures + 1, refusedFailures) : refusedFailures;
   }
 
   #isDue(known: Known, now_ms: number): boolean {
     return known.connecting === undefined && known.next_ms <= now_ms;
-  }
-
-  #isLinked(peer: string | undefined): boolean {
-    return peer !== undefined && this.#options.gate.linkTo(peer) !== undefined;
   }
 
   #mayTry(peer: string | undefined): boolean {
@@ -257,6 +269,7 @@ const fresh = (): Known => ({
   heard: [],
   met: false,
   failures: 0,
+  refused: false,
   next_ms: 0,
   relayUntil_ms: -Infinity,
   connecting: undefined,

@@ -160,7 +160,10 @@ async function enrolDevice(
 async function reserveName(ledger: FactLedger, name: string, peer: string): Promise<void> {
   const refuseTaken = () => {
     if (!nameTaken(ledger, name, peer)) return;
-    throw new InkmeshError('conflict', `another node is called "${name}": give this one another --node NAME`);
+    throw new InkmeshError(
+      'conflict',
+      `another node is called "${name}": give this one another --node NAME, or revoke that one first`,
+    );
   };
   refuseTaken();
   if (reservedFor(ledger, name) === peer) return;

@@ -45,15 +45,10 @@ export const digests: Method<typeof digestsRequest, typeof digestsReply> = {
   maxStreams: maxHeavyStreams,
 };
 
-const announceRequest = v.strictObject({
-  doc: docName,
-  /** state vector of the clients that have something new */
-  vector,
-  /** facts that no array carries */
-  facts: ids(maxAnnouncedFacts),
-});
+/** document; state vector of the clients that have something new; ids of facts that no array carries */
+const announceRequest = v.strictTuple([docName, vector, ids(maxAnnouncedFacts)]);
 export type Announcement = v.InferOutput<typeof announceRequest>;
-/** What the caller has; the callee asks for what it lacks. */
+/** What the caller has; the callee asks for what it lacks. Lists, not maps: there are as many as facts. */
 export const announce: Method<typeof announceRequest, typeof noReply> = {
   name: 'announce',
   request: announceRequest,
@@ -61,17 +56,13 @@ export const announce: Method<typeof announceRequest, typeof noReply> = {
   admission: 'member',
 };
 
-const pullRequest = v.strictObject({
-  doc: docName,
+/** document; state vector; whether of clients that the vector does not name, too */
+const pullRequest = v.strictTuple([docName, vector, v.boolean()]);
+/** updates; state vector of the callee if all was asked for, an empty one otherwise */
+const pullReply = v.strictTuple([
+  v.pipe(v.array(bytes(1, maxPulledBytes + 64 * KiB)), v.maxLength(64 * KiB)),
   vector,
-  /** of clients that the vector does not name, too */
-  all: v.boolean(),
-});
-const pullReply = v.strictObject({
-  updates: v.pipe(v.array(bytes(1, maxPulledBytes + 64 * KiB)), v.maxLength(64 * KiB)),
-  /** state vector of the callee if `all` was asked for, empty otherwise */
-  vector,
-});
+]);
 /** Records beyond a state vector, one update for each client. */
 export const pull: Method<typeof pullRequest, typeof pullReply> = {
   name: 'pull',

@@ -65,6 +65,11 @@ export class FactStore implements KnownFacts {
     return this.#certificates.peers().flatMap((peer) => this.identity(peer) ?? []);
   }
 
+  /** Whether a node of the site is known. */
+  hasSite(site: string): boolean {
+    return this.#certificates.hasSite(site);
+  }
+
   /** The age recipient of a node, for what is sealed to it alone; undefined while it is not known. */
   sealOf(peer: string): string | undefined {
     return this.#certificates.sealOf(peer, this.#options.now_ms());
@@ -188,8 +193,6 @@ export class FactStore implements KnownFacts {
         if (!await holds(row.record)) remove(row, fact);
       }
     }
-    this.#certificates.remove(author);
-    for (const fact of this.about(nodeKind.name, author)) await this.learn(fact.body as NodeBody);
     return removed;
   }
 

@@ -8,11 +8,12 @@ import { bytes, decode } from './codec.ts';
 import type { Custody } from './custody.ts';
 import { envelopeLength } from './envelope.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
-import { type Fact, Missing } from './facts.ts';
+import type { Fact } from './facts.ts';
 import type { Holders } from './holder.ts';
 import { handedDigest, hasEnded, type JobBody, jobKind } from './job-facts.ts';
 import type { FactLedger } from './ledger.ts';
 import {
+  docGrace_ms,
   handoffLook_ms,
   handoffRetryMax_ms,
   handoffRetryMin_ms,
@@ -134,9 +135,9 @@ export class Handoff {
    * @throws InkmeshError `conflict` with details `kept` when it has it, `not-found` when the job has ended
    */
   async take(from: string, request: HandoffRequest, body: Body): Promise<void> {
-    const { custody, spool, self } = this.#options;
+    const { custody, spool, ledger, self } = this.#options;
     const { job, submitter, ticket, handoff } = request;
-    const fact = await this.#judge(request);
+    const fact = await ledger.judge(request.fact);
     this.#checkFact(fact, from, request);
     this.#refuseUnwanted(job);
     const share = await unseal(self.sealKey, handoff);
@@ -178,25 +179,20 @@ export class Handoff {
     return Math.max(0, Math.min(age_ms, Math.trunc(this.#options.now_ms() - fact.time_ms)));
   }
 
-  async #judge(request: HandoffRequest): Promise<Fact> {
-    try {
-      return await this.#options.ledger.judge(request.fact);
-    } catch (thrown) {
-      if (!(thrown instanceof Missing)) throw thrown;
-      throw new InkmeshError('unavailable', 'this node has just woken up: it does not know the node yet');
-    }
-  }
-
   #checkFact(fact: Fact, from: string, request: HandoffRequest): void {
     const { self, ledger } = this.#options;
     const first = ledger.first(jobKind.name, request.job);
-    const { sleeper, holders, handed } = fact.body as JobBody;
+    const { sleeper, holders, handed, expires_ms } = fact.body as JobBody;
     const mine = fact.kind === jobKind.name && fact.subject === request.job &&
       (first === undefined || first.seq === fact.seq) && sleeper === self.peerId && holders.includes(from);
     if (!mine) throw new InkmeshError('forbidden', 'no job fact has the caller hand this job to this node');
     const digest = Buffer.from(handedDigest(request));
     if (handed === null || !digest.equals(handed)) {
       throw new InkmeshError('forbidden', 'this is not what the job fact has handed over');
+    }
+    // before its document is dropped, and with it the knowledge of how it ended
+    if (this.#options.now_ms() > expires_ms + docGrace_ms / 2) {
+      throw new InkmeshError('not-found', 'this job was kept for as long as its site allows');
     }
   }
 

@@ -77,11 +77,14 @@ async function proven(identity: Promise<NodeIdentity>): Promise<NodeIdentity> {
   }
 }
 
-/** What a node says after it has been revoked counts for nothing; that it was, stands. */
+/** What a node says after it has been revoked counts for nothing, but for who it is, and that it was revoked. */
 function refuseOfRevoked(fact: Fact, known: KnownFacts): void {
-  const subject = `node:${fact.author}`;
-  const since_ms = known.first('revoked', subject)?.time_ms;
-  if (since_ms === undefined || fact.time_ms < since_ms) return;
-  if (fact.kind === 'revoked' && fact.subject === subject) return;
+  const since_ms = known.first('revoked', `node:${fact.author}`)?.time_ms;
+  if (since_ms === undefined || fact.time_ms < since_ms || isSpared(fact)) return;
   throw new InkmeshError('forbidden', 'its author had been revoked by then');
+}
+
+/** What outlasts its author's revocation. */
+export function isSpared(fact: Fact): boolean {
+  return fact.kind === nodeKind.name || (fact.kind === 'revoked' && fact.subject === `node:${fact.author}`);
 }

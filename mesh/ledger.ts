@@ -9,7 +9,7 @@ import { asInkmeshError, InkmeshError } from './errors.ts';
 import { FactStore } from './fact-store.ts';
 import { checkBody, directoryDoc, type Fact, idOf, type Kind, Missing, readFact } from './facts.ts';
 import { rowOf, signFact } from './facts.ts';
-import { DatedAhead, Forged, judgeFact } from './judge.ts';
+import { DatedAhead, Forged, isSpared, judgeFact } from './judge.ts';
 import { maxFactOctetsPerAuthor, maxFactsPerAuthor } from './limits.ts';
 import { type NodeBody, nodeKind } from './node-fact.ts';
 import type { FactTable, Log } from './ports.ts';
@@ -291,11 +291,10 @@ export class FactLedger extends FactStore {
   #shutOut(revoked: Fact): void {
     const peer = revokedNode(revoked);
     if (peer === undefined) return;
-    const spare = (fact: Fact) => fact.kind === revoked.kind && fact.subject === revoked.subject;
     const holds = (record: Uint8Array) => this.#judge(record).then(() => true, () => false);
     const purged = this.#queue.then(async () => {
       if (this.#closed) return;
-      for (const fact of await this.purge(peer, revoked.time_ms, spare, holds)) {
+      for (const fact of await this.purge(peer, revoked.time_ms, isSpared, holds)) {
         // whom it had revoked may be heard again
         if (fact.kind === revoked.kind) this.#refused.forget(revokedNode(fact) ?? '');
       }

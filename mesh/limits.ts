@@ -47,6 +47,8 @@ export const maxAddressesPerPeer = 8;
 export const maxAddressChars = 256;
 export const redialMin_ms = 250;
 export const redialMax_ms = 30 * second_ms;
+/** after a node has said that this one may not talk to it */
+export const refusedAgain_ms = 10 * 60 * second_ms;
 /** between questions by mDNS: at first, and when nothing changes */
 export const mdnsInterval_ms = 1 * second_ms;
 export const mdnsIntervalMax_ms = 3600 * second_ms;

@@ -88,16 +88,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     throw new InkmeshError('conflict', 'the node certificate is not of this node’s key');
   }
   const rpc = new Rpc(transport, clock, log);
-  const now_ms = () => clock.wall_ms();
-  const ledger = await FactLedger.open({
-    ...{ table: storage.facts, kinds: [...meshKinds, ...options.kinds], trust, clock, now_ms, log },
-    self: {
-      identity,
-      issuers: options.issuers,
-      key: options.key,
-      seal: await sealRecipient(options.sealKey),
-    },
-  });
+  const ledger = await openLedger(options);
   const box: { membership?: Membership; replica?: Replica } = {};
   const network = await Network.open({
     ...{ transport, rpc, ledger, trust, clock, log },
@@ -143,6 +134,15 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
       await transport.stop();
     },
   };
+}
+
+async function openLedger(options: MeshOptions): Promise<FactLedger> {
+  const { identity, issuers, key, sealKey, storage, trust, clock, log } = options;
+  return await FactLedger.open({
+    ...{ table: storage.facts, kinds: [...meshKinds, ...options.kinds], trust, clock, log },
+    now_ms: () => clock.wall_ms(),
+    self: { identity, issuers, key, seal: await sealRecipient(sealKey) },
+  });
 }
 
 function openMembership(
@@ -210,7 +210,7 @@ export type { Authority, AuthorityFile } from './authority.ts';
 export { certifyNode, type NodeCertificates, tlsSubject } from './issue.ts';
 export { renewLapsed } from './lapsed.ts';
 export type { Keeper, Membership } from './membership.ts';
-export { nameTaken } from './node-names.ts';
+export { nameTaken, reservedFor } from './node-names.ts';
 export { type DeviceCertificates, isDue, renewPurpose, verifyRenewable } from './renew.ts';
 export {
   type NodeIdentity,

@@ -16,13 +16,13 @@ import {
   scopeGrace_ms,
   wantedLife_ms,
 } from './limits.ts';
-import { policyOf, siteKind } from './policy.ts';
+import { defaultPolicy, policyOf, siteKind, type SitePolicy } from './policy.ts';
 import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
 import { Relay } from './relay.ts';
 import { revokedKind, revokedSince } from './revocation.ts';
 import { Roster } from './roster.ts';
 import type { Rpc } from './rpc.ts';
-import { scopeRefusal } from './scope.ts';
+import { type Policies, scopeRefusal } from './scope.ts';
 import { every } from './timing.ts';
 import { Topology } from './topology.ts';
 
@@ -52,11 +52,14 @@ export class Network {
   readonly #ends: (() => void)[] = [];
   /** since when links that nobody wants have carried nothing */
   readonly #idle = new Map<Link, number>();
+  /** what held for sites about which something has just been decided */
+  readonly #former: Map<string, SitePolicy>;
   #wanted: { peers: string[]; until_ms: number } = { peers: [], until_ms: -Infinity };
 
-  private constructor(options: NetworkOptions, gate: Gate) {
+  private constructor(options: NetworkOptions, gate: Gate, former: Map<string, SitePolicy>) {
     this.#options = options;
     this.gate = gate;
+    this.#former = former;
     const { transport, ledger, clock, log } = options;
     const self = options.self();
     this.#topology = new Topology(self.peerId, self.site);
@@ -65,7 +68,7 @@ export class Network {
       now_ms: () => gate.now_ms(),
       addresses: () => transport.addresses(),
     });
-    this.#relay = new Relay({ self, transport, gate, policies: (site) => policyOf(ledger, site), log });
+    this.#relay = new Relay({ self, transport, gate, policies: (site) => this.#policy(site), log });
     this.discovery = new Discovery({
       ...{ transport, gate, clock, log },
       configured: options.configured,
@@ -80,6 +83,7 @@ export class Network {
   static async open(options: NetworkOptions): Promise<Network> {
     const { rpc, trust, transport, ledger, clock, log } = options;
     const box: { network?: Network } = {};
+    const former = new Map<string, SitePolicy>();
     const gate = await Gate.open({
       ...{ rpc, trust, clock, log },
       links: (peer) => transport.links(peer),
@@ -88,13 +92,14 @@ export class Network {
         issuers: options.issuers(),
         addresses: transport.addresses(),
       }),
-      refusal: (identity, link) => refusal(options.self(), identity, link, ledger),
+      refusal: (identity, link) =>
+        refusal(options.self(), identity, link, ledger, (site) => former.get(site) ?? policyOf(ledger, site)),
       onMember: ({ identity }, { addresses }) => {
         box.network?.discovery.met(identity.peerId, addresses);
         options.onMember(identity.peerId);
       },
     });
-    const network = new Network(options, gate);
+    const network = new Network(options, gate, former);
     box.network = network;
     await serveBeats(rpc, clock);
     rpc.reachBy((peer, signal) => network.discovery.reach(peer, signal));
@@ -137,8 +142,11 @@ export class Network {
   awake(job: string): string[] {
     const isLinked = (peer: string) => this.gate.linkTo(peer) !== undefined;
     const { site } = this.#options.self();
-    const elsewhere = this.members().filter(({ identity }) => identity.site !== site);
-    return [...this.roster.mates(job), ...elsewhere.map(({ identity }) => identity.peerId)].filter(isLinked);
+    // one that has just joined may be a member before the roster knows of it
+    const members = this.members().map(({ identity }) => identity)
+      .sort((a, b) => Number(b.site === site) - Number(a.site === site));
+    const best = [...this.roster.mates(job), ...members.map(({ peerId }) => peerId)];
+    return [...new Set(best)].filter(isLinked);
   }
 
   /** The super nodes of this node's site, as this node sees it. */
@@ -178,7 +186,7 @@ export class Network {
     const identity = ledger.identity(peer);
     if (identity === undefined) return true;
     return revokedSince(ledger, 'node', peer) === undefined &&
-      scopeRefusal(self(), identity, relayed, (site) => policyOf(ledger, site)) === undefined;
+      scopeRefusal(self(), identity, relayed, (site) => this.#policy(site)) === undefined;
   }
 
   /** Ends what this node has opened, does not want, and has not used for a while. */
@@ -201,8 +209,21 @@ export class Network {
       this.#relay.review();
     };
     if (fact.kind === revokedKind.name) review();
+    if (fact.kind !== siteKind.name) return;
     // the fact goes on to the other sites over the very links that it closes
-    if (fact.kind === siteKind.name) this.#ends.push(this.#options.clock.after(scopeGrace_ms, review));
+    const { ledger, clock } = this.#options;
+    const before = ledger.about(siteKind.name, fact.subject).filter((other) => other !== fact).at(-1);
+    if (!this.#former.has(fact.subject)) {
+      this.#former.set(fact.subject, before === undefined ? defaultPolicy : before.body as SitePolicy);
+    }
+    clock.after(scopeGrace_ms, () => {
+      this.#former.delete(fact.subject);
+      review();
+    });
+  }
+
+  #policy(site: string): SitePolicy {
+    return this.#former.get(site) ?? policyOf(this.#options.ledger, site);
   }
 }
 
@@ -211,7 +232,8 @@ function refusal(
   other: NodeIdentity,
   link: Link,
   ledger: FactLedger,
+  policies: Policies,
 ): string | undefined {
   if (revokedSince(ledger, 'node', other.peerId) !== undefined) return 'this node is revoked';
-  return scopeRefusal(self, other, link.relay !== null, (site) => policyOf(ledger, site));
+  return scopeRefusal(self, other, link.relay !== null, policies);
 }

@@ -59,6 +59,7 @@ export function holdsAt({ notBefore, notAfter }: NodeIdentity, time_ms: number):
 /** The certificates of every node that has stated one. */
 export class Certificates {
   readonly #nodes = new Map<string, { identity: NodeIdentity; seal: string }[]>();
+  readonly #sites = new Set<string>();
 
   /** Oldest first; two of the same date by their octets, so that the order is the same everywhere. */
   add(identity: NodeIdentity, seal: string): void {
@@ -68,10 +69,11 @@ export class Certificates {
       a.identity.notBefore - b.identity.notBefore || Buffer.compare(a.identity.der, b.identity.der)
     );
     this.#nodes.set(identity.peerId, all);
+    this.#sites.add(identity.site);
   }
 
-  remove(peer: string): void {
-    this.#nodes.delete(peer);
+  hasSite(site: string): boolean {
+    return this.#sites.has(site);
   }
 
   /** Those that hold at a time, the newest first. */

@@ -25,6 +25,9 @@ export interface ReconcileOptions {
   isDoc(doc: string): boolean;
 }
 
+/** What came of a comparison. */
+export type Compared = 'same' | 'news' | 'missed';
+
 export class Reconciler {
   readonly #options: ReconcileOptions;
   /** this node's clock in its own array when a peer was last told of it, by document and peer */
@@ -34,16 +37,23 @@ export class Reconciler {
     this.#options = options;
   }
 
-  /** Compares with a peer, the directory first: which sites there are is in it. @param docs none: all */
-  async sync(peer: string, docs: readonly string[]): Promise<void> {
+  /**
+   * Compares with a peer, the directory first: which sites there are is in it.
+   * @param docs none: all
+   * @returns `same` when there was nothing to do, `news` when what differed was on its way, `missed` when it was not
+   */
+  async sync(peer: string, docs: readonly string[]): Promise<Compared> {
     const different = await this.#different(peer, docs);
-    if (different.includes(directoryDoc)) await this.#reconcile(peer, directoryDoc);
+    const order = [...different].sort((a, b) => Number(b === directoryDoc) - Number(a === directoryDoc));
     let failure: unknown;
-    for (const doc of different) {
-      if (doc === directoryDoc || !this.#options.isDoc(doc)) continue;
-      await this.#reconcile(peer, doc).catch((thrown) => failure = thrown);
+    let missed = false;
+    for (const doc of order) {
+      if (!this.#options.isDoc(doc)) continue;
+      await this.#reconcile(peer, doc).then((found) => missed ||= found, (thrown) => failure = thrown);
     }
     if (failure !== undefined) throw failure;
+    if (different.length === 0) return 'same';
+    return missed ? 'missed' : 'news';
   }
 
   /** For `digests`. */
@@ -79,13 +89,14 @@ export class Reconciler {
     return [...new Set(asked)].filter((doc) => !isSame(ledger.digest(doc), theirs.get(doc)));
   }
 
-  async #reconcile(peer: string, doc: string): Promise<void> {
+  /** @returns whether something had been missed here that no announcement would have brought */
+  async #reconcile(peer: string, doc: string): Promise<boolean> {
     const { ledger, clock } = this.#options;
     const told = await this.#pullAll(peer, doc);
     await ledger.settled();
     // it asks for what it has been told of, meanwhile
     if (told && (await this.#different(peer, [doc])).length > 0) await sleep(clock, settleDelay_ms);
-    if ((await this.#different(peer, [doc])).length > 0) await this.#exchange(peer, doc);
+    return (await this.#different(peer, [doc])).length > 0 && await this.#exchange(peer, doc);
   }
 
   /** Pulls a document, in pieces if it is large. @returns whether the peer was told of what it lacks */
@@ -126,7 +137,7 @@ export class Reconciler {
   }
 
   /** By ids: gets what is missing here, and tells of what is missing there. */
-  async #exchange(peer: string, doc: string): Promise<void> {
+  async #exchange(peer: string, doc: string): Promise<boolean> {
     const { rpc, ledger, spread } = this.#options;
     const { reply: { sums } } = await rpc.call(peer, buckets, { doc });
     const own = this.serveBuckets(doc);
@@ -134,17 +145,18 @@ export class Reconciler {
       const at = bucket * idBytes;
       return sums.subarray(at, at + idBytes).some((octet, i) => octet !== own[at + i]);
     });
-    if (differing.length === 0) return;
+    if (differing.length === 0) return false;
     const { reply } = await rpc.call(peer, idsIn, { doc, buckets: differing });
     const theirs = splitIds(reply.ids);
     const here = this.serveIds(doc, differing);
     const there = new Set(theirs.map((id) => id.toHex()));
     const missing = theirs.filter((id) => !ledger.isSettled(doc, id));
-    if (missing.length > 0) await spread.fetch(doc, missing, peer);
+    const found = missing.length > 0 ? await spread.fetch(doc, missing, peer) : 0;
     const lacked = here.filter((id) => !there.has(id.toHex()));
     for (let at = 0; at < lacked.length; at += maxAnnouncedFacts) {
       await spread.tell(peer, doc, new Map(), lacked.slice(at, at + maxAnnouncedFacts));
     }
+    return found > 0;
   }
 }
 

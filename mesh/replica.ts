@@ -20,7 +20,7 @@ import {
 } from './limits.ts';
 import { longestRetention } from './policy.ts';
 import type { Clock, FactTable, Log } from './ports.ts';
-import { Reconciler } from './reconcile.ts';
+import { type Compared, Reconciler } from './reconcile.ts';
 import type { Rpc } from './rpc.ts';
 import { Spread } from './spread.ts';
 import { every, fraction } from './timing.ts';
@@ -47,10 +47,12 @@ export class Replica {
   readonly #intake: Intake;
   readonly #spread: Spread;
   readonly #reconciler: Reconciler;
-  readonly #syncing = new Map<string, Promise<void>>();
+  readonly #syncing = new Map<string, Promise<Compared>>();
   readonly #stops = new Set<() => void>();
   /** documents to compare soon, and peers that may have missed news */
   #active: { docs: Set<string>; missed: Set<string> } | undefined;
+  /** how soon after activity to compare: less often while all that differs is news on their way */
+  #patience_ms = quickCheck_ms;
   #closed = false;
 
   private constructor(options: ReplicaOptions) {
@@ -84,8 +86,8 @@ export class Replica {
   }
 
   /** Compares every document with a peer, and gets what is missing; one round at a time for each peer. */
-  syncWith(peer: string): Promise<void> {
-    return this.#sync(peer, []);
+  async syncWith(peer: string): Promise<void> {
+    await this.#sync(peer, []);
   }
 
   /** Resolves when all that has arrived is judged and in its document. */
@@ -108,11 +110,13 @@ export class Replica {
       return done({ docs: this.#reconciler.serveDigests(request.docs) });
     });
     await rpc.handle(protocol.announce, ({ from, request }) => {
-      this.#spread.heard({ ...request, doc: this.#checked(request.doc) }, from);
+      this.#checked(request[0]);
+      this.#spread.heard(request, from);
       return done({});
     });
     await rpc.handle(protocol.pull, ({ request }) => {
-      return done(this.#servePull(this.#checked(request.doc), request));
+      const [doc, vector, all] = request;
+      return done(this.#servePull(this.#checked(doc), vector, all));
     });
     await rpc.handle(protocol.buckets, ({ request }) => {
       return done({ sums: this.#reconciler.serveBuckets(this.#checked(request.doc)) });
@@ -129,20 +133,20 @@ export class Replica {
     });
   }
 
-  #servePull(doc: string, request: { vector: Uint8Array; all: boolean }) {
+  #servePull(doc: string, vector: Uint8Array, all: boolean): [Uint8Array[], Uint8Array] {
     const carrier = this.#carriers.get(doc);
-    const from = protocol.decodeVector(request.vector);
-    const clocks = carrier.clocks();
+    const from = protocol.decodeVector(vector);
+    const clocks = all ? carrier.clocks() : new Map<number, number>();
     const updates: Uint8Array[] = [];
     let room = maxPulledBytes;
-    for (const client of request.all ? clocks.keys() : from.keys()) {
+    for (const client of all ? clocks.keys() : from.keys()) {
       if (room <= 0) break;
       const update = carrier.encode(client, from.get(client) ?? 0, room);
       if (update === undefined) continue;
       updates.push(update);
       room -= update.length;
     }
-    return { updates, vector: protocol.encodeVector(request.all ? clocks : new Map()) };
+    return [updates, protocol.encodeVector(clocks)];
   }
 
   #docs(): string[] {
@@ -152,8 +156,8 @@ export class Replica {
 
   #isDoc(doc: string): boolean {
     const { ledger, now_ms } = this.#options;
-    const isSite = (site: string) => ledger.nodes().some((node) => node.site === site);
-    return isDocName(doc, (site) => isSite(site) ? longestRetention(ledger, site) : undefined, now_ms());
+    const retentionOf = (site: string) => ledger.hasSite(site) ? longestRetention(ledger, site) : undefined;
+    return isDocName(doc, retentionOf, now_ms());
   }
 
   #checked(doc: string): string {
@@ -194,7 +198,7 @@ export class Replica {
     if (this.#closed) return;
     if (this.#active === undefined) {
       this.#active = { docs: new Set(), missed: new Set() };
-      const callOff = this.#options.clock.after(quickCheck_ms, () => {
+      const callOff = this.#options.clock.after(this.#patience_ms, () => {
         this.#stops.delete(callOff);
         this.#compareActive();
       });
@@ -211,7 +215,14 @@ export class Replica {
     const peers = this.#options.peers();
     const [some] = peers.splice(Math.floor(fraction() * peers.length), 1);
     const asked = peers.filter((peer) => active.missed.has(peer)).concat(some ?? []);
-    for (const peer of asked) this.#quietly(peer, this.#sync(peer, [...active.docs]));
+    for (const peer of asked) {
+      const compared = this.#sync(peer, [...active.docs]).then((result) => {
+        this.#patience_ms = result === 'news'
+          ? Math.min(2 * this.#patience_ms, antiEntropy_ms)
+          : quickCheck_ms;
+      });
+      this.#quietly(peer, compared);
+    }
   }
 
   #compareAll(): void {
@@ -220,7 +231,7 @@ export class Replica {
     if (peer !== undefined) this.#quietly(peer, this.syncWith(peer));
   }
 
-  #sync(peer: string, docs: readonly string[]): Promise<void> {
+  #sync(peer: string, docs: readonly string[]): Promise<Compared> {
     const running = this.#syncing.get(peer);
     if (running !== undefined) return running;
     const round = this.#reconciler.sync(peer, docs).finally(() => this.#syncing.delete(peer));

@@ -3,7 +3,7 @@
  * asks one of those that told it. So each fact travels to each node once, by whichever way is quickest.
  */
 import type { Carriers } from './carriers.ts';
-import { asInkmeshError, InkmeshError } from './errors.ts';
+import { asInkmeshError } from './errors.ts';
 import {
   announce,
   announcedClients,
@@ -84,15 +84,15 @@ export class Spread {
     clocks: ReadonlyMap<number, number>,
     ids: Uint8Array[],
   ): Promise<void> {
-    await this.#options.rpc.call(peer, announce, {
+    await this.#options.rpc.call(peer, announce, [
       doc,
-      vector: encodeVector(new Map([...clocks].slice(0, maxAnnouncedClients))),
-      facts: joinIds(ids.slice(0, maxAnnouncedFacts)),
-    });
+      encodeVector(new Map([...clocks].slice(0, maxAnnouncedClients))),
+      joinIds(ids.slice(0, maxAnnouncedFacts)),
+    ]);
   }
 
   /** What a peer has told. @throws InkmeshError `bad-request` */
-  heard({ doc, vector, facts }: Announcement, from: string): void {
+  heard([doc, vector, facts]: Announcement, from: string): void {
     const { carriers, ledger } = this.#options;
     const carrier = carriers.get(doc);
     const wanted = this.#wanted.get(doc) ?? new Map<number, Wanted>();
@@ -128,15 +128,14 @@ export class Spread {
     try {
       for (let at = 0; at < ids.length; at += maxRecordsPerCall) {
         const some = ids.slice(at, at + maxRecordsPerCall);
-        const { reply } = await rpc.call(from, recordsOf, { doc, ids: joinIds(some) });
+        const { reply } = await this.#blaming(from, rpc.call(from, recordsOf, { doc, ids: joinIds(some) }));
         for (const record of reply.records) {
           if (await ledger.hear({ doc, record, from }) !== 'fact') continue;
           found++;
           this.told(doc, idOf(record), [from]);
         }
       }
-    } catch (thrown) {
-      this.#blame(from, thrown);
+    } catch {
       active(doc, from);
     } finally {
       for (const name of names) this.#fetching.delete(name);
@@ -163,8 +162,8 @@ export class Spread {
     try {
       const clocks = new Map(clients.map((client) => [client, carriers.get(doc).clock(client)]));
       await this.pull(doc, from, clocks, false);
-    } catch (thrown) {
-      this.#blame(from, thrown);
+    } catch {
+      // the next announcer is asked, or it is found when nodes compare
     }
     if (this.#closed) return;
     for (const client of clients) {
@@ -192,22 +191,28 @@ export class Spread {
     all: boolean,
   ): Promise<{ theirs: Uint8Array; grown: boolean }> {
     const { rpc, intake } = this.#options;
-    const { reply } = await rpc.call(from, pull, { doc, vector: encodeVector(clocks), all });
+    const { reply: [updates, theirs] } = await this.#blaming(
+      from,
+      rpc.call(from, pull, [doc, encodeVector(clocks), all]),
+    );
     let grown = false;
-    for (const update of reply.updates) {
+    for (const update of updates) {
       const client = await intake.take(doc, update, from);
       if (client === undefined) continue;
       grown = true;
       this.grown(doc, client, [from]);
     }
-    return { theirs: reply.vector, grown };
+    return { theirs, grown };
   }
 
   /** An answer that is larger than any may be is no accident. */
-  #blame(peer: string, thrown: unknown): void {
-    const { code } = asInkmeshError(thrown);
-    if (thrown instanceof InkmeshError && code === 'too-large') {
-      this.#options.ledger.suspect(peer, 'it sends more than was asked for');
+  async #blaming<Answer>(peer: string, answer: Promise<Answer>): Promise<Answer> {
+    try {
+      return await answer;
+    } catch (thrown) {
+      const { code } = asInkmeshError(thrown);
+      if (code === 'too-large') this.#options.ledger.suspect(peer, 'it sends more than was asked for');
+      throw thrown;
     }
   }
 

@@ -188,14 +188,17 @@ export class Acceptor {
     if (degraded !== 'handoff' || left === undefined) {
       return { peers, degraded, sleeper: null, handoff: null };
     }
-    const may = (peer: string) => (tried.get(peer) ?? left) === left;
-    const asleep = this.#options.enrolled(job.job).filter((peer) => !peers.includes(peer));
     // one that may have kept another share already would have two of them
-    const sleeper = asleep.find((peer) => may(peer) && this.#options.ledger.sealOf(peer) !== undefined);
-    if (sleeper === undefined) {
-      throw new InkmeshError('unavailable', 'a machine dropped out and no other can stand in: print again');
+    const mayHave = (peer: string) => !peers.includes(peer) && (tried.get(peer) ?? left) === left;
+    for (const sleeper of this.#options.enrolled(job.job).filter(mayHave)) {
+      try {
+        return { peers, degraded, sleeper, handoff: await this.#sealedFor(sleeper, left) };
+      } catch (thrown) {
+        const reason = asInkmeshError(thrown).message;
+        this.#options.log('warn', 'nothing can be sealed for a node', { peer: sleeper, reason });
+      }
     }
-    return { peers, degraded, sleeper, handoff: await this.#sealedFor(sleeper, left) };
+    throw new InkmeshError('unavailable', 'a machine dropped out and no other can stand in: print again');
   }
 
   /** Keeps one share on one node. @returns why it is not there, if it is not */

@@ -252,7 +252,12 @@ export async function readCredential(path: string): Promise<StoredCredential> {
   const trust = await readTrust(fromPem(file.root));
   const issuers = file.issuers.map(fromPem);
   const certificate = fromPem(file.certificate);
-  const identity = await verifyIdentity(trust, certificate, issuers, Date.now());
+  const identity = await verifyIdentity(trust, certificate, issuers, Date.now()).catch((cause) => {
+    const { code, message } = asInkmeshError(cause);
+    throw new InkmeshError(code, `${path}: ${message}; ask for a new invitation (inkmesh login)`, {}, {
+      cause,
+    });
+  });
   if (identity.kind !== 'user') throw new InkmeshError('corrupt', `${path} is not a user’s credential`);
   const { privateKey: key } = await importKeyPair(file.key);
   return {

@@ -106,8 +106,9 @@ function judge(end: End, report: Report | undefined, deadline_ms: number): Outco
   if (end.timedOut) reasons.push(`killed after ${deadline_ms / 1000} s`);
   else if (report === undefined) {
     reasons.push(`ended (${end.signal ?? end.code}) before its tests were finished`);
-  } else if (total === 0 && missing.length === 0 && strays.length === 0) reasons.push('registers no test');
-  else if (end.code !== (passed === total && strays.length === 0 ? 0 : 1)) {
+  } else if (total + skipped === 0 && missing.length === 0 && strays.length === 0) {
+    reasons.push('registers no test');
+  } else if (end.code !== (passed === total && strays.length === 0 ? 0 : 1)) {
     reasons.push(`ended (${end.signal ?? end.code}) in an unexpected way`);
   }
   return { passed, failed: total - passed + reasons.length, skipped, reasons, missing };

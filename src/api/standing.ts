@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import * as v from 'valibot';
 import { check, text } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
-import { exportBackup, nameTaken, type NodeIdentity, type Revocable } from '../../mesh/mod.ts';
+import { exportBackup, nameTaken, type NodeIdentity, reservedFor, type Revocable } from '../../mesh/mod.ts';
 import { userName, uuid } from '../../mesh/names.ts';
 import { type AdminDoors, requireRegistrar } from './admin.ts';
 import { type Api, type ApiEnv, requireAdmin, signedJson } from './app.ts';
@@ -55,8 +55,14 @@ function nodeView({ mesh, directory }: AdminDoors, node: NodeIdentity): object {
 }
 
 async function revokeNode(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
-  const node = await named(c, doors);
   const { mesh, directory } = doors;
+  const node = await named(c, doors).catch((unknown: unknown) => {
+    // it was enrolled, and has never been seen: its name is free again when it is revoked
+    const name = c.req.param('name') ?? '';
+    const peerId = reservedFor(mesh.ledger, name);
+    if (peerId === undefined || mesh.ledger.identity(peerId) !== undefined) throw unknown;
+    return { name, peerId };
+  });
   const standing = mesh.ledger.nodes().filter((one) => directory.revokedSince('node', one.peerId) === null);
   const left = standing.filter((one) => one.roles.includes('registrar') && one.peerId !== node.peerId);
   if (left.length === 0) {

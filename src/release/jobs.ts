@@ -94,9 +94,11 @@ export class Jobs {
   trace(fact: Fact): { at: string; what: string }[] {
     const body = fact.body as JobBody;
     const name = (peer: string) => this.#mesh.nameOf(peer);
+    const awake = body.holders.filter((peer) => peer !== body.sleeper);
+    const asleep = body.sleeper === null ? '' : `, and for ${name(body.sleeper)} when it wakes up`;
     const accepted = [
       { at: fact.time_ms, what: `accepted by ${name(fact.author)}` },
-      { at: fact.time_ms, what: `stored on ${body.holders.map(name).join(', ')}` },
+      { at: fact.time_ms, what: `stored on ${awake.map(name).join(', ')}${asleep}` },
     ];
     const ended = this.#mesh.ledger.about('settled', fact.subject).map((settled) => {
       const { outcome, target, reason } = settled.body as SettledBody;

@@ -2,7 +2,7 @@
  * An edge node whose process also does, when it is told to over HTTP on loopback, what a benchmark compares it with:
  * `node.ts --dir DIR`, other arguments are ignored. It says that it is ready as `inkmesh node --json` does.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { open, rm } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
@@ -12,7 +12,7 @@ import process from 'node:process';
 import { readConfig } from '../../src/config.ts';
 import { files } from '../../src/datadir.ts';
 import { startNode } from '../../src/node.ts';
-import { newJobId, SubmitDoor } from '../../src/submit/submit.ts';
+import { SubmitDoor } from '../../src/submit/submit.ts';
 
 /** how much of a document a front hands on at a time */
 const pieceBytes = 64 * 1024;
@@ -53,7 +53,7 @@ async function* arriving(bytes: number): AsyncGenerator<Uint8Array> {
 
 /** Has the mesh accept documents through the door of the fronts, `abreast` at a time. */
 async function store(owner: string, bytes: number, count: number, abreast: number): Promise<string[]> {
-  const ids = Array.from({ length: count }, newJobId);
+  const ids = Array.from({ length: count }, () => door.newJobId());
   const ticket = {
     title: 'Quarterly figures of the north',
     format: 'application/pdf',
@@ -72,7 +72,7 @@ async function store(owner: string, bytes: number, count: number, abreast: numbe
 
 /** Writes a file of so many octets, and waits until they are durable. */
 async function writeDurably(parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
-  const path = join(dir, 'envelopes', `${newJobId()}.part`);
+  const path = join(dir, 'envelopes', `${randomUUID()}.part`);
   const file = await open(path, 'wx');
   try {
     for await (const part of parts) await file.write(part);

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { runInside } from '../../src/cli/run.ts';
+import { refusalOf } from '../fakes/organisation.ts';
 import { freePort, type Kept, line, spawnKept, stop, tempDir, waitFor } from '../fakes/processes.ts';
 import { ink, program, startOrganisation } from './organisation.ts';
 
@@ -53,17 +55,16 @@ async function login(user: string, registrar: string[]): Promise<string> {
 
 /** Resolves when a node refuses a credential, which has to be soon. */
 async function untilShutOut(node: Node, credential: string): Promise<void> {
+  const args = ['jobs', '--dir', node.dir, '--credential', credential];
   await waitFor(async () => {
-    const args = ['jobs', '--dir', node.dir, '--credential', credential];
-    const { code, json } = await ink<Failure>(args, { expectCode: null });
-    if (code === 0) return undefined;
-    assert.is(json.error.code, 'forbidden');
-    assert.match(json.error.message, /revoked/);
+    const said = await refusalOf(() => runInside(args));
+    if (said === '') return undefined;
+    assert.match(said, /^forbidden: .*revoked/);
     return true;
   }, { deadline_ms: cutOff_ms, what: `${node.name} to shut the device out` });
 }
 
-const nodesAt = async (where: string[]) => (await ink<NodeView[]>(['node', 'list', ...where])).json;
+const nodesAt = (where: string[]) => runInside<NodeView[]>(['node', 'list', ...where]);
 
 test('what is decided for a site is known everywhere, and what cannot be is refused', async () => {
   const set = ['site', 'set', 'a'];
@@ -79,7 +80,7 @@ test('what is decided for a site is known everywhere, and what cannot be is refu
   await ink([...set, 'degraded', 'accept', ...at(a1)]);
   for (const node of [a1, a2, a3]) {
     await waitFor(async () => {
-      const [site] = (await ink<Record<string, unknown>[]>(['site', 'list', ...at(node)])).json;
+      const [site] = await runInside<Record<string, unknown>[]>(['site', 'list', ...at(node)]);
       return site?.['degraded'] === 'accept' && site['retention_ms'] === 2 * 3600_000 || undefined;
     }, { deadline_ms: cutOff_ms, what: `${node.name} to know the policy` });
   }
@@ -109,6 +110,15 @@ test('a revoked user is shut out with every device, for good', async () => {
   await refused(['user', 'revoke', 'admin', ...at(a1)], 'conflict', /this is you/);
   const users = (await ink<{ name: string; revoked: string | null }[]>(['user', 'list', ...at(a1)])).json;
   assert.equal(users.filter(({ revoked }) => revoked !== null).map(({ name }) => name), ['mallory']);
+});
+
+test('a machine that has joined and was never seen gives its name back when it is revoked', async () => {
+  const { json } = await ink<{ token: string }>(['invite', 'node', '--site', 'a', '--uses', '2', ...at(a1)]);
+  const joining = async (dir: string) => ['join', json.token, '--dir', await newDir(dir), '--node', 'ghost'];
+  await ink(await joining('ghost-1'));
+  await refused(await joining('ghost-2'), 'conflict', /another node is called "ghost".*revoke that one/);
+  await ink(['node', 'revoke', 'ghost', ...at(a1)]);
+  await ink(await joining('ghost-3'));
 });
 
 test('the last registrar stays, and a second one does all that the first does', async () => {

@@ -84,6 +84,7 @@ export interface FakeNode {
 /** Where a node is to be; each of these has a default. */
 export interface NodePlace {
   site?: string;
+  roles?: readonly Role[];
   peers?: string[];
   keys?: NodeKeys;
   /** a folder, and what envelopes may take of its volume */
@@ -140,7 +141,7 @@ export async function startMesh(count: number, shape: MeshShape = {}): Promise<F
   const running = new Set<FakeNode>();
   const add: FakeMesh['add'] = async (name, where = {}) => {
     const first = nodes.length === 0;
-    const roles = first ? shape.roles ?? ['registrar'] : [];
+    const roles = where.roles ?? (first ? shape.roles ?? ['registrar'] : []);
     const keys = where.keys ?? await certifiedNode(authority, { name, site: where.site ?? 'a', roles });
     const node = await openNode(authority, keys, {
       peers: where.peers ?? nodes.map(({ address }) => address),

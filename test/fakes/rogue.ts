@@ -51,10 +51,12 @@ export interface Rogue {
   stop(): Promise<void>;
 }
 
-/** A rogue with this host key, or a fresh one. It admits whoever calls its methods. */
-export async function startRogue(options: { hostKey?: Uint8Array; listen?: boolean } = {}): Promise<Rogue> {
+/** A rogue with this host key, or a fresh one; it listens if it is told to, `at` a multiaddr or anywhere. It admits whoever calls its methods. */
+export async function startRogue(
+  options: { hostKey?: Uint8Array; listen?: boolean; at?: string } = {},
+): Promise<Rogue> {
   const hostKey = options.hostKey ?? (await generateHostKey()).hostKey;
-  const listen = options.listen === true ? ['/ip4/127.0.0.1/tcp/0'] : [];
+  const listen = options.listen === true || options.at ? [options.at ?? '/ip4/127.0.0.1/tcp/0'] : [];
   const host = await createLibp2p({
     privateKey: privateKeyFromProtobuf(hostKey),
     addresses: { listen },
@@ -143,12 +145,6 @@ export async function startInsider(keys: NodeKeys, nodes: readonly FakeNode[]): 
   return insider;
 }
 
-interface PullRequest {
-  doc: string;
-  vector: Uint8Array;
-  all: boolean;
-}
-
 /** Answers whoever compares facts that there is one, who it is; whoever asks for news gets what is fed. */
 async function feeding(rogue: Rogue, record: Uint8Array): Promise<Insider> {
   const arrayOf = (records: readonly Uint8Array[]) => {
@@ -160,19 +156,19 @@ async function feeding(rogue: Rogue, record: Uint8Array): Promise<Insider> {
   const fed = new Map<number, { updates: readonly Uint8Array[]; sent(): void }>();
   await rogue.rpc.handle(anyMethod('digests'), () => Promise.resolve({ reply: { docs } }));
   await rogue.rpc.handle(anyMethod('pull'), ({ request }) => {
-    const { doc, vector, all } = request as PullRequest;
+    const [doc, vector, all] = request as [string, Uint8Array, boolean];
     const updates: Uint8Array[] = all && doc === directoryDoc ? [introduction] : [];
     for (const client of decodeVector(vector).keys()) {
       updates.push(...fed.get(client)?.updates ?? []);
       fed.get(client)?.sent();
     }
-    return Promise.resolve({ reply: { updates, vector: encodeVector(new Map()) } });
+    return Promise.resolve({ reply: [updates, encodeVector(new Map())] });
   });
   const feed = async (node: FakeNode, doc: string, updates: readonly Uint8Array[]) => {
     const client = randomBytes(6).readUIntBE(0, 6);
     const sent = new Promise<void>((resolve) => fed.set(client, { updates, sent: resolve }));
     const vector = encodeVector(new Map([[client, 1]]));
-    await rogue.call(node, 'announce', { doc, vector, facts: new Uint8Array(0) });
+    await rogue.call(node, 'announce', [doc, vector, new Uint8Array(0)]);
     await sent;
   };
   return {

@@ -30,8 +30,8 @@ import { answerTo, anyMethod, type Rogue, startInsider, startRogue, withRogue } 
 const hour_ms = 3600_000;
 const day_ms = 24 * hour_ms;
 
-/** Served to anyone: enrolment gives nothing without a token, hello nothing without a certificate. */
-const open = ['enrol', 'enrol-offer', 'hello'];
+/** Served to anyone: enrolment gives nothing without a token, hello and renewal nothing without a certificate. */
+const open = ['enrol', 'enrol-offer', 'hello', 'renew'];
 
 const answerSchema = v.looseObject({
   error: v.optional(v.looseObject({ code: v.string(), message: v.string() })),
@@ -54,15 +54,30 @@ async function requests(peer: string): Promise<Record<string, unknown>> {
   const claimId = `${peer}/${crypto.randomUUID()}`;
   const about = { job: job.id, epoch: 1, claim: claimId };
   return {
-    hello: { leaf: randomBytes(500), issuers: [], time_ms: Date.now(), addresses: [], peers: [] },
+    hello: { leaf: randomBytes(500), issuers: [], time_ms: Date.now(), addresses: [] },
+    beat: {},
+    renew: { leaf: randomBytes(500), issuers: [] },
+    'renew-device': { proof: 'AAAA' },
+    appoint: {
+      sealed: randomBytes(500),
+      certificates: {
+        leaf: randomBytes(500),
+        issuers: [],
+        tls: { leaf: randomBytes(500), issuer: randomBytes(500) },
+      },
+    },
     'enrol-offer': {},
     enrol: {
       secret: newSecret(),
       request: await createRequest(await generateKeys()),
       subject: { kind: 'node', name: 'mallory', addresses: [] },
     },
-    sync: { docs: [], doc: 'directory', state: new Uint8Array([0]) },
-    push: { doc: 'directory', update: new Uint8Array([0, 0]) },
+    digests: { docs: [] },
+    announce: ['directory', new Uint8Array([0]), new Uint8Array(0)],
+    pull: ['directory', new Uint8Array([0]), true],
+    buckets: { doc: 'directory' },
+    ids: { doc: 'directory', buckets: new Uint8Array([0]) },
+    records: { doc: 'directory', ids: new Uint8Array(16) },
     store: {
       ...{ job: newJobId(peer), epoch: 1, owner: 'mallory', submitter: null },
       ...{ ticket: new Uint8Array([1]), share: new Uint8Array(shareBytes) },
@@ -99,11 +114,16 @@ async function toldBy(answer: Promise<Buffer>): Promise<string> {
   return error === undefined ? 'answered' : `${error.code}: ${error.message}`;
 }
 
+/** The protocols of ours that a node serves. */
+async function ours(rogue: Rogue, node: FakeNode): Promise<string[]> {
+  return (await rogue.protocols(node)).filter((protocol) => protocol.startsWith('/inkmesh/'));
+}
+
 /** What a peer gets from every method that a node has, with a request in good form and with octets at random. */
 async function tryAll(rogue: Rogue, node: FakeNode): Promise<Record<string, string[]>> {
   const known = await requests(rogue.peer);
   const answers: Record<string, string[]> = {};
-  for (const protocol of await rogue.protocols(node)) {
+  for (const protocol of await ours(rogue, node)) {
     const [, name = ''] = /^\/inkmesh\/([a-z-]+)\/1$/.exec(protocol) ?? [];
     if (!(name in known)) throw new Error(`${protocol}: this test has no request for it`);
     const request = encode(known[name]);
@@ -118,6 +138,13 @@ async function tryAll(rogue: Rogue, node: FakeNode): Promise<Record<string, stri
   return answers;
 }
 
+/** What a method that is open to anyone answers somebody who has no right to anything. */
+function told(name: string, isRegistrar: boolean): RegExp {
+  if (name === 'hello') return /^unauthenticated: /;
+  if (!isRegistrar) return /^unavailable: .*no registrar/;
+  return name === 'enrol-offer' ? /^answered$/ : /^unauthenticated: /;
+}
+
 /** Nothing but hello and enrolment answers, and these say nothing but who the registrar is. */
 async function getsNothing(rogue: Rogue): Promise<void> {
   const before = registrar.state.pieces.get(job.id);
@@ -126,8 +153,7 @@ async function getsNothing(rogue: Rogue): Promise<void> {
     for (const [name, [formed = '', garbled = '']] of Object.entries(answers)) {
       if (open.includes(name)) {
         assert.match(garbled, /^bad-request: /, `${name} with garbage`);
-        const expected = name === 'enrol-offer' ? /^answered$/ : /^unauthenticated: /;
-        assert.match(formed, expected, name);
+        assert.match(formed, told(name, node === registrar), name);
       } else {
         for (const answer of [formed, garbled]) {
           assert.match(answer, /^nothing$|^forbidden: .*say hello/, `${name}: ${answer}`);
@@ -151,8 +177,9 @@ test('the requests of this test are such that a member is answered', async () =>
   await withRogue(await startInsider(keys, mesh.nodes), async (insider) => {
     const known = await requests(insider.peer);
     const answer = async (name: string) => await answerTo(insider.call(registrar, name, known[name]));
-    assert.is(await answer('sync'), 'answered');
-    assert.is(await answer('push'), 'answered');
+    for (const name of ['digests', 'announce', 'pull', 'buckets', 'ids', 'records']) {
+      assert.is(await answer(name), 'answered', name);
+    }
     assert.is(await answer('vote'), 'answered');
     assert.is(await answer('fetch'), 'answered');
     assert.is(await answer('begin'), 'answered');
@@ -215,7 +242,7 @@ const impostors: Impostor[] = [
     hello: async () => {
       const rogue = await startRogue();
       const { certificate, issuers } = await fakeUser(mesh.authority, 'ada', Date.now(), ['admin']);
-      const said = { leaf: certificate, issuers, time_ms: Date.now(), addresses: [], peers: [] };
+      const said = { leaf: certificate, issuers, time_ms: Date.now(), addresses: [] };
       return [rogue, (node) => rogue.call(node, 'hello', said)];
     },
     refusal: /not that of the node that sent it/,
@@ -253,40 +280,41 @@ for (const { name, hello, refusal } of impostors) {
   });
 }
 
-test('a node that dials a stranger tells it of no other node, and does not take it for a member', async () => {
+test('a node that dials a stranger says who it is, and does not take it for a member', async () => {
   const other = await fakeAuthority('Other works', Date.now());
   const keys = await certifiedNode(other, { name: 'b1' });
   const rogue = await startRogue({ hostKey: keys.hostKey, listen: true });
-  const heard: { peers: unknown[] }[] = [];
+  const heard: object[] = [];
   const { identity, issuers } = keys;
   await rogue.rpc.handle(anyMethod('hello'), ({ request }) => {
-    heard.push(request as { peers: unknown[] });
-    return Promise.resolve({
-      reply: { leaf: identity.der, issuers, time_ms: Date.now(), addresses: [], peers: [] },
-    });
+    heard.push(request as object);
+    return Promise.resolve({ reply: { leaf: identity.der, issuers, time_ms: Date.now(), addresses: [] } });
   });
-  const gossip = await certifiedNode(mesh.authority, { name: 'gossip' });
   await withRogue(rogue, async () => {
-    await withRogue(await startRogue({ hostKey: gossip.hostKey }), async (insider) => {
-      const peers = [{ peer: rogue.peer, addresses: [rogue.address ?? ''] }];
-      const said = {
-        leaf: gossip.identity.der,
-        issuers: gossip.issuers,
-        time_ms: Date.now(),
-        addresses: [],
-        peers,
-      };
-      await insider.call(registrar, 'hello', said);
+    const node = await mesh.add('a9', { peers: [registrar.address, rogue.address ?? ''] });
+    try {
       await waitFor(() => heard[0], { deadline_ms: patience_ms, what: 'the node to greet the stranger' });
       const refused = () =>
-        registrar.logged.some((line) => line.includes('not admitted') && line.includes(rogue.peer));
+        node.logged.some((line) => line.includes('not admitted') && line.includes(rogue.peer));
       await waitFor(() => refused() || undefined, {
         deadline_ms: patience_ms,
         what: 'the refusal in the log',
       });
-      assert.not(registrar.mesh.members().some(({ identity }) => identity.peerId === rogue.peer));
-      for (const { peers } of heard) assert.equal(peers, [], 'it says where other members are');
-    });
+      assert.not(node.mesh.members().some((member) => member.identity.peerId === rogue.peer));
+      for (const said of heard) {
+        assert.equal(Object.keys(said).sort(), ['addresses', 'issuers', 'leaf', 'time_ms']);
+      }
+    } finally {
+      await mesh.drop(node);
+    }
+  });
+});
+
+test('libp2p itself serves nothing but the far end of a relay', async () => {
+  await withRogue(await startRogue(), async (rogue) => {
+    const all = await rogue.protocols(registrar);
+    const foreign = all.filter((protocol) => !protocol.startsWith('/inkmesh/'));
+    assert.equal(foreign, ['/libp2p/circuit/relay/0.2.0/stop']);
   });
 });
 
@@ -299,7 +327,7 @@ async function untilEnded(stream: Stream, deadline_ms = patience_ms): Promise<vo
 test('frames that are too large, or of the wrong length, are refused, and cost nothing else', async () => {
   await withRogue(await startRogue(), async (rogue) => {
     const wrong = [frame(0xffffffff), frame(64 * 1024 + 1), frame(0), framed(randomBytes(5))];
-    for (const protocol of await rogue.protocols(registrar)) {
+    for (const protocol of await ours(rogue, registrar)) {
       for (const octets of wrong) {
         const told = await toldBy(rogue.send(registrar, protocol, octets));
         const refused = /^nothing$|^forbidden: |^too-large: |^bad-request: /;
@@ -325,7 +353,7 @@ test('requests that break off are forgotten', async () => {
 test('a member that sends nonsense is refused, and costs nothing else', async () => {
   const keys = await certifiedNode(mesh.authority, { name: 'noise' });
   await withRogue(await startInsider(keys, mesh.nodes), async (insider) => {
-    for (const protocol of await insider.protocols(registrar)) {
+    for (const protocol of await ours(insider, registrar)) {
       const name = protocol.split('/')[2] ?? '';
       assert.match(await answerTo(insider.call(registrar, name, randomBytes(64))), /^bad-request: /, name);
       const stream = await insider.stream(registrar, protocol);

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
-import { bytes, decode } from '../../mesh/codec.ts';
+import { bytes, decode, encode } from '../../mesh/codec.ts';
 import type { Custody } from '../../mesh/custody.ts';
 import { encryptEnvelope, keyBytes } from '../../mesh/envelope.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
@@ -10,9 +10,12 @@ import { directoryDoc, jobsDoc, signFact } from '../../mesh/facts.ts';
 import { handedDigest, type JobBody } from '../../mesh/job-facts.ts';
 import { newJobId } from '../../mesh/job-id.ts';
 import { defaultPolicy, siteKind } from '../../mesh/policy.ts';
+import { viewPurpose } from '../../mesh/protocol.ts';
+import { signRequest } from '../../mesh/request.ts';
 import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
 import { sealFor } from '../../mesh/seal.ts';
 import { splitKey } from '../../mesh/shares.ts';
+import { Jobs } from '../../src/release/jobs.ts';
 import {
   certifiedNode,
   claim,
@@ -35,13 +38,16 @@ import { fakePeer, refusalOf } from '../fakes/organisation.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { answerTo, startInsider, withRogue } from '../fakes/rogue.ts';
 
+const ticket = encode({ title: 'a letter', format: 'application/pdf', options: {} });
+
 type Three = [FakeNode, FakeNode, FakeNode];
 
 /** Runs `body` with a mesh of so many nodes, and stops it. */
 async function withMesh(count: number, body: (mesh: FakeMesh, owner: Stored['owner']) => Promise<void>) {
   const mesh = await startMesh(count);
   const [first] = mesh.nodes as [FakeNode];
-  const known = () => mesh.nodes.every(({ peer }) => first.mesh.ledger.sealOf(peer) !== undefined) || undefined;
+  const known = () =>
+    mesh.nodes.every(({ peer }) => first.mesh.ledger.sealOf(peer) !== undefined) || undefined;
   try {
     await waitFor(known, { deadline_ms: patience_ms, what: 'every certificate to be known' });
     await body(mesh, await user(mesh, 'ada'));
@@ -58,7 +64,7 @@ async function withSleeper(body: (mesh: FakeMesh, job: Stored, nodes: Three) => 
   await withMesh(3, async (mesh, owner) => {
     const [a1, a2, a3] = mesh.nodes as Three;
     await a3.stop();
-    const job = await store(mesh, a1, { owner });
+    const job = await store(mesh, a1, { owner, ticket });
     assert.is(bodyOf(job).degraded, 'handoff');
     assert.is(bodyOf(job).sleeper, a3.peer);
     assert.is(new Set(bodyOf(job).holders).size, 3);
@@ -91,13 +97,23 @@ async function printsWithout(gone: FakeNode, job: Stored, at: FakeNode): Promise
   await untilErased(job.holders.filter((node) => node !== gone), job.id);
 }
 
+/** What a node's list says a job lacks. */
+async function lacking(at: FakeNode, job: Stored): Promise<string | undefined> {
+  const audience = at.peer;
+  const proof = await signRequest(job.owner, { ...viewPurpose, audience }, Date.now());
+  const views = await new Jobs(at.mesh).of('ada', proof);
+  return views.find(({ id }) => id === job.id)?.degraded;
+}
+
 test('a machine that was asleep is given its share once, and then any two of the three print', async () => {
   await withSleeper(async (mesh, job, [a1, a2, a3]) => {
+    assert.is(await lacking(a2, job), 'waiting for a3');
     await a3.start();
     await untilHeld(a3, job);
     await untilNothingWaits([a1, a2], job);
     const shares = [a1, a2, a3].map((node) => node.state.pieces.get(job.id)?.share.toString());
     assert.is(new Set(shares).size, 3, 'each has a share of its own');
+    assert.is(await lacking(a2, job), undefined);
     await a1.stop();
     await printsWithout(a1, job, a3);
     await a1.start();
@@ -148,7 +164,7 @@ test('who has printed a job with the other holder does not take it again, from o
     await mesh.connected();
     await untilKnown([a2], 'settled', job.id);
     const handing = a2.mesh.holders(a3.peer).handoff({
-      ...{ job: job.id, submitter: null, ticket: new Uint8Array([1]), age_ms: 0 },
+      ...{ job: job.id, submitter: null, ticket, age_ms: 0 },
       ...waitingAt(a2, job),
     }, pieces(new Uint8Array(1)));
     assert.match(await answerTo(handing), /^not-found: this job has ended/);
@@ -231,9 +247,12 @@ test('a revoked machine is given nothing, and the site has one less', async () =
     await a3.stop();
     await a1.mesh.ledger.state(revokedKind, () => directoryDoc, revocationOf('node', a3.peer), {});
     await untilKnown([a1, a2], 'revoked', revocationOf('node', a3.peer));
-    assert.match(await refusalOf(() => store(mesh, a1, { owner })), /^unavailable: .*there are only two/);
+    assert.match(
+      await refusalOf(() => store(mesh, a1, { owner, ticket })),
+      /^unavailable: .*there are only two/,
+    );
     await accepting(a1);
-    const job = await store(mesh, a1, { owner });
+    const job = await store(mesh, a1, { owner, ticket });
     assert.is(bodyOf(job).degraded, 'two');
     await prints(job, a2);
   });
@@ -245,17 +264,18 @@ const accepting = (node: FakeNode) =>
 test('two machines keep a job only where the site accepts it, and both are needed', async () => {
   await withMesh(2, async (mesh, owner) => {
     const [a1, a2] = mesh.nodes as [FakeNode, FakeNode];
-    const answer = await refusalOf(() => store(mesh, a1, { owner }));
+    const answer = await refusalOf(() => store(mesh, a1, { owner, ticket }));
     assert.match(answer, /^unavailable: .*only two.*"inkmesh site set a degraded accept"/);
     for (const node of mesh.nodes) assert.equal(node.state.pieces.list(), []);
     await accepting(a1);
-    const job = await store(mesh, a1, { owner });
+    const job = await store(mesh, a1, { owner, ticket });
     assert.is(bodyOf(job).degraded, 'two');
     assert.equal([...bodyOf(job).holders].sort(), [a1.peer, a2.peer].sort());
+    assert.is(await lacking(a2, job), 'one loss loses it');
     await a2.stop();
     assert.match(await refusalOf(() => claim(a1, job)), /^unavailable: waiting for a2/);
     assert.match(
-      await refusalOf(() => store(mesh, a1, { owner })),
+      await refusalOf(() => store(mesh, a1, { owner, ticket })),
       /^unavailable: .*wake another workstation/,
     );
     await a2.start();
@@ -267,11 +287,12 @@ test('two machines keep a job only where the site accepts it, and both are neede
 test('one machine keeps a job alone only where the site accepts it, its key sealed', async () => {
   await withMesh(1, async (mesh, owner) => {
     const [a1] = mesh.nodes as [FakeNode];
-    const answer = await refusalOf(() => store(mesh, a1, { owner }));
+    const answer = await refusalOf(() => store(mesh, a1, { owner, ticket }));
     assert.match(answer, /^unavailable: .*no secret.*"inkmesh site set a degraded accept"/);
     await accepting(a1);
-    const job = await store(mesh, a1, { owner });
+    const job = await store(mesh, a1, { owner, ticket });
     assert.is(bodyOf(job).degraded, 'one');
+    assert.is(await lacking(a1, job), 'not secret');
     const share = Buffer.from(a1.state.pieces.get(job.id)?.share ?? []);
     assert.match(share.toString('latin1'), /^age-encryption\.org\/v1\n/);
     const first = await claim(a1, job);
@@ -327,6 +348,7 @@ test('a handoff that its job fact does not ask for is refused, and leaves nothin
         [hand(good, { submitter: randomBytes(32) }), /^forbidden: this is not what/],
         [hand(good, { handoff: await sealFor(seal, randomBytes(33)) }), /^forbidden: this is not what/],
         [hand(randomBytes(200)), /^bad-request: /],
+        [hand(await factOf({ expires_ms: time_ms - 13 * 3600_000 })), /^not-found: .*as long as its site/],
       ];
       for (const [answer, refusal] of wrong) assert.match(await answer, refusal);
       assert.match(await hand(good, {}, envelope.subarray(1)), /^corrupt: /);

@@ -282,7 +282,7 @@ test('documents that there cannot be are refused', async () => {
   await withInsider(async (insider) => {
     const later = jobsDoc('a', Date.now() + 50 * hour_ms);
     for (const doc of [later, 'jobs/a/2026-13-45', 'jobs/../2026-01-01', 'jobs/a', '', 'x'.repeat(128)]) {
-      const request = { doc, vector: new Uint8Array([0]), all: true };
+      const request = [doc, new Uint8Array([0]), true];
       const answer = await answerTo(insider.call(a1, 'pull', request));
       assert.match(answer, /^bad-request: there is no such document/, doc);
     }

@@ -1,5 +1,6 @@
 /** A machine of a network of namespaces: its node, the commands that are run on it, its printer. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
@@ -67,6 +68,13 @@ export class Machine {
 
   async stop(): Promise<void> {
     if (this.#node !== undefined) await stop(this.#node, { deadline_ms: 15_000 });
+  }
+
+  /** Takes all that its stopped node has learned, but not who it is. */
+  forget(): void {
+    for (const file of readdirSync(this.dir).filter((name) => name.startsWith('state.sqlite'))) {
+      rmSync(join(this.dir, file));
+    }
   }
 
   log(): string {

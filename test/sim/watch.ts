@@ -1,0 +1,153 @@
+/** What must hold after every step of a simulation, whatever has failed in it. */
+import * as v from 'valibot';
+import { decode } from '../../mesh/codec.ts';
+import { type Lease, leaseSchema, openClaims } from '../../mesh/lease.ts';
+import { unsealedAge_ms } from '../../mesh/limits.ts';
+import type { ClaimRow, Piece } from '../../mesh/ports.ts';
+import type { SimNode } from './node.ts';
+
+/** A job as its owner knows it. */
+export interface Job {
+  readonly id: string;
+  /** index of its owner among the users */
+  readonly owner: number;
+  readonly document: Uint8Array;
+  /** by the timeline */
+  readonly submitted_ms: number;
+  /** the client has been told so */
+  accepted: boolean;
+  holders: readonly string[];
+  /** claims that its owner has confirmed in any grant */
+  readonly confirmed: Set<string>;
+  /** claims that a refusal has named to its owner */
+  toConfirm: readonly string[];
+  grants: { grant: Uint8Array; target: string; issued_ms: number }[];
+  /** claims that may have put something on paper, as far as their claimants' disks say */
+  readonly begun: Set<string>;
+  /** claims of which something went to a printer */
+  readonly printed: Set<string>;
+  /** those of both that put nothing on paper, as their claimants have settled */
+  readonly failed: Set<string>;
+  /** it is over: printed, sent or cancelled */
+  ended: boolean;
+}
+
+/** An invariant that does not hold. */
+export class Violation extends Error {
+  readonly rule: string;
+  constructor(rule: string, what: string) {
+    super(`${rule}: ${what}`);
+    this.rule = rule;
+  }
+}
+
+/** how long jobs are held at the simulated sites */
+export const retention_ms = 30 * 60_000;
+/** for a node to look, also after it could not for a while */
+const expirySlack_ms = 4 * 60_000;
+/** what a power cut may take from a node's age, as it is written down once a minute */
+const cutSlack_ms = 70_000;
+
+interface Kept {
+  /** machine time that it was switched on */
+  on_ms: number;
+  cuts: number;
+}
+
+export class Watch {
+  readonly jobs = new Map<string, Job>();
+  /** holders that have persisted a claim's begin */
+  readonly begunAt = new Map<string, Set<string>>();
+  readonly #kept = new Map<string, Kept>();
+  /** the claimant that each grant has served */
+  readonly #claimants = new Map<string, string>();
+  #violation: Violation | undefined;
+
+  constructor() {}
+
+  /** Says what does not hold, from wherever it was seen. */
+  breaks(rule: string, what: string): void {
+    this.#violation ??= new Violation(rule, what);
+  }
+
+  /** @throws Violation */
+  check(nodes: readonly SimNode[]): void {
+    for (const job of this.jobs.values()) this.#once(job);
+    for (const node of nodes) if (node.up) this.#expiry(node);
+    for (const { failure, name } of nodes) {
+      if (failure !== undefined) this.breaks('a node starts', `${name}: ${failure.stack}`);
+    }
+    if (this.#violation !== undefined) throw this.#violation;
+  }
+
+  /** A write to a claim table, seen before it is made. */
+  claimRow(row: ClaimRow): void {
+    const job = this.jobs.get(row.job);
+    if (job === undefined) return;
+    if (row.phase === 'begun') job.begun.add(row.claim);
+    if (row.phase !== 'ended' || row.settlement === null) return;
+    const outcome = outcomeOf(row.settlement);
+    if (outcome === 'failed') job.failed.add(row.claim);
+    else if (outcome !== 'interrupted') job.ended = true;
+  }
+
+  lease(node: SimNode, _job: string, lease: Lease): void {
+    const { vote } = lease;
+    if (vote?.phase !== 'begun') return;
+    const at = this.begunAt.get(vote.claim) ?? new Set();
+    this.begunAt.set(vote.claim, at.add(node.peer));
+  }
+
+  piece(node: SimNode, piece: Piece): void {
+    this.#kept.set(`${node.name} ${piece.job}`, { on_ms: node.on_ms, cuts: node.cuts });
+  }
+
+  /** A claim has got a quorum's votes by a grant. */
+  claimed(grant: Uint8Array, claim: string): void {
+    const name = grant.toHex();
+    const claimant = claim.slice(0, claim.indexOf('/'));
+    const first = this.#claimants.get(name) ?? claimant;
+    this.#claimants.set(name, first);
+    if (first !== claimant) this.breaks('a grant serves one claimant', `${first} and ${claimant}`);
+  }
+
+  /** The first octet of a document goes to a printer. */
+  printed(job: Job, claim: string): void {
+    job.printed.add(claim);
+    this.#once(job);
+  }
+
+  #once(job: Job): void {
+    const allowed = 1 + job.confirmed.size;
+    for (const [what, claims] of [['begun', job.begun], ['printed', job.printed]] as const) {
+      const live = [...claims].filter((claim) => !job.failed.has(claim));
+      if (live.length > allowed) {
+        this.breaks(
+          'a job prints once',
+          `${job.id} ${what} ${live.join(' ')}, confirmed ${job.confirmed.size}`,
+        );
+      }
+    }
+  }
+
+  #expiry(node: SimNode): void {
+    if (node.awake_ms < expirySlack_ms || node.roomy_ms < expirySlack_ms) return;
+    for (const piece of node.disk.storage.pieces.list()) {
+      const kept = this.#kept.get(`${node.name} ${piece.job}`);
+      if (kept === undefined || openClaims(decode(leaseSchema, piece.lease)).length > 0) continue;
+      const limit_ms = piece.sealed ? retention_ms : unsealedAge_ms;
+      const slack_ms = expirySlack_ms + (node.cuts - kept.cuts) * cutSlack_ms;
+      const age_ms = node.on_ms - kept.on_ms;
+      if (age_ms > limit_ms + slack_ms) {
+        this.breaks('nothing outlives its retention', `${piece.job} at ${node.name} after ${age_ms} ms`);
+      }
+    }
+  }
+}
+
+/** The outcome in a signed settlement. */
+function outcomeOf(record: Uint8Array): string {
+  const [payload] = decode(v.tuple([v.instance(Uint8Array), v.instance(Uint8Array)]), record);
+  const { b } = decode(v.object({ b: v.instance(Uint8Array) }), payload);
+  return decode(v.object({ outcome: v.string() }), b).outcome;
+}

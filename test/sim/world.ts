@@ -1,0 +1,209 @@
+/** Five nodes at two sites, their users, and whatever happens to them. */
+import { drawFrom } from './crypto.ts';
+import { decode } from '../../mesh/codec.ts';
+import { directoryDoc } from '../../mesh/facts.ts';
+import { leaseSchema } from '../../mesh/lease.ts';
+import { defaultPolicy, siteKind } from '../../mesh/policy.ts';
+import type { ClaimRow, Piece } from '../../mesh/ports.ts';
+import { Timeline } from './clock.ts';
+import type { Tap } from './disk.ts';
+import { type Broken, Driver } from './driver.ts';
+import type { Step } from './faults.ts';
+import { SimNetwork } from './network.ts';
+import { SimNode } from './node.ts';
+import { type Org, organisation } from './org.ts';
+import { Random } from './random.ts';
+import { Rogue } from './rogue.ts';
+import type { Trace } from './trace.ts';
+import { type Job, retention_ms, Watch } from './watch.ts';
+
+export const nodeCount = 5;
+const sites = ['a', 'a', 'a', 'b', 'b'];
+const opening_ms = 8000;
+const maxWrites = 40;
+const night_ms = 20 * 60_000;
+const hour_ms = 3600_000;
+
+export class World {
+  readonly timeline = new Timeline();
+  readonly watch = new Watch();
+  readonly network: SimNetwork;
+  readonly driver: Driver;
+  readonly nodes: SimNode[] = [];
+  readonly #random: Random;
+  readonly #trace: Trace;
+  readonly #rogue: Rogue;
+
+  private constructor(seed: number, org: Org, trace: Trace, broken: Broken | undefined) {
+    this.#random = new Random(`world ${seed}`);
+    this.#trace = trace;
+    this.network = new SimNetwork({
+      timeline: this.timeline,
+      random: new Random(`network ${seed}`),
+      delay_ms: 3,
+      note: (line) => trace.note(line),
+    });
+    this.driver = new Driver(org, this.timeline, this.watch, broken);
+    this.#rogue = new Rogue(this.network, new Random(`rogue ${seed}`));
+  }
+
+  /** Resolves when all nodes know each other, and their sites' retention. */
+  static async open(seed: number, trace: Trace, broken: Broken | undefined): Promise<World> {
+    const org = await organisation();
+    const keys = [];
+    for (const [i, site] of sites.entries()) {
+      keys.push(await org.node(`n${i + 1}`, site, i === 0 ? ['registrar'] : []));
+    }
+    const rogueKeys = await org.node('rogue', 'a', []);
+    drawFrom(new Random(`crypto ${seed}`));
+    const world = new World(seed, org, trace, broken);
+    const { network } = world;
+    for (const [i, own] of keys.entries()) {
+      world.nodes.push(
+        new SimNode({
+          ...{ org, keys: own, index: i + 1, network, say: (line) => trace.say(line) },
+          random: new Random(`disk ${seed} ${i}`),
+          tap: (node) => world.#tap(node, broken),
+        }),
+      );
+    }
+    for (const node of world.nodes) node.start();
+    await world.timeline.advance(opening_ms);
+    world.#rogue.enter(rogueKeys, nodeCount + 1);
+    await world.#decide();
+    await world.timeline.advance(opening_ms);
+    return world;
+  }
+
+  /** The registrar sets how long jobs are held. */
+  async #decide(): Promise<void> {
+    const ledger = this.nodes[0]?.running?.mesh.ledger;
+    if (ledger === undefined) throw this.nodes[0]?.failure ?? new Error('the first node did not start');
+    for (const site of new Set(sites)) {
+      await ledger.state(siteKind, () => directoryDoc, site, { ...defaultPolicy, retention_ms });
+    }
+  }
+
+  /** Watches what a node writes. */
+  #tap(node: SimNode, broken: Broken | undefined): Tap {
+    return (table, method, values) => {
+      this.#trace.note(`${this.timeline.now_ms} ${node.name} ${table}.${method}`);
+      if (table === 'claims' && method === 'put') this.watch.claimRow(values[0] as ClaimRow);
+      if (table === 'pieces' && method === 'put') this.watch.piece(node, values[0] as Piece);
+      if (table !== 'pieces' || method !== 'setLease') return;
+      const [job, octets] = values as [string, Uint8Array];
+      const lease = decode(leaseSchema, octets);
+      this.watch.lease(node, job, lease);
+      if (broken === 'vote not persisted' && lease.vote?.phase === 'voted') node.disk.forget(job);
+      else node.disk.remember(job);
+    };
+  }
+
+  /** Does what a step says, and lets its time go by. */
+  async step(step: Step): Promise<void> {
+    this.#apply(step);
+    await this.timeline.advance(step.op === 'night' ? night_ms : step.wait_ms);
+    this.watch.check(this.nodes);
+  }
+
+  #apply(step: Step): void {
+    const node = this.nodes[step.node]!;
+    const other = this.nodes[step.other]!;
+    if (node.removed) return;
+    switch (step.op) {
+      case 'submit':
+        return void this.driver.submit(node, step.other % 2, this.#document(step.pick));
+      case 'release':
+      case 'replay':
+      case 'cancel':
+        return this.#ask(node, step);
+      case 'kill':
+        return node.kill();
+      case 'fuse':
+        return void (node.disk.fuse = 1 + Math.floor(step.pick * maxWrites));
+      case 'cut':
+        return node.cut();
+      case 'start':
+      case 'wake':
+        return step.op === 'start' ? node.start() : node.wake();
+      case 'sleep':
+        return node.machine.power ? node.machine.sleep() : undefined;
+      case 'full':
+      case 'roomy':
+        return node.fill(step.op === 'full');
+      case 'jump':
+        return void (node.machine.wallOffset_ms = step.confirm ? 0 : (step.pick - 0.5) * 6 * hour_ms);
+      case 'remove':
+        return this.nodes.some(({ removed }) => removed) ? undefined : node.remove();
+      case 'rogue':
+        return this.#rogue.act(other, [...this.watch.jobs.values()]);
+      default:
+        return this.#weather(step, node, other);
+    }
+  }
+
+  #weather(step: Step, node: SimNode, other: SimNode): void {
+    const { network } = this;
+    switch (step.op) {
+      case 'partition':
+        for (const one of this.nodes) {
+          if ((one.index + step.other) % 2 === node.index % 2 && one !== node) continue;
+          for (const far of this.nodes) {
+            if ((far.index + step.other) % 2 !== node.index % 2 || far === node) continue;
+            network.block(one.peer, far.peer);
+            network.block(far.peer, one.peer);
+          }
+        }
+        return;
+      case 'one-way':
+        return network.block(node.peer, other.peer);
+      case 'heal':
+        return network.heal();
+      case 'slow':
+        return void network.slow.set(node.peer, step.pick * 2000);
+      case 'break':
+        return network.breakLinks(node.peer, other.peer);
+    }
+  }
+
+  #ask(node: SimNode, step: Step): void {
+    const jobs = [...this.watch.jobs.values()];
+    // mostly the ones that something is happening to
+    const recent = jobs.slice(-4);
+    const job = step.pick < 0.7
+      ? recent[Math.floor(step.pick / 0.7 * recent.length)]
+      : jobs[Math.floor((step.pick - 0.7) / 0.3 * jobs.length)];
+    if (job === undefined) return;
+    if (step.op === 'release') void this.driver.release(node, job, step.fate, step.confirm);
+    else if (step.op === 'replay') void this.driver.replay(node, job);
+    else void this.driver.cancel(node, job);
+  }
+
+  /** Small, but now and then one of several chunks. */
+  #document(pick: number): Uint8Array {
+    return this.#random.bytes(pick > 0.97 ? 600_000 : 1 + Math.floor(pick * 3000));
+  }
+
+  /** Everything works again, but for what is gone for ever. */
+  heal(): void {
+    this.network.heal();
+    for (const node of this.nodes) {
+      node.fill(false);
+      node.disk.fuse = Infinity;
+      node.machine.wallOffset_ms = 0;
+      node.start();
+    }
+  }
+
+  get alive(): SimNode[] {
+    return this.nodes.filter(({ removed }) => !removed);
+  }
+
+  jobs(): Job[] {
+    return [...this.watch.jobs.values()];
+  }
+
+  dispose(): void {
+    for (const node of this.nodes) node.dispose();
+  }
+}
