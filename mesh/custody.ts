@@ -167,11 +167,17 @@ export class Custody {
     return handoff !== null && Buffer.from(handedDigest({ submitter, ticket, handoff })).equals(handed);
   }
 
-  /** A job fact that came with the facts: its author died after some holders had sealed, and before this one. */
-  // deno-lint-ignore require-await
+  /**
+   * A job fact that came with the facts: its author died after some holders had sealed, and before this one; or
+   * this one dropped out in mid-store, and its share is another holder's.
+   */
   async #sealHeard(fact: Fact): Promise<void> {
     const piece = this.#options.pieces.get(fact.subject);
-    if (piece === undefined || piece.sealed || !this.#fits(fact, piece)) return;
+    if (piece === undefined || piece.sealed) return;
+    const { holders } = fact.body as JobBody;
+    const replaced = fact.author === piece.acceptedBy && !holders.includes(this.#options.self.peerId);
+    if (replaced) return await this.#shelf.erase(fact.subject);
+    if (!this.#fits(fact, piece)) return;
     // a sleeper's share comes to it sealed: one that it was sent before may be another holder's now
     if ((fact.body as JobBody).sleeper === this.#options.self.peerId) return;
     this.#options.pieces.markSealed(fact.subject);

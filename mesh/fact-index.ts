@@ -15,7 +15,8 @@ export interface Volume {
 }
 
 export class FactIndex {
-  readonly #facts = new Map<string, Map<string, readonly Fact[]>>();
+  /** by kind and subject; most subjects have one fact, for which no list is made: there are as many as jobs */
+  readonly #facts = new Map<string, Map<string, Fact | readonly Fact[]>>();
   readonly #digests = new Map<string, Digest>();
   /** by document and author */
   readonly #volumes = new Map<string, Map<string, Volume>>();
@@ -24,10 +25,9 @@ export class FactIndex {
   add(fact: Fact, octets: number): boolean {
     const about = this.about(fact.kind, fact.subject);
     if (about.some((other) => order(other, fact) === 0)) return false;
-    const bySubject = this.#facts.get(fact.kind) ?? new Map<string, readonly Fact[]>();
+    const bySubject = this.#facts.get(fact.kind) ?? new Map<string, Fact | readonly Fact[]>();
     this.#facts.set(fact.kind, bySubject);
-    // no array larger than it must be: there are as many as jobs
-    bySubject.set(fact.subject, about.length === 0 ? [fact] : [...about, fact].sort(order));
+    bySubject.set(fact.subject, about.length === 0 ? fact : [...about, fact].sort(order));
     const { facts, octets: before } = this.volume(fact.doc, fact.author);
     this.#setVolume(fact, { facts: facts + 1, octets: before + octets });
     return true;
@@ -47,9 +47,9 @@ export class FactIndex {
   drop(doc: string): void {
     for (const bySubject of this.#facts.values()) {
       for (const [subject, facts] of bySubject) {
-        const left = facts.filter((fact) => fact.doc !== doc);
+        const left = listOf(facts).filter((fact) => fact.doc !== doc);
         if (left.length === 0) bySubject.delete(subject);
-        else if (left.length < facts.length) bySubject.set(subject, left);
+        else if (left.length < listOf(facts).length) bySubject.set(subject, left);
       }
     }
     this.#volumes.delete(doc);
@@ -58,12 +58,13 @@ export class FactIndex {
 
   /** Oldest first. */
   about(kind: string, subject: string): readonly Fact[] {
-    return this.#facts.get(kind)?.get(subject) ?? [];
+    const facts = this.#facts.get(kind)?.get(subject);
+    return facts === undefined ? [] : listOf(facts);
   }
 
   /** The latest about each subject. */
   all(kind: string): Fact[] {
-    return [...this.#facts.get(kind)?.values() ?? []].flatMap((facts) => facts.at(-1) ?? []);
+    return [...this.#facts.get(kind)?.values() ?? []].flatMap((facts) => listOf(facts).at(-1) ?? []);
   }
 
   volume(doc: string, author: string): Volume {
@@ -85,6 +86,10 @@ export class FactIndex {
     this.#volumes.set(doc, byAuthor);
     byAuthor.set(author, volume);
   }
+}
+
+function listOf(facts: Fact | readonly Fact[]): readonly Fact[] {
+  return 'kind' in facts ? [facts] : facts;
 }
 
 /** By time, then author, then sequence; an author that gives one number to two facts has them in the order of their octets. */
@@ -115,7 +120,7 @@ export class SharedNames {
   }
 
   #in(value: unknown): unknown {
-    if (typeof value === 'string') return value.startsWith('12D3KooW') ? this.#one(value) : value;
+    if (typeof value === 'string') return value.length <= 64 ? this.#one(value) : value;
     if (Array.isArray(value)) return value.map((part) => this.#in(part));
     if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return value;
     const shared = value as Record<string, unknown>;

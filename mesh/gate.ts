@@ -169,6 +169,12 @@ export class Gate {
     if (reason !== undefined) throw new InkmeshError('forbidden', reason);
   }
 
+  /** Takes note of a member's new certificate: its roles may have changed. */
+  renewed(peer: string, identity: NodeIdentity | undefined): void {
+    const member = this.#members.get(peer);
+    if (member !== undefined && identity !== undefined) member.identity = identity;
+  }
+
   /** Takes note of what a member's clock says. */
   heardTime(peer: string, time_ms: number): void {
     const member = this.#members.get(peer);

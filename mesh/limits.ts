@@ -104,7 +104,7 @@ export const settleDelay_ms = 500;
 export const antiEntropy_ms = 30 * second_ms;
 export const snapshotDelay_ms = 60 * second_ms;
 /** a document that nothing happens to for this long is not kept in memory */
-export const carrierIdle_ms = 5 * 60 * second_ms;
+export const carrierIdle_ms = 60 * second_ms;
 /** an inflated snapshot */
 export const maxSnapshotBytes = 512 * MiB;
 /** a holder looks this often whether the author of a job fact is gone, and publishes it in its stead */

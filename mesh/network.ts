@@ -16,6 +16,7 @@ import {
   scopeGrace_ms,
   wantedLife_ms,
 } from './limits.ts';
+import { nodeKind } from './node-fact.ts';
 import { defaultPolicy, policyOf, siteKind, type SitePolicy } from './policy.ts';
 import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
 import { Relay } from './relay.ts';
@@ -209,6 +210,9 @@ export class Network {
       this.#relay.review();
     };
     if (fact.kind === revokedKind.name) review();
+    if (fact.kind === nodeKind.name) {
+      this.gate.renewed(fact.subject, this.#options.ledger.identity(fact.subject));
+    }
     if (fact.kind !== siteKind.name) return;
     // the fact goes on to the other sites over the very links that it closes
     const { ledger, clock } = this.#options;

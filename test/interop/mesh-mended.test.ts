@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { encryptEnvelope, keyBytes } from '../../mesh/envelope.ts';
 import { jobsDoc } from '../../mesh/facts.ts';
 import { jobKind, withdrawnKind } from '../../mesh/job-facts.ts';
-import { redialMax_ms, republishLook_ms, unsealedAge_ms } from '../../mesh/limits.ts';
+import { expiryLook_ms, redialMax_ms, republishLook_ms, unsealedAge_ms } from '../../mesh/limits.ts';
 import type { VoteReply } from '../../mesh/protocol.ts';
 import { splitKey } from '../../mesh/shares.ts';
 import { State } from '../../src/state.ts';
@@ -32,19 +32,11 @@ import { fakeAuthority, refusalOf } from '../fakes/organisation.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { anyMethod, startRogue } from '../fakes/rogue.ts';
 
-/** What the nodes of these tests do at intervals, by the interval. */
-const chores = new Map<number, (() => void)[]>();
-const { setInterval } = globalThis;
-
 let mesh: FakeMesh;
 let a1: FakeNode;
 let ada: Stored['owner'];
 
 test.before(async () => {
-  globalThis.setInterval = ((chore: () => void, every_ms: number) => {
-    chores.set(every_ms, [...chores.get(every_ms) ?? [], chore]);
-    return setInterval(chore, every_ms);
-  }) as typeof setInterval;
   mesh = await startMesh(4);
   [a1] = mesh.nodes as [FakeNode];
   ada = await user(mesh, 'ada');
@@ -52,12 +44,10 @@ test.before(async () => {
 
 test.after(async () => {
   await mesh.stop();
-  globalThis.setInterval = setInterval;
 });
 
-/** Does what is due every `every_ms`, now, at every node. */
-const doChores = (every_ms: number) => chores.get(every_ms)?.forEach((chore) => chore());
-const sweep = () => doChores(unsealedAge_ms / 10);
+/** Has every node look at once what is to go. */
+const sweep = () => mesh.nodes.forEach(({ clock }) => clock.hurry(expiryLook_ms));
 
 /** A job that a1 has stored at itself and two more, with nothing sealed. */
 async function unsealedJob() {

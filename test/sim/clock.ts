@@ -101,7 +101,7 @@ export class Machine {
   }
 
   get now_ms(): number {
-    return start_ms + this.timeline.now_ms + this.wallOffset_ms;
+    return Math.floor(start_ms + this.timeline.now_ms + this.wallOffset_ms);
   }
 
   /** Stands still while the machine sleeps. */

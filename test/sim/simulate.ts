@@ -2,6 +2,7 @@
 import './crypto.ts';
 import { decode } from '../../mesh/codec.ts';
 import { commits, keyBytes } from '../../mesh/envelope.ts';
+import type { SettledBody } from '../../mesh/job-facts.ts';
 import { leaseSchema } from '../../mesh/lease.ts';
 import type { Broken } from './driver.ts';
 import { describe, drawSteps, type Step } from './faults.ts';
@@ -67,6 +68,8 @@ async function conclude(world: World, trace: Trace, expires: boolean): Promise<v
   }
   converged(world);
   for (const job of world.jobs()) {
+    // its claimant may have gone for ever before it could tell anybody
+    job.ended = isOver(world, job);
     if (job.accepted && !job.ended) await claimable(world, trace, job);
   }
   await world.timeline.advance(settling_ms);
@@ -90,6 +93,11 @@ function converged(world: World): void {
       );
     }
   }
+}
+
+function isOver(world: World, job: Job): boolean {
+  const settled = world.alive[0]!.running!.mesh.ledger.about('settled', job.id);
+  return settled.some(({ body }) => (body as SettledBody).outcome !== 'interrupted');
 }
 
 function viewOf(node: SimNode, id: string): string {
