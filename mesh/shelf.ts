@@ -39,6 +39,7 @@ export class Shelf {
   /** jobs whose envelope is being written */
   readonly #storing = new Set<string>();
   readonly #damaged = new Set<string>();
+  #closed = false;
   #endLooks = () => {};
 
   constructor(options: ShelfOptions) {
@@ -61,6 +62,7 @@ export class Shelf {
   }
 
   close(): void {
+    this.#closed = true;
     this.#endLooks();
   }
 
@@ -163,18 +165,23 @@ export class Shelf {
 
   /** Erases what is past its time. */
   async #look(): Promise<void> {
-    const { pieces, clock, log } = this.#options;
-    const all = pieces.list();
-    if (all.length === 0) return;
+    const jobs = this.#options.pieces.list().map(({ job }) => job);
+    if (jobs.length === 0) return;
     await this.#trying('', () => this.#expiry.note());
-    for (const piece of all) {
+    for (const job of jobs) {
+      if (this.#closed) return;
       // what this node is accepting right now is in the hands of its acceptor
-      if (this.#storing.has(piece.job) || !this.#expiry.isDue(piece, clock.monotonic_ms())) continue;
-      await this.#trying(piece.job, () => this.erase(piece.job));
-      log('info', piece.sealed ? 'a job has expired' : 'a job that was never sealed is dropped', {
-        job: piece.job,
-      });
+      if (!this.#storing.has(job)) await this.#trying(job, () => this.#expire(job));
     }
+  }
+
+  async #expire(job: string): Promise<void> {
+    // read anew: it may have been sealed, or claimed, while another was being erased
+    const piece = this.get(job);
+    if (piece === undefined || !this.#expiry.isDue(piece, this.#options.clock.monotonic_ms())) return;
+    await this.erase(job);
+    const what = piece.sealed ? 'a job has expired' : 'a job that was never sealed is dropped';
+    this.#options.log('info', what, { job });
   }
 
   /** For work that nobody waits for: what goes wrong is tried again at the next look, or the next start. */

@@ -8,7 +8,7 @@ import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p, type Libp2p } from 'libp2p';
 import * as v from 'valibot';
-import { asInkmeshError } from '../../mesh/errors.ts';
+import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import { decodeVector, encodeVector } from '../../mesh/fact-protocol.ts';
 import { directoryDoc, idOf, signFact } from '../../mesh/facts.ts';
 import { Frames } from '../../mesh/frames.ts';
@@ -110,8 +110,13 @@ function bareTransport(host: Libp2p): { transport: Transport; linkOf(connection:
     return link;
   };
   const transport: Pick<Transport, 'open' | 'handle'> = {
-    open: async (link, protocol, signal) =>
-      new Frames(await links.get(link)!.newStream(protocol, { signal }), systemClock),
+    open: async (link, protocol, signal) => {
+      try {
+        return new Frames(await links.get(link)!.newStream(protocol, { signal }), systemClock);
+      } catch (cause) {
+        throw new InkmeshError('unavailable', 'the stream was refused', {}, { cause });
+      }
+    },
     handle: async (protocol, maxInboundStreams, serve) => {
       await host.handle(protocol, (stream, connection) => {
         serve(new Frames(stream, systemClock), linkOf(connection));

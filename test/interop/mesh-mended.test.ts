@@ -64,7 +64,7 @@ async function unsealedJob() {
     await a1.mesh.holders(peer).store(request, pieces(envelope), signal);
   }
   const { fact, record } = await a1.mesh.ledger.sign(jobKind, (time_ms) => jobsDoc('a', time_ms), id, {
-    ...{ owner: ada.user, bytes: document.length, epoch: 1 as const, expires_ms: Date.now() + 3600_000 },
+    ...{ owner: ada.user, bytes: document.length, epoch: 1 as const, expires_ms: Date.now() + 8 * 3600_000 },
     holders: holders.map(({ peer }) => peer),
     ...{ degraded: null, sleeper: null, handed: null },
   });

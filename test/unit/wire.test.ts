@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type * as v from 'valibot';
+import { codes } from '../../mesh/errors.ts';
 import type { Kind } from '../../mesh/facts.ts';
 import { maxMessageBytes, maxStreamsBeforeAdmission, maxStreamsPerMethod } from '../../mesh/limits.ts';
 import { openMesh } from '../../mesh/mod.ts';
@@ -157,6 +158,11 @@ test('every kind of fact is on the page once, and no other, with the keys of its
   const told = rows('kind').map(([cell]) => named(cell)).sort();
   assert.equal(told, kinds.map(({ name }) => name).sort());
   for (const { name, body } of kinds) sameKeys(`${name}-body`, body);
+});
+
+test('the codes of errors are those of the page', () => {
+  assert.equal(rows('code').map(([cell]) => named(cell)), [...codes]);
+  assert.equal([...cddl.get('code')?.matchAll(/"([^"]*)"/g) ?? []].map(([, code]) => code), [...codes]);
 });
 
 test('every rule of the CDDL is used, and every name in it is one', () => {
