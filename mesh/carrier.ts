@@ -17,7 +17,7 @@ export interface Mark {
 }
 
 export class Carrier {
-  readonly #doc = new Y.Doc();
+  #doc = new Y.Doc();
   readonly #peer: string;
   /** arrays by their Yjs clients */
   readonly #names = new Map<number, string>();
@@ -105,7 +105,12 @@ export class Carrier {
 
   /** The document as it is kept on disk: SHA-256, then what it is of, deflated. */
   snapshot(): Uint8Array {
-    const packed = deflateRawSync(Y.encodeStateAsUpdate(this.#doc));
+    const update = Y.encodeStateAsUpdate(this.#doc);
+    // records that came one by one each had a buffer of their own: from here on they share one
+    this.#doc.destroy();
+    this.#doc = new Y.Doc();
+    Y.applyUpdate(this.#doc, update);
+    const packed = deflateRawSync(update);
     return new Uint8Array(Buffer.concat([sha256(packed), packed]));
   }
 

@@ -100,10 +100,12 @@ function order(a: Fact, b: Fact): number {
 }
 
 const maxShared = 16_384;
+const maxSharedLists = 1024;
 
-/** One copy of each name that comes again and again: of nodes, documents and kinds. */
+/** One copy of each name that comes again and again: of nodes, documents and kinds; and of each list of names. */
 export class SharedNames {
   readonly #names = new Map<string, string>();
+  readonly #lists = new Map<string, readonly unknown[]>();
 
   /** The fact with its names shared, those in its body too. */
   share(fact: Fact): Fact {
@@ -121,11 +123,21 @@ export class SharedNames {
 
   #in(value: unknown): unknown {
     if (typeof value === 'string') return value.length <= 64 ? this.#one(value) : value;
-    if (Array.isArray(value)) return value.map((part) => this.#in(part));
+    if (Array.isArray(value)) return this.#list(value.map((part) => this.#in(part)));
     if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return value;
     const shared = value as Record<string, unknown>;
     for (const key of Object.keys(shared)) shared[key] = this.#in(shared[key]);
     return shared;
+  }
+
+  /** Jobs of a small site have the same few lists of holders. */
+  #list(parts: readonly unknown[]): readonly unknown[] {
+    if (!parts.every((part) => typeof part === 'string')) return parts;
+    const text = JSON.stringify(parts);
+    const known = this.#lists.get(text);
+    if (known !== undefined) return known;
+    if (this.#lists.size < maxSharedLists) this.#lists.set(text, parts);
+    return parts;
   }
 
   #one(name: string): string {

@@ -149,6 +149,11 @@ export function readFact(record: Uint8Array): ReadFact {
 /** What a fact is known by: of what is signed, as there can be many signatures of the same. */
 export function idOf(record: Uint8Array): Uint8Array {
   const [payload] = decode(recordSchema, record);
+  return idOfPayload(payload);
+}
+
+/** The same of a record that has been taken apart. */
+export function idOfPayload(payload: Uint8Array): Uint8Array {
   return sha256(payload).slice(0, idBytes);
 }
 

@@ -69,6 +69,10 @@ export class Roster {
     this.#day = dayOf(options.now_ms());
     this.#minute_ms = clock.monotonic_ms();
     const last = ledger.latest(presenceKind.name, self.peerId);
+    // a site that is switched on in the morning says again only what has changed
+    this.#stated = last === undefined
+      ? undefined
+      : { addresses: (last.body as Presence).addresses.join(), time_ms: last.time_ms };
     this.#awake = shifted(
       last === undefined ? [] : (last.body as Presence).awake,
       last === undefined ? 0 : this.#day - dayOf(last.time_ms),

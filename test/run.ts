@@ -153,7 +153,7 @@ async function runAll(files: string[], deadline_ms: number): Promise<Map<string,
       outcomes.set(file, await runFile(file, join(folder, String(files.indexOf(file))), deadline_ms));
     }
   };
-  const longestFirst = ['e2e/', 'interop/', 'unit/', ''].flatMap((kind) =>
+  const longestFirst = ['sim/', 'e2e/', 'interop/', 'unit/', ''].flatMap((kind) =>
     files.filter((file) => kind === '' ? !file.includes('/') : file.startsWith(kind))
   );
   await Promise.all(Array.from({ length: filesAtOnce }, () => work(longestFirst)));

@@ -165,7 +165,8 @@ export class Machine {
         const left_ms = due_ms - this.monotonic_ms();
         callOff = this.timeline.after(Math.max(0, left_ms), () =>
           this.run(life, () => {
-            if (due_ms > this.monotonic_ms()) wait();
+            // less than that is a rounding error, which would never go by
+            if (due_ms > this.monotonic_ms() + 0.001) wait();
             else run();
           }));
       };

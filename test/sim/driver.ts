@@ -58,8 +58,8 @@ export class Driver {
       if (!at.life.alive) return;
       job.accepted = true;
       job.holders = (fact.body as JobBody).holders;
-    } catch (thrown) {
-      if (process.env['DBG']) console.log('submit', node.name, asInkmeshError(thrown).message);
+    } catch {
+      // the client is told to print again
     }
   }
 

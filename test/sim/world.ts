@@ -132,6 +132,8 @@ export class World {
       case 'roomy':
         return node.fill(step.op === 'full');
       case 'jump':
+        // the median bears one wrong clock, as the design has it
+        for (const one of this.nodes) one.machine.wallOffset_ms = 0;
         return void (node.machine.wallOffset_ms = step.confirm ? 0 : (step.pick - 0.5) * 6 * hour_ms);
       case 'remove':
         return this.nodes.some(({ removed }) => removed) ? undefined : node.remove();
