@@ -17,6 +17,7 @@ import {
   redialMax_ms,
   redialMin_ms,
   refusedAgain_ms,
+  shortLink_ms,
 } from './limits.ts';
 import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
 import { deadline } from './timing.ts';
@@ -58,6 +59,8 @@ export interface DiscoveryOptions {
   listed(peer: string): readonly string[];
   /** whether a peer may be dialled directly, or through a relay; unknown ones may */
   mayDial(peer: string, relayed: boolean): boolean;
+  /** whether a peer is a relay of this organisation: through others nothing is dialled */
+  isRelay(peer: string): boolean;
 }
 
 export class Discovery {
@@ -93,8 +96,9 @@ export class Discovery {
     if (peer !== this.#options.transport.peer) this.#learn(peer, addresses, false);
   }
 
-  /** A link has ended: its peer may be dialled again at once, unless it has failed before. */
-  lost(peer: string): void {
+  /** The last link to a peer has ended: it may be dialled again at once, unless the link was as short as a refusal. */
+  lost({ peer, opened_ms }: Link): void {
+    if (this.#options.clock.monotonic_ms() - opened_ms < shortLink_ms) return;
     for (const known of this.#entriesOf(peer)) if (known.failures === 0) known.next_ms = 0;
   }
 
@@ -109,7 +113,7 @@ export class Discovery {
    */
   tick(): void {
     const now_ms = this.#options.clock.monotonic_ms();
-    const { transport, gate } = this.#options;
+    const { gate } = this.#options;
     const few = gate.members().length < firstLinks;
     for (const [address, entry] of this.#answered) {
       const needed = entry.peer === undefined || (few && gate.linkTo(entry.peer) === undefined);
@@ -117,15 +121,18 @@ export class Discovery {
         this.#dialConfigured(address, entry);
       }
     }
-    // nobody knows yet who they are: they may be what connects this LAN to the others
-    const unmet = [...this.#known].filter(([, known]) => few || !known.met).map(([peer]) => peer);
-    const untold = transport.links().length < 2 * firstLinks ? unmet : [];
-    for (const peer of new Set([...this.#options.wanted(), ...untold])) {
+    const isOpen = (peer: string, known: Known) =>
+      this.#isDue(known, now_ms) && gate.linkTo(peer) === undefined && this.#mayTry(peer);
+    for (const peer of this.#options.wanted()) {
       const known = this.#entry(peer);
-      if (this.#isDue(known, now_ms) && gate.linkTo(peer) === undefined && this.#mayTry(peer)) {
-        this.#connect(peer, known).catch(() => {});
-      }
+      if (isOpen(peer, known)) this.#connect(peer, known).catch(() => {});
     }
+    // of whom nobody knows yet who they are: they may be what connects this LAN to the others
+    const dialling = [...this.#known.values()].filter(({ connecting }) => connecting !== undefined).length;
+    const room = Math.max(0, 2 * firstLinks - gate.members().length - dialling);
+    const untold = [...this.#known].filter(([peer, known]) => (few || !known.met) && isOpen(peer, known))
+      .sort(([, a], [, b]) => a.failures - b.failures);
+    for (const [peer, known] of untold.slice(0, room)) this.#connect(peer, known).catch(() => {});
   }
 
   /** A link to a peer that has become a member over it. @throws InkmeshError `unavailable` */
@@ -168,10 +175,14 @@ export class Discovery {
   }
 
   async #dial(peer: string, known: Known): Promise<Link> {
-    const { clock, mayDial, listed } = this.#options;
+    const { clock, mayDial, listed, isRelay } = this.#options;
     const all = [...new Set([...known.said, ...known.heard, ...listed(peer)])];
     const direct = mayDial(peer, false) ? all.filter((address) => relayOf(address) === null) : [];
-    const relayed = mayDial(peer, true) ? all.filter((address) => relayOf(address) !== null) : [];
+    const isThroughRelay = (address: string) => {
+      const relay = relayOf(address);
+      return relay !== null && isRelay(relay);
+    };
+    const relayed = mayDial(peer, true) ? all.filter(isThroughRelay) : [];
     if (direct.length + relayed.length === 0) {
       throw new InkmeshError('unavailable', `it is not known where the node ${peer} is`, { peer });
     }
@@ -258,7 +269,10 @@ export class Discovery {
     if (this.#known.has(peer)) return;
     const unmet = [...this.#known].filter(([, other]) => !other.met && other.connecting === undefined);
     const full = this.#known.size >= maxKnownPeers || (!known.met && unmet.length >= maxUnmetPeers);
-    const [oldest] = unmet;
+    const idle = [...this.#known].filter(([other, { connecting }]) =>
+      connecting === undefined && this.#options.gate.linkTo(other) === undefined
+    );
+    const [oldest] = unmet.length > 0 || !known.met ? unmet : idle;
     if (full && oldest !== undefined) this.#known.delete(oldest[0]);
     if (!full || oldest !== undefined) this.#known.set(peer, known);
   }

@@ -4,7 +4,7 @@
  */
 import type { Stream } from '@libp2p/interface';
 import { InkmeshError } from './errors.ts';
-import { readHighWaterBytes, stallTimeout_ms } from './limits.ts';
+import { readHighWaterBytes, stallTimeout_ms, unreadHighWaterBytes } from './limits.ts';
 import type { Channel, Clock } from './ports.ts';
 
 const prefixBytes = 4;
@@ -14,6 +14,7 @@ export class Frames implements Channel {
   readonly #clock: Clock;
   #chunks: Uint8Array[] = [];
   #buffered = 0;
+  #highWaterBytes = unreadHighWaterBytes;
   #ended = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
@@ -24,7 +25,7 @@ export class Frames implements Channel {
     stream.addEventListener('message', (event) => {
       this.#chunks.push(event.data.subarray());
       this.#buffered += event.data.byteLength;
-      if (this.#buffered > readHighWaterBytes && stream.readStatus === 'readable') stream.pause();
+      if (this.#buffered > this.#highWaterBytes && stream.readStatus === 'readable') stream.pause();
       this.#wake?.();
     });
     stream.addEventListener('remoteCloseWrite', () => this.#end());
@@ -102,6 +103,7 @@ export class Frames implements Channel {
   }
 
   async #take(count: number, stall_ms: number): Promise<Uint8Array | undefined> {
+    this.#highWaterBytes = readHighWaterBytes;
     while (this.#buffered < count) {
       if (this.#resume()) continue;
       if (this.#failure !== undefined || (this.#ended && this.#buffered > 0)) {

@@ -14,6 +14,7 @@ import {
   maxAddressChars,
   maxAddressesPerPeer,
   maxClockSkew_ms,
+  maxLinksPerPeer,
   maxStrangers,
   strangerLife_ms,
 } from './limits.ts';
@@ -38,8 +39,8 @@ const hello: Method<typeof helloSchema, typeof helloSchema> = {
 /** A peer whose certificate has been checked, while it is connected. */
 export interface Member {
   identity: NodeIdentity;
-  /** its clock minus ours when it was last heard */
-  clockOffset_ms: number;
+  /** its clock when this machine started: an anchor that a jump of this node's own clock does not move */
+  zero_ms: number;
 }
 
 export interface GateOptions {
@@ -115,8 +116,8 @@ export class Gate {
   }
 
   /**
-   * Ends a link that another has opened, unless it makes that peer a member (or a joiner is done) in time, and
-   * before too many other strangers have come.
+   * Ends a link unless its peer becomes a member (or a joiner is done) in time, and before too many other strangers
+   * have come; and the oldest of a peer that keeps opening new ones.
    */
   watch(link: Link): void {
     this.#options.clock.after(strangerLife_ms, () => this.#endStranger(link));
@@ -124,6 +125,8 @@ export class Gate {
     this.#strangers.add(link);
     const [oldest] = this.#strangers;
     if (oldest !== undefined && this.#strangers.size > maxStrangers) this.#endStranger(oldest);
+    const opened = this.#options.links(link.peer).filter(({ direction }) => direction === 'inbound');
+    for (const one of opened.slice(0, -maxLinksPerPeer)) one.close();
   }
 
   /** A link has ended; with the last one the peer is no member any more. True for the last. */
@@ -175,17 +178,27 @@ export class Gate {
     if (member !== undefined && identity !== undefined) member.identity = identity;
   }
 
-  /** Takes note of what a member's clock says. */
+  /** Takes note of what a member's clock says; one that is out of all bounds counts for nothing. */
   heardTime(peer: string, time_ms: number): void {
+    const { clock } = this.#options;
     const member = this.#members.get(peer);
-    if (member !== undefined) member.clockOffset_ms = time_ms - this.#options.clock.wall_ms();
+    if (member === undefined || Math.abs(time_ms - clock.wall_ms()) > maxClockSkew_ms) return;
+    member.zero_ms = time_ms - clock.uptime_ms();
   }
 
-  /** Now, by the median of this node's clock and its peers': one wrong clock among three moves nothing. */
+  /**
+   * Now, by the median of this node's clock and its peers': one wrong clock among three moves nothing, and of two
+   * middle ones the nearer to this node's own counts, so that a single peer moves nothing either.
+   */
   now_ms(): number {
-    const offsets = [0, ...this.members().map((m) => m.clockOffset_ms)].sort((a, b) => a - b);
-    const middle = offsets[Math.floor((offsets.length - 1) / 2)] ?? 0;
-    return this.#options.clock.wall_ms() + middle;
+    const { clock } = this.#options;
+    const uptime_ms = clock.uptime_ms();
+    const own_ms = clock.wall_ms() - uptime_ms;
+    const zeros = [own_ms, ...this.members().map((m) => m.zero_ms)].sort((a, b) => a - b);
+    const low_ms = zeros[Math.floor((zeros.length - 1) / 2)] ?? own_ms;
+    const high_ms = zeros[Math.floor(zeros.length / 2)] ?? own_ms;
+    const middle_ms = Math.abs(high_ms - own_ms) < Math.abs(low_ms - own_ms) ? high_ms : low_ms;
+    return Math.trunc(middle_ms + uptime_ms);
   }
 
   /** The same, null while fewer than two peers' clocks are known beside ours: then ours might be the wrong one. */
@@ -224,11 +237,11 @@ export class Gate {
     if (identity.kind !== 'node' || identity.peerId !== peer) {
       throw new InkmeshError('unauthenticated', 'the certificate is not that of the node that sent it');
     }
-    const clockOffset_ms = said.time_ms - clock.wall_ms();
-    if (Math.abs(clockOffset_ms) > maxClockSkew_ms) {
+    const apart_ms = said.time_ms - clock.wall_ms();
+    if (Math.abs(apart_ms) > maxClockSkew_ms) {
       throw new InkmeshError(
         'unauthenticated',
-        `the clocks are ${Math.round(clockOffset_ms / 3600_000)} h apart`,
+        `the clocks are ${Math.round(apart_ms / 3600_000)} h apart`,
       );
     }
     const reason = refusal(identity, link);
@@ -237,7 +250,7 @@ export class Gate {
     if (links(peer).length === 0) {
       throw new InkmeshError('unavailable', 'the peer went away in mid-hello');
     }
-    const member = { identity, clockOffset_ms };
+    const member = { identity, zero_ms: said.time_ms - clock.uptime_ms() };
     this.#members.set(peer, member);
     for (const wake of [...this.#waiting.get(peer) ?? []]) wake();
     this.#options.onMember(member, said, link);

@@ -9,7 +9,9 @@ export const maxMessageBytes = 64 * KiB;
 export const maxBodyFrameBytes = 512 * KiB;
 /** a message that carries Yjs updates */
 export const maxUpdateBytes = 16 * MiB;
-/** received but unread octets per stream, at which the sender is made to wait */
+/** received octets of a stream that nobody reads yet, as before admission, at which the sender is made to wait */
+export const unreadHighWaterBytes = 64 * KiB;
+/** the same once it is read */
 export const readHighWaterBytes = 1 * MiB;
 
 /** streams that one connection may have open to one method at a time */
@@ -23,9 +25,13 @@ export const maxPendingConnections = 256;
 export const handshakeTimeout_ms = 3 * second_ms;
 /** of these, connections of peers that have not said hello: beyond it the oldest is closed */
 export const maxStrangers = 32;
+/** connections that one peer may have opened: beyond it its oldest is closed */
+export const maxLinksPerPeer = 4;
 
 export const dialTimeout_ms = 5 * second_ms;
 export const callTimeout_ms = 10 * second_ms;
+/** for one message to arrive whole, however it trickles in; longer where an answer may take longer */
+export const messageTime_ms = 30 * second_ms;
 export const helloTimeout_ms = 5 * second_ms;
 /** how long a method waits for the hello of a peer that has just connected */
 export const admissionWait_ms = 2 * second_ms;
@@ -47,8 +53,12 @@ export const maxAddressesPerPeer = 8;
 export const maxAddressChars = 256;
 export const redialMin_ms = 250;
 export const redialMax_ms = 30 * second_ms;
+/** a link that ends sooner is no reason to dial at once again */
+export const shortLink_ms = 10 * second_ms;
 /** after a node has said that this one may not talk to it */
 export const refusedAgain_ms = 10 * 60 * second_ms;
+/** before a relay is asked again to have this node reached through it */
+export const reserveAgain_ms = 30 * second_ms;
 /** between questions by mDNS: at first, and when nothing changes */
 export const mdnsInterval_ms = 1 * second_ms;
 export const mdnsIntervalMax_ms = 3600 * second_ms;

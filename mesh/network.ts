@@ -69,7 +69,7 @@ export class Network {
       now_ms: () => gate.now_ms(),
       addresses: () => transport.addresses(),
     });
-    this.#relay = new Relay({ self, transport, gate, policies: (site) => this.#policy(site), log });
+    this.#relay = new Relay({ self, transport, gate, policies: (site) => this.#policy(site), clock, log });
     this.discovery = new Discovery({
       ...{ transport, gate, clock, log },
       configured: options.configured,
@@ -77,6 +77,7 @@ export class Network {
       wanted: () => this.#wantedPeers(),
       listed: (peer) => this.roster.addressesOf(peer),
       mayDial: (peer, relayed) => this.#mayDial(peer, relayed),
+      isRelay: (peer) => ledger.identity(peer)?.roles.includes('relay') ?? false,
     });
   }
 
@@ -111,12 +112,10 @@ export class Network {
   async start(): Promise<void> {
     const { transport, clock, rpc } = this.#options;
     transport.report({
-      opened: (link) => {
-        if (link.direction === 'inbound') this.gate.watch(link);
-      },
+      opened: (link) => this.gate.watch(link),
       closed: (link) => {
         this.#idle.delete(link);
-        if (this.gate.closed(link)) this.discovery.lost(link.peer);
+        if (this.gate.closed(link)) this.discovery.lost(link);
       },
       found: (peer, addresses) => this.discovery.heard(peer, addresses),
     });

@@ -2,10 +2,12 @@
  * Relaying: which nodes may be reached through this one, which relays this node has itself reached through, and the end
  * of what passes when a site's relay is turned off. The rule is scope.ts's.
  */
+import { relayOf } from './address.ts';
 import type { NodeIdentity } from './certificate.ts';
 import { asInkmeshError } from './errors.ts';
 import type { Gate } from './gate.ts';
-import type { Link, Log, RelayRules, Transport } from './ports.ts';
+import { reserveAgain_ms } from './limits.ts';
+import type { Clock, Link, Log, RelayRules, Transport } from './ports.ts';
 import { type Policies, scopeRefusal } from './scope.ts';
 
 export interface RelayOptions {
@@ -13,13 +15,14 @@ export interface RelayOptions {
   transport: Transport;
   gate: Gate;
   policies: Policies;
+  clock: Clock;
   log: Log;
 }
 
 export class Relay implements RelayRules {
   readonly #options: RelayOptions;
-  /** links to relays over which this node has asked to be reached */
-  readonly #reserved = new WeakSet<Link>();
+  /** links to relays over which this node has asked to be reached, and when by the monotonic clock */
+  readonly #asked = new WeakMap<Link, number>();
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -44,15 +47,16 @@ export class Relay implements RelayRules {
 
   /** Has this node reached through the relays that it is connected to, if its site's relay is on. */
   reserve(): void {
-    const { self, transport, gate, policies, log } = this.#options;
+    const { self, transport, gate, policies, clock, log } = this.#options;
     if (self.roles.includes('relay') || !policies(self.site).relay) return;
     for (const { identity } of gate.members()) {
       const link = gate.linkTo(identity.peerId);
       if (!identity.roles.includes('relay') || link === undefined || link.relay !== null) continue;
-      if (this.#reserved.has(link)) continue;
-      this.#reserved.add(link);
+      const isReserved = transport.addresses().some((address) => relayOf(address) === identity.peerId);
+      const asked_ms = this.#asked.get(link) ?? -Infinity;
+      if (isReserved || clock.monotonic_ms() - asked_ms < reserveAgain_ms) continue;
+      this.#asked.set(link, clock.monotonic_ms());
       transport.reserveAt(link).catch((thrown) => {
-        this.#reserved.delete(link);
         log('info', 'a relay does not take this node', {
           peer: identity.peerId,
           reason: asInkmeshError(thrown).message,

@@ -10,7 +10,13 @@ import { integer, text } from './codec.ts';
 import { InkmeshError } from './errors.ts';
 import { jobsDoc, type Kind } from './facts.ts';
 import type { FactLedger } from './ledger.ts';
-import { maxAddressChars, maxAddressesPerPeer, presenceDays, presenceInterval_ms } from './limits.ts';
+import {
+  maxAddressChars,
+  maxAddressesPerPeer,
+  presenceDays,
+  presenceInterval_ms,
+  renewGrace_ms,
+} from './limits.ts';
 import type { Clock, Log } from './ports.ts';
 import { revokedSince } from './revocation.ts';
 import { every, fraction } from './timing.ts';
@@ -105,11 +111,12 @@ export class Roster {
     }
   }
 
-  /** The other nodes that may take part: known, and not revoked. */
+  /** The other nodes that may take part: known, not revoked, and not away for longer than they could be renewed. */
   others(): NodeIdentity[] {
-    const { self, ledger } = this.#options;
-    return ledger.nodes().filter(({ peerId }) =>
-      peerId !== self.peerId && revokedSince(ledger, 'node', peerId) === undefined
+    const { self, ledger, now_ms } = this.#options;
+    const lapsed_ms = now_ms() - renewGrace_ms;
+    return ledger.nodes().filter(({ peerId, notAfter }) =>
+      peerId !== self.peerId && notAfter > lapsed_ms && revokedSince(ledger, 'node', peerId) === undefined
     );
   }
 

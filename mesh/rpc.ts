@@ -13,6 +13,7 @@ import {
   maxMessageBytes,
   maxStreamsBeforeAdmission,
   maxStreamsPerMethod,
+  messageTime_ms,
   stallTimeout_ms,
 } from './limits.ts';
 import type { Channel, Clock, Link, Log, Transport } from './ports.ts';
@@ -25,8 +26,10 @@ export interface Method<Req extends v.GenericSchema, Res extends v.GenericSchema
   readonly reply: Res;
   /** who may call it: `anyone` that reaches the port, or a `member` whose certificate the gate has checked */
   readonly admission: 'anyone' | 'member';
-  /** octets of a request or reply, `maxMessageBytes` unless told */
+  /** octets of a request, `maxMessageBytes` unless told */
   readonly maxBytes?: number;
+  /** octets of a reply, as of a request unless told */
+  readonly maxReplyBytes?: number;
   /** calls that one connection may have open, `maxStreamsPerMethod` unless told */
   readonly maxStreams?: number;
 }
@@ -134,7 +137,8 @@ export class Rpc {
       await channel.write(encode(request));
       if (options.body !== undefined) await sendBody(channel, options.body).catch(unlessBroken);
       await channel.end();
-      const reply = await readReply(channel, method, options.timeout_ms ?? callTimeout_ms);
+      const timeout_ms = options.timeout_ms ?? callTimeout_ms;
+      const reply = await this.#within(channel, () => readReply(channel, method, timeout_ms), timeout_ms);
       return { reply, body: wholeOrReset(channel) };
     } catch (thrown) {
       const error = asInkmeshError(thrown);
@@ -142,6 +146,19 @@ export class Rpc {
       throw error;
     } finally {
       options.signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** A message that drips in would never stall for long, and never end: it has a time in all. */
+  async #within<T>(channel: Channel, reading: () => Promise<T>, least_ms = 0): Promise<T> {
+    const limit_ms = Math.max(least_ms, messageTime_ms);
+    const callOff = this.#clock.after(limit_ms, () => {
+      channel.abort(new InkmeshError('timeout', 'a message took too long to arrive'));
+    });
+    try {
+      return await reading();
+    } finally {
+      callOff();
     }
   }
 
@@ -156,7 +173,8 @@ export class Rpc {
       let answer: Answer<v.InferInput<Res>>;
       try {
         if (method.admission === 'member') await this.#admission(link);
-        const frame = await channel.read(method.maxBytes ?? maxMessageBytes, callTimeout_ms);
+        const maxBytes = method.maxBytes ?? maxMessageBytes;
+        const frame = await this.#within(channel, () => channel.read(maxBytes, callTimeout_ms));
         if (frame === undefined) throw new InkmeshError('bad-request', 'the request is missing');
         const request = decode(method.request, frame);
         answer = await serve({ from, link, request, body: readBody(channel) });
@@ -190,10 +208,13 @@ function errorFrame(error: InkmeshError): { code: Code; message: string; details
 
 async function readReply<Res extends v.GenericSchema>(
   channel: Channel,
-  method: { name: string; reply: Res; maxBytes?: number },
+  method: { name: string; reply: Res; maxBytes?: number; maxReplyBytes?: number },
   timeout_ms: number,
 ): Promise<v.InferOutput<Res>> {
-  const frame = await channel.read((method.maxBytes ?? maxMessageBytes) + 4096, timeout_ms);
+  const frame = await channel.read(
+    (method.maxReplyBytes ?? method.maxBytes ?? maxMessageBytes) + 4096,
+    timeout_ms,
+  );
   if (frame === undefined) throw new InkmeshError('unavailable', `${method.name} got no answer`);
   const envelope = decode(envelopeSchema, frame);
   if ('error' in envelope) {

@@ -26,18 +26,22 @@ export class Topology {
   }
 
   /**
-   * The nodes to keep connections to, of those that are not known to be away: all of a few, else the next on the ring
-   * (so that the mesh is one piece) and those of the lowest ranks.
+   * The nodes to keep connections to, of those that are not known to be away: all of a few, else the next on the rings
+   * of the site and of all (so that both are one piece) and those of the lowest ranks.
    */
   neighbours(candidates: readonly Candidate[]): string[] {
     if (candidates.length <= maxFullMesh) return candidates.map(({ peer }) => peer);
     const chosen = new Set(candidates.filter(({ always }) => always).map(({ peer }) => peer));
     const mates = candidates.filter(({ site }) => site === this.#site);
     const elsewhere = candidates.filter(({ site }) => site !== this.#site);
-    const next = following(this.#self, mates.map(({ peer }) => peer));
-    if (next !== undefined) chosen.add(next);
+    for (const ring of [mates, candidates]) {
+      const next = following(this.#self, ring.map(({ peer }) => peer));
+      if (next !== undefined) chosen.add(next);
+    }
     for (const peer of this.#lowest(mates).slice(0, neighboursOfSite - 1)) chosen.add(peer);
-    for (const peer of this.#lowest(elsewhere).slice(0, neighboursElsewhere)) chosen.add(peer);
+    // a small site leans on others, or many small ones would be as many meshes
+    const outside = Math.max(neighboursElsewhere, neighboursOfSite - 1 - mates.length);
+    for (const peer of this.#lowest(elsewhere).slice(0, outside)) chosen.add(peer);
     return [...chosen];
   }
 

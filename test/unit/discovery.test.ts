@@ -58,6 +58,7 @@ function world(
     wanted: () => [],
     listed: () => [],
     mayDial: () => true,
+    isRelay: () => true,
     ...changes,
   });
   const pass = async (by_ms: number) => {
@@ -70,7 +71,7 @@ function world(
 }
 
 const link = (peer: string, remote = direct): Link => ({
-  ...{ peer, direction: 'outbound', remote, relay: null, opened_ms: 0, channels: 0 },
+  ...{ peer, direction: 'outbound', remote, relay: null, opened_ms: Number.MAX_SAFE_INTEGER, channels: 0 },
   close: () => {},
 });
 
@@ -81,13 +82,14 @@ test('peers known by hearsay are bounded, and those that were met are kept', asy
     discovery.heard(`invented-${i}`, ['/ip4/127.0.0.1/tcp/1']);
     discovery.heard('real', Array.from({ length: 8 }, (_, port) => `/ip4/127.0.0.1/tcp/${port + 1}`));
   }
-  await pass(2 * redialMax_ms);
+  for (let second = 0; second < 60; second++) await pass(1000);
   assert.is(
     dialled.find(({ peer }) => peer === 'real')?.addresses[0],
     direct,
     'what it said itself is first',
   );
-  assert.ok(dialled.length > 1 && dialled.length <= maxUnmetPeers + 1, `${dialled.length} peers`);
+  const peers = new Set(dialled.map(({ peer }) => peer));
+  assert.ok(peers.size > 1 && peers.size <= maxUnmetPeers + 1, `${peers.size} peers`);
 });
 
 test('who does not answer is dialled ever less often, and never given up', async () => {
@@ -138,6 +140,38 @@ test('a relay is used where no direct connection is possible, and at once for so
   dialled.length = 0;
   await pass(directAgain_ms);
   assert.equal(dialled.map(({ addresses }) => addresses), [[direct], [relayed]]);
+});
+
+test('a relay that is none of the organisation’s is not dialled through', async () => {
+  const { discovery, dialled, pass } = world({ wanted: () => ['far'], isRelay: () => false });
+  discovery.met('far', [relayed]);
+  for (let second = 0; second < 60; second++) await pass(1000);
+  assert.equal(dialled, []);
+});
+
+test('of many peers only a few are dialled at a time while a node has no connections', async () => {
+  const open = new Set<string>();
+  const { discovery, pass } = world({}, (peer) => {
+    open.add(peer ?? '');
+    return new InkmeshError('unavailable', 'nobody there');
+  });
+  for (let i = 0; i < 100; i++) discovery.met(`peer-${i}`, [direct]);
+  await pass(1000);
+  assert.ok(open.size > 0 && open.size <= 6, `${open.size} at once`);
+  for (let second = 0; second < 60; second++) await pass(1000);
+  assert.is(open.size, 100, 'and all in time');
+});
+
+test('a peer that ends its connections at once is not dialled again at once', async () => {
+  const { discovery, dialled, pass } = world({ wanted: () => ['fickle'] }, () => link('fickle'), () => {
+    throw new InkmeshError('unavailable', 'it went away');
+  });
+  discovery.met('fickle', [direct]);
+  for (let second = 0; second < 60; second++) {
+    await pass(1000);
+    discovery.lost(link('fickle'));
+  }
+  assert.ok(dialled.length < 10, `${dialled.length} times in a minute`);
 });
 
 test('a configured address is dialled until somebody answers there', async () => {

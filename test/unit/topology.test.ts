@@ -76,6 +76,16 @@ test(`twenty sites are one piece, by connections between any of their nodes (SEE
   assert.is(reach(graph(nodes), nodes[0]?.peer ?? '').reached, 300);
 });
 
+test(`sites of one node each are one piece too (SEED=${seed})`, () => {
+  for (const count of [12, 100]) {
+    const nodes = Array.from({ length: count }, (_, i) => named(`office-${i}`, 1)).flat();
+    const edges = graph(nodes);
+    assert.is(reach(edges, nodes[0]?.peer ?? '').reached, count);
+    const most = Math.max(...[...edges.values()].map((others) => others.size));
+    assert.ok(most < 16, `the most is ${most}`);
+  }
+});
+
 test('what is always kept is kept whatever its rank', () => {
   const nodes = named('a', 100);
   const relays = named('hub', 2).map((relay) => ({ ...relay, always: true }));
