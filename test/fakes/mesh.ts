@@ -24,29 +24,16 @@ import {
   renewLapsed,
 } from '../../mesh/mod.ts';
 import type { Role } from '../../mesh/names.ts';
-import type { Clock } from '../../mesh/ports.ts';
-import { systemClock } from '../../src/clock.ts';
 import { directoryKinds } from '../../src/directory.ts';
 import { storageLimits } from '../../src/limits.ts';
 import type { Quota } from '../../src/room.ts';
 import { openSpool } from '../../src/spool.ts';
 import { State } from '../../src/state.ts';
+import { type FakeClock, fakeClock } from './clock.ts';
 import { fakeAuthority, fakeUser } from './organisation.ts';
 import { tempDir, waitFor } from './processes.ts';
 
 const loopback = '/ip4/127.0.0.1/tcp/0';
-
-/** A node's clock, which a test may move. */
-export interface FakeClock extends Clock {
-  /** the clock that never jumps goes on by so much */
-  advance(by_ms: number): void;
-  /** does at once what was to be done after just this delay */
-  hurry(delay_ms: number): void;
-  /** the wall clock is set by so much */
-  shift(by_ms: number): void;
-  /** the machine starts anew: its uptime begins at zero */
-  reboot(): void;
-}
 
 /** Everything that makes a node what it is. */
 export interface NodeKeys {
@@ -249,38 +236,6 @@ async function openNode(authority: Authority, keys: NodeKeys, parts: NodeParts):
   };
   parts.running.add(node);
   return node;
-}
-
-function fakeClock(): FakeClock {
-  let wall = 0;
-  let monotonic = 0;
-  let booted = 0;
-  const pending = new Set<{ delay_ms: number; now: () => void }>();
-  const monotonic_ms = () => performance.now() + monotonic;
-  return {
-    wall_ms: () => Date.now() + wall,
-    monotonic_ms,
-    uptime_ms: () => monotonic_ms() - booted,
-    after: (delay_ms, run) => {
-      const now = () => {
-        callOff();
-        pending.delete(entry);
-        run();
-      };
-      const callOff = systemClock.after(delay_ms, now);
-      const entry = { delay_ms, now };
-      pending.add(entry);
-      return () => {
-        callOff();
-        pending.delete(entry);
-      };
-    },
-    hurry: (delay_ms) =>
-      [...pending].filter((entry) => entry.delay_ms === delay_ms).forEach(({ now }) => now()),
-    advance: (by_ms) => void (monotonic += by_ms),
-    shift: (by_ms) => void (wall += by_ms),
-    reboot: () => void (booted = monotonic_ms()),
-  };
 }
 
 /** A user of the organisation, with a credential. */

@@ -1,5 +1,5 @@
 /**
- * A node's disk: the real tables, and a spool in memory, each asked for only while the process lives. A disk may be
+ * A node's disk: its tables and its spool, each asked for only while the process lives. A disk may be
  * full, and a process may be killed in the middle of a call: after a number of writes.
  */
 import { InkmeshError } from '../../mesh/errors.ts';

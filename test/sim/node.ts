@@ -1,17 +1,14 @@
 /** A node of a simulation: a real mesh above simulated ports, which can be killed, put to sleep and started again. */
 import './crypto.ts';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type Mesh, openMesh } from '../../mesh/mod.ts';
 import type { Clock } from '../../mesh/ports.ts';
-import { State } from '../../src/state.ts';
 import { type Life, Machine } from './clock.ts';
 import { Disk, type Tap } from './disk.ts';
 import type { Host } from './lane.ts';
 import type { SimNetwork } from './network.ts';
 import type { Org, SimKeys } from './org.ts';
 import type { Random } from './random.ts';
+import { tables } from './tables.ts';
 
 export interface NodeOptions {
   org: Org;
@@ -40,8 +37,6 @@ export class SimNode {
   readonly machine: Machine;
   readonly disk: Disk;
   readonly #options: NodeOptions;
-  readonly #dir: string;
-  readonly #state: State;
   #host: Host | undefined;
   /** while its mesh is open */
   running: Running | undefined;
@@ -62,11 +57,7 @@ export class SimNode {
     this.peer = keys.identity.peerId;
     this.index = options.index;
     this.machine = new Machine(network.timeline);
-    this.#dir = mkdtempSync(join(tmpdir(), 'inkmesh-sim-'));
-    this.#state = new State(this.#dir);
-    // what is in the tables survives the process, and no simulated power cut reaches the real disk
-    this.#state.run('PRAGMA synchronous = OFF');
-    this.disk = new Disk(this.#state, random);
+    this.disk = new Disk(tables(), random);
     this.disk.onFuse = () => this.kill();
   }
 
@@ -162,12 +153,5 @@ export class SimNode {
     if (this.machine.power) this.cuts++;
     this.machine.switchOff();
     this.disk.crash();
-  }
-
-  /** Ends the simulation of it. */
-  dispose(): void {
-    this.cut();
-    this.#state.close();
-    rmSync(this.#dir, { recursive: true, force: true });
   }
 }

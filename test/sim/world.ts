@@ -206,6 +206,6 @@ export class World {
   }
 
   dispose(): void {
-    for (const node of this.nodes) node.dispose();
+    for (const node of this.nodes) node.cut();
   }
 }

@@ -1,0 +1,57 @@
+/** A node's tables in memory: what is put in and what is given out are copies, as those of a database are. */
+import type { ClaimRow, ClaimTable, FactTable, Piece, PieceTable, Storage } from '../../mesh/ports.ts';
+import { memoryTables } from './scale-tables.ts';
+
+export function tables(): Storage {
+  const rest = memoryTables(new Map());
+  return { ...rest, pieces: pieceTable(rest.facts), claims: claimTable() };
+}
+
+const copyOf = (piece: Piece): Piece => ({
+  ...piece,
+  ...{ ticket: piece.ticket.slice(), share: piece.share.slice(), header: piece.header.slice() },
+  ...{ lease: piece.lease.slice(), handoff: piece.handoff?.slice() ?? null },
+});
+
+function pieceTable(facts: FactTable): PieceTable {
+  const pieces = new Map<string, Piece>();
+  const change = (job: string, changes: Partial<Piece>) => {
+    const piece = pieces.get(job);
+    if (piece !== undefined) pieces.set(job, { ...piece, ...changes });
+  };
+  return {
+    put: (piece) => {
+      if (pieces.has(piece.job)) throw new Error(`a piece of ${piece.job} is there already`);
+      pieces.set(piece.job, copyOf(piece));
+    },
+    get: (job) => {
+      const piece = pieces.get(job);
+      return piece === undefined ? undefined : copyOf(piece);
+    },
+    list: () => [...pieces.values()].map(copyOf),
+    seal: (job, fact, handoff) => {
+      change(job, { sealed: true, handoff: handoff?.slice() ?? null });
+      facts.add([fact]);
+    },
+    markSealed: (job) => change(job, { sealed: true }),
+    setLease: (job, lease) => change(job, { lease: lease.slice() }),
+    dropShare: (job) => change(job, { share: new Uint8Array(0), handoff: null }),
+    handoffs: () => [...pieces.values()].filter(({ handoff }) => handoff !== null).map(({ job }) => job),
+    dropHandoff: (job) => change(job, { handoff: null }),
+    remove: (job) => void pieces.delete(job),
+  };
+}
+
+function claimTable(): ClaimTable {
+  const claims = new Map<string, ClaimRow>();
+  const copyOf = (row: ClaimRow): ClaimRow => ({
+    ...row,
+    holders: [...row.holders],
+    receipts: row.receipts.map(({ holder, signature }) => ({ holder, signature: signature.slice() })),
+  });
+  return {
+    put: (row) => void claims.set(row.claim, copyOf(row)),
+    list: () => [...claims.values()].map(copyOf),
+    remove: (claim) => void claims.delete(claim),
+  };
+}
