@@ -9,9 +9,13 @@
  *
  * The time that a machine was off is not seen by it. It is added once the clocks of others have been heard, as
  * their and our median: the instant, by that median, at which the age was zero stays where it is while everything is
- * counted, and lies later when something was not. It is looked at once in a run, so a clock that jumps later
- * moves nothing; and only after another boot, since within one nothing was missed.
+ * counted, and lies later when something was not. Within one boot nothing was missed: there the instant follows the
+ * clocks, and a clock that jumps moves nothing.
+ *
+ * After a power cut many clocks can be wrong at once. As far as clocks of one mesh may differ, time off is not
+ * believed: what is kept for too long can still be printed, what is erased too early is lost.
  */
+import { maxClockSkew_ms } from './limits.ts';
 
 /** An age as it is kept. All are whole milliseconds. */
 export interface Age {
@@ -42,11 +46,13 @@ export function resumed(kept: Age, uptime_ms: number): Age {
 }
 
 /**
- * The age after the others' clocks have been heard for the first time in a run.
+ * The age after the others' clocks have been heard.
  * @param agreed_ms now: the median of our clock and at least two others, milliseconds since the epoch
  */
 export function heard(age: Age, agreed_ms: number): Age {
   const zero_ms = Math.trunc(agreed_ms) - age.age_ms;
-  const missed_ms = age.off && age.zero_ms !== null ? Math.max(0, zero_ms - age.zero_ms) : 0;
+  const missed_ms = age.off && age.zero_ms !== null
+    ? Math.max(0, zero_ms - age.zero_ms - maxClockSkew_ms)
+    : 0;
   return { ...age, age_ms: age.age_ms + missed_ms, zero_ms: zero_ms - missed_ms, off: false };
 }

@@ -19,6 +19,11 @@ export async function serveBeats(rpc: Rpc, clock: Clock): Promise<void> {
   await rpc.handle(beat, () => Promise.resolve({ reply: { time_ms: Math.trunc(clock.wall_ms()) } }));
 }
 
+/** Whether a node answers; it is dialled if need be. */
+export function answers(rpc: Rpc, peer: string): Promise<boolean> {
+  return rpc.call(peer, beat, {}, { timeout_ms: beatTimeout_ms }).then(() => true, () => false);
+}
+
 /** One round: asks over every link to a member, and ends those over which nothing comes back. Never rejects. */
 export async function beatAll(rpc: Rpc, gate: Gate, links: readonly Link[]): Promise<void> {
   await Promise.all(

@@ -7,7 +7,8 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import * as Y from 'yjs';
 import { InkmeshError } from './errors.ts';
-import { maxPulledBytes, maxSnapshotBytes } from './limits.ts';
+import { readFact } from './facts.ts';
+import { keptRunsPerAuthor, maxPulledBytes, maxSnapshotBytes } from './limits.ts';
 import { authorOf, clientOf, encodeRun, newArrayName, type Run } from './update.ts';
 
 /** An array and how many records it has. */
@@ -99,7 +100,7 @@ export class Carrier {
   /** The records of this node's arrays, of all its runs. */
   own(): Uint8Array[] {
     return [...this.#names].flatMap(([client, name]) =>
-      authorOf(name) === this.#peer ? [...this.#records(client, 0)] : []
+      authorOf(name) === this.#peer ? this.#all(client) : []
     );
   }
 
@@ -114,8 +115,12 @@ export class Carrier {
     return new Uint8Array(Buffer.concat([sha256(packed), packed]));
   }
 
-  /** Takes in a snapshot, before anything else. @throws InkmeshError `corrupt` */
-  restore(snapshot: Uint8Array): void {
+  /**
+   * Takes in a snapshot, before anything else. Arrays of past runs do not pile up: of those of an author the newest are
+   * kept, and others if there is a record in them that is not `known` elsewhere.
+   * @throws InkmeshError `corrupt`
+   */
+  restore(snapshot: Uint8Array, isKnown: (record: Uint8Array) => boolean): void {
     const packed = snapshot.subarray(32);
     if (!Buffer.from(sha256(packed)).equals(snapshot.subarray(0, 32))) {
       throw new InkmeshError('corrupt', 'the snapshot is not what was written');
@@ -125,6 +130,20 @@ export class Carrier {
       const client = clientOf(name);
       this.#note(client, name, this.#records(client, 0));
     }
+    const past = new Set([...this.#carried.keys()].flatMap((author) => this.#pastOf(author)));
+    const runs = [...this.#names].map(([client, name]) => ({
+      client,
+      name,
+      clock: 0,
+      records: this.#all(client),
+    }));
+    const kept = runs.filter(({ client, records }) => !past.has(client) || !records.every(isKnown));
+    if (kept.length === runs.length) return;
+    this.#doc.destroy();
+    this.#doc = new Y.Doc();
+    this.#names.clear();
+    this.#carried.clear();
+    for (const run of kept) this.integrate(run);
   }
 
   close(): void {
@@ -143,6 +162,20 @@ export class Carrier {
     for (const record of records) more += record.length;
     this.#carried.set(author, { runs: runs + (this.#names.has(client) ? 0 : 1), octets: octets + more });
     this.#names.set(client, name);
+  }
+
+  #all(client: number): Uint8Array[] {
+    return [...this.#records(client, 0)];
+  }
+
+  /** The clients of an author's arrays, but for those that it has written last. */
+  #pastOf(author: string): number[] {
+    if (this.carriedOf(author).runs <= keptRunsPerAuthor) return [];
+    const ended = (client: number) =>
+      Math.max(...this.#all(client).slice(-1).map((one) => readFact(one).fact.seq));
+    return [...this.#names].filter(([, name]) => authorOf(name) === author)
+      .map(([client]) => ({ client, end: ended(client) }))
+      .sort((a, b) => b.end - a.end).slice(keptRunsPerAuthor).map(({ client }) => client);
   }
 
   *#records(client: number, from: number): Generator<Uint8Array> {

@@ -1,7 +1,7 @@
 /** The documents of a node: those in use in memory, all of them as snapshots in its table. */
 import { Carrier, type Mark } from './carrier.ts';
 import { asInkmeshError } from './errors.ts';
-import { idOf } from './facts.ts';
+import { idOf, readFact } from './facts.ts';
 import type { FactLedger } from './ledger.ts';
 import { carrierIdle_ms, maxBarredClients, snapshotDelay_ms } from './limits.ts';
 import type { Clock, FactTable, Log } from './ports.ts';
@@ -100,7 +100,7 @@ export class Carriers {
     const carrier = new Carrier(self);
     if (snapshot === undefined) return carrier;
     try {
-      carrier.restore(snapshot);
+      carrier.restore(snapshot, (record) => table.get(doc, idOf(record)) !== undefined);
       return carrier;
     } catch (thrown) {
       log('warn', 'a stored document is damaged: it is set aside and fetched again', {
@@ -117,8 +117,9 @@ export class Carriers {
   #missing(doc: string, carrier: Carrier): Uint8Array[] {
     const records = this.#options.ledger.recordsBy(this.#options.self, doc);
     if (records.length === 0) return [];
-    const carried = new Set(carrier.own().map((record) => idOf(record).toHex()));
-    return records.filter((record) => !carried.has(idOf(record).toHex()));
+    // what is older was carried, in an array that is not kept any more
+    const latest = carrier.own().reduce((seq, record) => Math.max(seq, readFact(record).fact.seq), 0);
+    return records.filter((record) => readFact(record).fact.seq > latest);
   }
 
   #tidy(): void {

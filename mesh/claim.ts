@@ -32,6 +32,8 @@ export interface ClaimOptions {
   claims: ClaimTable;
   spool: Spool;
   clock: Clock;
+  /** agreed with the peers */
+  now_ms(): number;
   log: Log;
   /** what people call a node */
   nameOf(peer: string): string;
@@ -61,7 +63,10 @@ export class Claimant {
     this.#resender = new Resender(options);
   }
 
-  /** Ends what a death of this node left open: yields what had not begun, declares interrupted what had. */
+  /**
+   * Ends what a death of this node left open: yields what had not begun, and of what had, declares interrupted what
+   * may be half printed, and cancelled what was being cancelled.
+   */
   static async open(options: ClaimOptions): Promise<Claimant> {
     const claimant = new Claimant(options);
     for (const row of options.claims.list()) {
@@ -72,9 +77,10 @@ export class Claimant {
           continue;
         }
         if (row.phase === 'begun') {
-          await claimant.#conclude(row, 'interrupted', 'the node stopped while it was printing');
+          if (row.target === '') await claimant.#conclude(row, 'cancelled', '');
+          else await claimant.#conclude(row, 'interrupted', 'the node stopped while it was printing');
         } else if (row.phase === 'voting') claimant.#giveUp(row);
-        claimant.#resender.resume(row);
+        claimant.#resender.sendSoon(row);
       } catch (thrown) {
         // it stays begun at the holders, which is what `interrupted` says; the next start tries again
         options.log('error', 'a claim cannot be ended', {
@@ -282,7 +288,13 @@ export class Claimant {
 
   #giveUp(row: ClaimRow): void {
     row.phase = 'ended';
-    this.#options.claims.put(row);
+    try {
+      this.#options.claims.put(row);
+    } catch (thrown) {
+      // a full disk: the holders are told all the same, and again after a restart
+      const fields = { job: row.job, reason: asInkmeshError(thrown).message };
+      this.#options.log('error', 'a claim that is given up cannot be written', fields);
+    }
   }
 
   #yield(row: ClaimRow): void {

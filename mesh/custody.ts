@@ -8,13 +8,14 @@ import { encode } from './codec.ts';
 import { plaintextLength } from './envelope.ts';
 import { InkmeshError } from './errors.ts';
 import type { Fact } from './facts.ts';
-import { rowOf } from './facts.ts';
+import { isPast, jobsDocOf, rowOf } from './facts.ts';
 import { handedDigest, hasEnded, type JobBody, type SettledBody, signReceipt } from './job-facts.ts';
 import { isJobIdOf } from './job-id.ts';
 import { claimantOf, type LeaseAnswer, type LeaseEvent, openClaims } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
 import { maxBodyFrameBytes, maxEnvelopeBytes, maxPiecesPerView, voteLease_ms } from './limits.ts';
 import { permitted } from './permission.ts';
+import { longestRetention } from './policy.ts';
 import type { AgeTable, Clock, Log, Piece, PieceTable, Spool, SpoolWriter } from './ports.ts';
 import {
   type AbandonRequest,
@@ -74,10 +75,12 @@ export class Custody {
     for (const { job } of pieces.list()) {
       const withdrawn = ledger.latest('withdrawn', job);
       if (withdrawn !== undefined) await custody.#logged(custody.#withdrawn(withdrawn));
+      for (const fact of ledger.about('settled', job)) await custody.#logged(custody.#settled(fact));
     }
     ledger.onFact((fact) => {
       if (fact.kind === 'withdrawn') void custody.#logged(custody.#withdrawn(fact));
       if (fact.kind === 'job') void custody.#logged(custody.#sealHeard(fact));
+      if (fact.kind === 'settled') void custody.#logged(custody.#settled(fact));
     });
     return custody;
   }
@@ -153,6 +156,10 @@ export class Custody {
     }
     if (fact.author !== from || !this.#fits(fact, piece) || !this.#handsOver(fact, piece, request.handoff)) {
       throw new InkmeshError('forbidden', 'the job fact is not of the piece that is kept here');
+    }
+    const site = jobsDocOf(fact.doc)?.site ?? '';
+    if (isPast(fact.doc, longestRetention(ledger, site), this.#options.now_ms())) {
+      throw new InkmeshError('forbidden', 'the job fact is of a day whose facts are gone: set the clock');
     }
     const { handoff } = request;
     const waiting = handoff === null ? null : encode([handoff, request.fact]);
@@ -248,32 +255,39 @@ export class Custody {
     if (fact.kind !== 'settled' || fact.subject !== request.job || fact.author !== from) {
       throw new InkmeshError('forbidden', 'only the claimant settles its claim');
     }
-    const { claim, outcome } = fact.body as SettledBody;
     // first of all: who is given the job later must know that it has ended
-    if (outcome !== 'failed') ledger.add(fact, request.fact);
-    const piece = pieces.get(request.job);
+    if ((fact.body as SettledBody).outcome !== 'failed') ledger.add(fact, request.fact);
+    await this.#settled(fact);
+  }
+
+  /** A claim has ended, as its claimant has told this node, or as the facts have: it may have died since. */
+  async #settled(fact: Fact): Promise<void> {
+    const piece = this.#options.pieces.get(fact.subject);
     if (piece === undefined) return;
-    const answer = this.#shelf.step(piece, { type: 'settle', claim, outcome });
-    await this.#concluded(request.job, answer);
+    const { claim, outcome } = fact.body as SettledBody;
+    await this.#concluded(piece.job, this.#shelf.step(piece, { type: 'settle', claim, outcome }));
   }
 
   /** The envelope from `offset` on (nothing past its end), for the claim that has this holder's vote. */
-  async fetch(from: string, { job, claim, offset }: FetchRequest): Promise<Body> {
+  fetch(from: string, { job, claim, offset }: FetchRequest): Promise<Body> {
     ownClaim(from, claim);
     if (this.#shelf.lease(this.#held(job)).vote?.claim !== claim) {
       throw new InkmeshError('forbidden', 'the envelope goes to the claim that has the vote');
     }
+    return Promise.resolve(this.#envelope(job, offset));
+  }
+
+  /** Opened when it is read: a body that nobody reads leaves nothing open. */
+  async *#envelope(job: string, offset: number): AsyncGenerator<Uint8Array> {
     const reader = await this.#options.spool.open(job);
     if (reader === undefined) throw new InkmeshError('unavailable', 'the envelope is missing here');
-    return (async function* () {
-      try {
-        for (let at = offset; at < reader.bytes; at += maxBodyFrameBytes) {
-          yield await reader.read(at, Math.min(maxBodyFrameBytes, reader.bytes - at));
-        }
-      } finally {
-        await reader.close();
+    try {
+      for (let at = offset; at < reader.bytes; at += maxBodyFrameBytes) {
+        yield await reader.read(at, Math.min(maxBodyFrameBytes, reader.bytes - at));
       }
-    })();
+    } finally {
+      await reader.close();
+    }
   }
 
   /** What is kept here for the owner who signed the proof, and sent the node that shows it. */

@@ -18,7 +18,6 @@ export interface ExpiryOptions {
 export class Expiry {
   readonly #options: ExpiryOptions;
   #age: Age;
-  #heard = false;
   #noted_ms = -Infinity;
 
   constructor(options: ExpiryOptions) {
@@ -34,12 +33,24 @@ export class Expiry {
     return this.#age.age_ms;
   }
 
-  /** Writes the age down if it has not been for a while: what is not written is lost when the machine restarts. */
+  /** Whether the machine may have been off for a time that its age does not count yet. */
+  get off(): boolean {
+    return this.#age.off;
+  }
+
+  /**
+   * Writes the age down if it has not been for a while: what is not written is lost when the machine restarts. The
+   * time off is taken into account as soon as others have told theirs.
+   */
   note(): void {
-    const fresh = this.#hear();
-    if (!fresh && this.age_ms() - this.#noted_ms < ageNote_ms) return;
-    this.#options.table.put(this.#age);
-    this.#noted_ms = this.#age.age_ms;
+    const agreed_ms = this.#options.agreed_ms();
+    const known = this.#age.off && agreed_ms !== null;
+    if (!known && this.age_ms() - this.#noted_ms < ageNote_ms) return;
+    const before_ms = this.age_ms();
+    const age = agreed_ms === null ? this.#age : heard(this.#age, agreed_ms);
+    this.#options.table.put(age, age.age_ms - before_ms);
+    this.#age = age;
+    this.#noted_ms = age.age_ms;
   }
 
   /** Whether a job is past its retention: then it can't be claimed any more. */
@@ -68,14 +79,5 @@ export class Expiry {
     if (fact === undefined) return maxRetention_ms;
     const { expires_ms } = fact.body as JobBody;
     return Math.min(Math.max(0, expires_ms - fact.time_ms), maxRetention_ms);
-  }
-
-  /** Takes the time off into account as soon as others have told theirs. @returns whether it did just now */
-  #hear(): boolean {
-    const agreed_ms = this.#heard ? null : this.#options.agreed_ms();
-    if (agreed_ms === null) return false;
-    this.age_ms();
-    this.#age = heard(this.#age, agreed_ms);
-    return this.#heard = true;
   }
 }

@@ -1,6 +1,6 @@
 /** Verified facts as they are looked up: by kind and subject, with how many there are of whom, and a digest of each document. */
 import { encode } from './codec.ts';
-import type { Fact } from './facts.ts';
+import { type Fact, idBytes } from './facts.ts';
 
 /** Two nodes that have the same count and digest of a document have the same facts. */
 export interface Digest {
@@ -18,16 +18,24 @@ export class FactIndex {
   /** by kind and subject; most subjects have one fact, for which no list is made: there are as many as jobs */
   readonly #facts = new Map<string, Map<string, Fact | readonly Fact[]>>();
   readonly #digests = new Map<string, Digest>();
+  /** by document: the XOR of the ids that begin with each octet, one behind the other */
+  readonly #buckets = new Map<string, Uint8Array>();
   /** by document and author */
   readonly #volumes = new Map<string, Map<string, Volume>>();
 
   /** False when the fact is there already. */
   add(fact: Fact, octets: number): boolean {
-    const about = this.about(fact.kind, fact.subject);
-    if (about.some((other) => order(other, fact) === 0)) return false;
     const bySubject = this.#facts.get(fact.kind) ?? new Map<string, Fact | readonly Fact[]>();
     this.#facts.set(fact.kind, bySubject);
-    bySubject.set(fact.subject, about.length === 0 ? fact : [...about, fact].sort(order));
+    const known = bySubject.get(fact.subject);
+    if (known === undefined) bySubject.set(fact.subject, fact);
+    else {
+      const about = listOf(known);
+      const at = placeIn(about, fact);
+      const next = about[at];
+      if (next !== undefined && order(next, fact) === 0) return false;
+      bySubject.set(fact.subject, about.toSpliced(at, 0, fact));
+    }
     const { facts, octets: before } = this.volume(fact.doc, fact.author);
     this.#setVolume(fact, { facts: facts + 1, octets: before + octets });
     return true;
@@ -54,6 +62,7 @@ export class FactIndex {
     }
     this.#volumes.delete(doc);
     this.#digests.delete(doc);
+    this.#buckets.delete(doc);
   }
 
   /** Oldest first. */
@@ -71,6 +80,13 @@ export class FactIndex {
     return this.#volumes.get(doc)?.get(author) ?? { facts: 0, octets: 0 };
   }
 
+  /** Who has stated how much in which documents. */
+  *volumes(): Generator<{ doc: string; author: string; volume: Volume }> {
+    for (const [doc, byAuthor] of this.#volumes) {
+      for (const [author, volume] of byAuthor) yield { doc, author, volume };
+    }
+  }
+
   digest(doc: string): Digest {
     return this.#digests.get(doc) ?? { count: 0, sum: new Uint8Array(16) };
   }
@@ -79,6 +95,15 @@ export class FactIndex {
   count(doc: string, id: Uint8Array, by: 1 | -1): void {
     const { count, sum } = this.digest(doc);
     this.#digests.set(doc, { count: count + by, sum: sum.map((octet, i) => octet ^ (id[i] ?? 0)) });
+    const buckets = this.#buckets.get(doc) ?? new Uint8Array(256 * idBytes);
+    this.#buckets.set(doc, buckets);
+    const at = (id[0] ?? 0) * idBytes;
+    id.forEach((octet, i) => buckets[at + i]! ^= octet);
+  }
+
+  /** 256 sums of 16 octets: of each bucket of ids, which one octet begins. */
+  buckets(doc: string): Uint8Array {
+    return this.#buckets.get(doc)?.slice() ?? new Uint8Array(256 * idBytes);
   }
 
   #setVolume({ doc, author }: Fact, volume: Volume): void {
@@ -92,8 +117,19 @@ function listOf(facts: Fact | readonly Fact[]): readonly Fact[] {
   return 'kind' in facts ? [facts] : facts;
 }
 
+/** Where a fact belongs among others that are in order. */
+function placeIn(facts: readonly Fact[], fact: Fact): number {
+  let [low, high] = [0, facts.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (order(facts[middle]!, fact) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** By time, then author, then sequence; an author that gives one number to two facts has them in the order of their octets. */
-function order(a: Fact, b: Fact): number {
+export function order(a: Fact, b: Fact): number {
   if (a.time_ms !== b.time_ms) return a.time_ms - b.time_ms;
   if (a.author !== b.author) return a.author < b.author ? -1 : 1;
   return a.seq - b.seq || Buffer.compare(encode([a.doc, a.body]), encode([b.doc, b.body]));

@@ -10,6 +10,7 @@ import {
   maxDocs,
   maxFactBytes,
   maxHeavyStreams,
+  maxNamedDocs,
   maxPulledBytes,
   maxRecordsPerCall,
   maxVectorBytes,
@@ -27,7 +28,7 @@ const ids = (max: number) =>
 
 const digestsRequest = v.strictObject({
   /** none: all that there are */
-  docs: v.pipe(v.array(docName), v.maxLength(maxDocs)),
+  docs: v.pipe(v.array(docName), v.maxLength(maxNamedDocs)),
 });
 const digestsReply = v.strictObject({
   docs: v.pipe(
@@ -41,7 +42,7 @@ export const digests: Method<typeof digestsRequest, typeof digestsReply> = {
   request: digestsRequest,
   reply: digestsReply,
   admission: 'member',
-  maxBytes: 1024 * KiB,
+  maxReplyBytes: 1024 * KiB,
   maxStreams: maxHeavyStreams,
 };
 
@@ -69,7 +70,9 @@ export const pull: Method<typeof pullRequest, typeof pullReply> = {
   request: pullRequest,
   reply: pullReply,
   admission: 'member',
-  maxBytes: 2 * maxPulledBytes,
+  maxBytes: maxVectorBytes + 4 * KiB,
+  maxReplyBytes: 2 * maxPulledBytes,
+  maxStreams: maxHeavyStreams,
 };
 
 const bucketsRequest = v.strictObject({ doc: docName });
@@ -91,7 +94,7 @@ export const idsIn: Method<typeof idsRequest, typeof idsReply> = {
   request: idsRequest,
   reply: idsReply,
   admission: 'member',
-  maxBytes: 9 * 1024 * KiB,
+  maxReplyBytes: 9 * 1024 * KiB,
   maxStreams: maxHeavyStreams,
 };
 
@@ -105,7 +108,8 @@ export const recordsOf: Method<typeof recordsRequest, typeof recordsReply> = {
   request: recordsRequest,
   reply: recordsReply,
   admission: 'member',
-  maxBytes: maxRecordsPerCall * (maxFactBytes + 8) + KiB,
+  maxReplyBytes: maxRecordsPerCall * (maxFactBytes + 8) + KiB,
+  maxStreams: maxHeavyStreams,
 };
 
 export const encodeVector = (clocks: ReadonlyMap<number, number>): Uint8Array =>

@@ -2,8 +2,10 @@
 import { type NodeIdentity, readIdentity, type Trust } from './certificate.ts';
 import { decode } from './codec.ts';
 import { asInkmeshError } from './errors.ts';
-import { type Digest, FactIndex, SharedNames, type Volume } from './fact-index.ts';
+import { type Digest, FactIndex, order, SharedNames, type Volume } from './fact-index.ts';
+import { Full, isFull } from './fact-quota.ts';
 import { directoryDoc, type Fact, idOfPayload, type Kind, type KnownFacts, readFact } from './facts.ts';
+import { maxFactsPerCertificate } from './limits.ts';
 import { Certificates, type NodeBody, nodeKind } from './node-fact.ts';
 import type { FactRow, FactTable, Log } from './ports.ts';
 
@@ -12,6 +14,12 @@ export interface FactStoreOptions {
   trust: Trust;
   now_ms(): number;
   log: Log;
+}
+
+/** A row with its fact. */
+interface Read {
+  row: FactRow;
+  fact: Fact;
 }
 
 export class FactStore implements KnownFacts {
@@ -23,6 +31,8 @@ export class FactStore implements KnownFacts {
   readonly #certificates = new Certificates();
   /** ids in hex: in the table, and not yet for others */
   readonly #heldBack = new Set<string>();
+  /** by document and author */
+  readonly #full = new Map<string, Full>();
 
   protected constructor(options: FactStoreOptions, kinds: readonly Kind[]) {
     this.#options = options;
@@ -80,6 +90,17 @@ export class FactStore implements KnownFacts {
     return this.#index.digest(doc);
   }
 
+  /** The XOR of the ids that begin with each octet, of facts that others may know. */
+  buckets(doc: string): Uint8Array {
+    return this.#index.buckets(doc);
+  }
+
+  /** The ids that begin with one of these octets, of facts that others may know. */
+  idsIn(doc: string, octets: Iterable<number>): Uint8Array[] {
+    return [...new Set(octets)].flatMap((octet) => this.table.idsIn(doc, octet))
+      .filter((id) => !this.#heldBack.has(id.toHex()));
+  }
+
   ids(doc: string): Uint8Array[] {
     return this.table.ids(doc).filter((id) => !this.#heldBack.has(id.toHex()));
   }
@@ -96,16 +117,22 @@ export class FactStore implements KnownFacts {
 
   /** The records of one author in a document that others may know, oldest first. */
   recordsBy(author: string, doc: string): Uint8Array[] {
-    if (this.volume(doc, author).facts === 0) return [];
-    // most records of a large document are others', and tell so before they are taken apart
-    const name = Buffer.from(author);
-    return this.table.byDoc(doc)
-      .filter(({ id, record }) => octetsOf(record).includes(name) && !this.#heldBack.has(id.toHex()))
-      .flatMap(({ record }) => {
-        const { fact } = readFact(record);
-        return fact.author === author ? [{ seq: fact.seq, record }] : [];
-      })
-      .sort((a, b) => a.seq - b.seq).map(({ record }) => record);
+    return this.#rowsBy(author, doc).filter(({ row }) => !this.#heldBack.has(row.id.toHex()))
+      .sort((a, b) => a.fact.seq - b.fact.seq).map(({ row }) => row.record);
+  }
+
+  /** Whether so much comes before a fact of its author's that it does not count (fact-quota.ts). */
+  protected isBeyond(fact: Fact, id: Uint8Array): boolean {
+    const { doc, author } = fact;
+    const isLast = () => this.#fullOf(doc, author).endsBefore(placeOf(fact, id, 0));
+    return (isFull(this.volume(doc, author)) && isLast()) ||
+      this.#ofCertificate(fact).filter((other) => order(other, fact) < 0).length >= maxFactsPerCertificate;
+  }
+
+  /** Whether a fact of an author has come that there is too much of. */
+  protected hasExcess(fact: Fact): boolean {
+    return isFull(this.volume(fact.doc, fact.author)) ||
+      this.#ofCertificate(fact).length > maxFactsPerCertificate;
   }
 
   /** Whether others are not told of a fact in the table. */
@@ -117,6 +144,7 @@ export class FactStore implements KnownFacts {
   drop(doc: string): void {
     this.table.drop(doc);
     this.#index.drop(doc);
+    for (const name of this.#full.keys()) if (name.startsWith(`${doc} `)) this.#full.delete(name);
   }
 
   /** Puts all rows into the index; those that are damaged are taken out, to be fetched again. */
@@ -127,7 +155,7 @@ export class FactStore implements KnownFacts {
         try {
           const fact = this.#read(row);
           if (fact === undefined) continue;
-          if (fact.kind === nodeKind.name) await this.learn(fact.body as NodeBody);
+          if (fact.kind === nodeKind.name) await this.learn(fact);
           this.note(fact, row.id, row.record.length, false);
           each(fact);
         } catch (thrown) {
@@ -142,16 +170,18 @@ export class FactStore implements KnownFacts {
     }
   }
 
-  /** Takes note of the certificate that is the body of a `node` fact. */
-  protected async learn({ leaf, issuers, seal }: NodeBody): Promise<void> {
+  /** Takes note of the certificate in a `node` fact. */
+  protected async learn(fact: Pick<Fact, 'body' | 'time_ms' | 'seq'>): Promise<void> {
+    const { leaf, issuers, seal } = fact.body as NodeBody;
     const identity = await readIdentity(this.#options.trust, leaf, issuers);
-    if (identity.kind === 'node') this.#certificates.add(identity, seal);
+    if (identity.kind === 'node') this.#certificates.add(identity, seal, fact);
   }
 
   /** @returns the fact as it is kept in memory; undefined when it was known already */
   protected note(fact: Fact, id: Uint8Array, octets: number, heldBack: boolean): Fact | undefined {
     const shared = this.#names.share(fact);
     if (!this.#index.add(shared, octets)) return undefined;
+    this.#full.get(`${fact.doc} ${fact.author}`)?.add(placeOf(fact, id, octets));
     if (heldBack) this.#heldBack.add(id.toHex());
     else this.#index.count(fact.doc, id, 1);
     return shared;
@@ -161,46 +191,101 @@ export class FactStore implements KnownFacts {
     if (this.#heldBack.delete(id.toHex())) this.#index.count(doc, id, 1);
   }
 
-  /**
-   * Takes out what a node has said since a time, but for what `spare` keeps, and what does not hold without it.
-   * @returns what was taken out
-   */
+  /** Takes out what `isUndone` by a revocation, and what does not hold without it. @returns what was taken out */
   protected async purge(
     author: string,
-    since_ms: number,
-    spare: (fact: Fact) => boolean,
+    isUndone: (fact: Fact) => boolean,
     holds: (record: Uint8Array) => Promise<boolean>,
   ): Promise<Fact[]> {
     const removed: Fact[] = [];
-    const remove = (row: FactRow, fact: Fact) => {
-      this.#remove(row, fact);
-      removed.push(fact);
-    };
     for (const doc of this.table.docs()) {
-      if (this.volume(doc, author).facts === 0) continue;
-      const subjects = new Set<string>();
-      const rows = this.table.byDoc(doc).flatMap((row) => {
-        const fact = this.#read(row);
-        return fact === undefined ? [] : [{ row, fact }];
-      });
-      const out = rows.filter(({ fact }) =>
-        fact.author === author && fact.time_ms >= since_ms && !spare(fact)
-      );
-      for (const { row, fact } of out) {
-        remove(row, fact);
-        subjects.add(fact.subject);
-      }
-      for (const { row, fact } of rows) {
-        if (!subjects.has(fact.subject) || out.some((one) => one.fact === fact)) continue;
-        if (!await holds(row.record)) remove(row, fact);
-      }
+      const out = this.#rowsBy(author, doc).filter(({ fact }) => isUndone(fact));
+      for (const { row, fact } of out) this.#remove(row, fact);
+      removed.push(...out.map(({ fact }) => fact), ...await this.#removeBaseless(doc, out, holds));
     }
     return removed;
   }
 
-  #remove({ doc, id, record }: FactRow, fact: Fact): void {
+  /** Takes out what a fact has pushed beyond what counts, and what does not hold without it. @returns what rested on it */
+  protected async trim(fact: Fact, holds: (record: Uint8Array) => Promise<boolean>): Promise<Fact[]> {
+    const out: Read[] = [];
+    for (let one = this.#excess(fact); one !== undefined; one = this.#excess(fact)) {
+      this.#remove(one.row, one.fact);
+      out.push(one);
+    }
+    return await this.#removeBaseless(fact.doc, out, holds);
+  }
+
+  /** Of what has the subject of a fact that is gone, what does not hold any more. */
+  async #removeBaseless(
+    doc: string,
+    gone: readonly Read[],
+    holds: (record: Uint8Array) => Promise<boolean>,
+  ): Promise<Fact[]> {
+    const kinds = [...this.kinds.keys()];
+    const subjects = new Set(
+      gone.map(({ fact }) => fact.subject).filter((subject) =>
+        kinds.some((kind) => this.about(kind, subject).some((fact) => fact.doc === doc))
+      ),
+    );
+    if (subjects.size === 0) return [];
+    const removed: Fact[] = [];
+    for (const row of this.table.byDoc(doc)) {
+      const fact = this.#read(row);
+      if (fact === undefined || !subjects.has(fact.subject) || await holds(row.record)) continue;
+      this.#remove(row, fact);
+      removed.push(fact);
+    }
+    return removed;
+  }
+
+  /** One that there is too much of, since a fact of the same author came. */
+  #excess(since: Fact): Read | undefined {
+    const { doc, author } = since;
+    const pushed = this.#ofCertificate(since)[maxFactsPerCertificate];
+    if (pushed !== undefined) {
+      return this.#rowsBy(author, doc).find(({ fact }) =>
+        fact.kind === pushed.kind && order(fact, pushed) === 0
+      );
+    }
+    const volume = this.volume(doc, author);
+    const name = isFull(volume) ? this.#fullOf(doc, author).excess(volume) : undefined;
+    if (name === undefined) return undefined;
+    const id = Uint8Array.fromHex(name);
+    const record = this.table.get(doc, id);
+    const fact = record && this.#read({ doc, id, record });
+    return record && fact && { row: { doc, id, record }, fact };
+  }
+
+  /** The `node` facts with the same certificate, oldest first; none for a fact of another kind. */
+  #ofCertificate(fact: Fact): readonly Fact[] {
+    if (fact.kind !== nodeKind.name) return [];
+    const leafOf = ({ body }: Fact) => Buffer.from((body as NodeBody).leaf);
+    return this.about(fact.kind, fact.subject).filter((other) => leafOf(other).equals(leafOf(fact)));
+  }
+
+  #fullOf(doc: string, author: string): Full {
+    const name = `${doc} ${author}`;
+    const full = this.#full.get(name) ?? new Full(this.#rowsBy(author, doc).map(placed));
+    this.#full.set(name, full);
+    return full;
+  }
+
+  #rowsBy(author: string, doc: string): Read[] {
+    if (this.volume(doc, author).facts === 0) return [];
+    // most records of a large document are others', and tell so before they are taken apart
+    const name = Buffer.from(author);
+    return this.table.byDoc(doc).filter(({ record }) => octetsOf(record).includes(name)).flatMap((row) => {
+      const fact = this.#read(row);
+      return fact?.author === author ? [{ row, fact }] : [];
+    });
+  }
+
+  #remove(row: FactRow, fact: Fact): void {
+    const { doc, id, record } = row;
     this.table.remove(doc, [id]);
     this.#index.remove(fact, record.length);
+    this.#full.get(`${doc} ${fact.author}`)?.remove(placed({ row, fact }));
     if (!this.#heldBack.delete(id.toHex())) this.#index.count(doc, id, -1);
   }
 
@@ -214,6 +299,12 @@ export class FactStore implements KnownFacts {
     return kind === undefined ? undefined : { ...fact, body: decode(kind.body, bodyBytes) };
   }
 }
+
+const placeOf = ({ time_ms, seq }: Fact, id: Uint8Array, octets: number) => ({
+  ...{ time_ms, seq, octets },
+  id: id.toHex(),
+});
+const placed = ({ row, fact }: Read) => placeOf(fact, row.id, row.record.length);
 
 const octetsOf = ({ buffer, byteOffset, length }: Uint8Array): Buffer =>
   Buffer.from(buffer, byteOffset, length);

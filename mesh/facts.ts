@@ -47,6 +47,8 @@ export interface KnownFacts {
   latest(kind: string, subject: string): Fact | undefined;
   /** the earliest by time, author and sequence: where two contradict each other, it counts everywhere */
   first(kind: string, subject: string): Fact | undefined;
+  /** all, oldest first */
+  about(kind: string, subject: string): readonly Fact[];
   identity(peer: string): NodeIdentity | undefined;
 }
 

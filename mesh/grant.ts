@@ -1,5 +1,5 @@
 /**
- * Grants: the owner's permission to release or to cancel one job, signed with a user's credential and valid for two
+ * Grants: the owner's permission for one node to release or to cancel one job, signed with a user's credential and valid for two
  * minutes. Any holder can check one offline, for it brings the certificate along that the organisation's root vouches
  * for:
  *
@@ -18,7 +18,7 @@ import {
 import { bytes, check, decode, encode, integer } from './codec.ts';
 import { InkmeshError } from './errors.ts';
 import { claimSchema } from './lease.ts';
-import { jobId, printerName } from './names.ts';
+import { jobId, peerId, printerName } from './names.ts';
 import { type Context, sign, signatureBytes, verify } from './signed.ts';
 
 const maxOptionsBytes = 1024;
@@ -37,6 +37,7 @@ const lead_ms = 30_000;
 
 const common = {
   job: jobId,
+  claimant: peerId,
   options: bytes(0, maxOptionsBytes),
   nonce: bytes(nonceBytes, nonceBytes),
   issued: integer(0, Number.MAX_SAFE_INTEGER),
@@ -51,6 +52,8 @@ export interface Grant {
   /** UUID */
   readonly job: string;
   readonly action: 'release' | 'cancel';
+  /** PeerId of the node that is to do it: nobody else gets a share by this grant */
+  readonly claimant: string;
   /** the printer of a release; empty to cancel */
   readonly target: string;
   /** what the mesh carries to the printer's side unread, at most 1024 bytes */

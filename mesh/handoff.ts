@@ -42,7 +42,6 @@ export interface HandoffOptions {
   log: Log;
   /** agreed with the peers */
   now_ms(): number;
-  isMember(peer: string): boolean;
 }
 
 export class Handoff {
@@ -62,16 +61,22 @@ export class Handoff {
     this.#end();
   }
 
-  /** Gives whoever has woken up what is kept for it. Nobody waits for it. */
+  /** A node that could not be reached can be now: what is kept for it is given at once. */
+  woke(peer: string): void {
+    for (const job of this.#delayed.keys()) if (this.#sleeperOf(job) === peer) this.#delayed.delete(job);
+    this.look();
+  }
+
+  /** Tries to give the sleepers what is kept for them. Nobody waits for it. */
   look(): void {
-    const { pieces, isMember, clock } = this.#options;
+    const { pieces, clock } = this.#options;
     const jobs = pieces.handoffs();
     const waiting = new Set(jobs);
     for (const job of this.#delayed.keys()) if (!waiting.has(job)) this.#delayed.delete(job);
     const now_ms = clock.monotonic_ms();
     const due = jobs.filter((job) => (this.#delayed.get(job)?.next_ms ?? 0) <= now_ms);
     for (const [peer, mine] of Map.groupBy(due, (job) => this.#sleeperOf(job))) {
-      if (peer !== null && isMember(peer) && !this.#giving.has(peer)) void this.#giveAll(peer, mine);
+      if (peer !== null && !this.#giving.has(peer)) void this.#giveAll(peer, mine);
     }
   }
 
@@ -82,23 +87,28 @@ export class Handoff {
 
   /** Never rejects. */
   async #giveAll(peer: string, jobs: readonly string[]): Promise<void> {
-    const { isMember, log, clock } = this.#options;
     this.#giving.add(peer);
-    for (const job of jobs) {
-      if (!isMember(peer)) break;
+    for (const [i, job] of jobs.entries()) {
       try {
         await this.#give(peer, job);
         this.#delayed.delete(job);
       } catch (thrown) {
-        const delay_ms = Math.min(
-          (this.#delayed.get(job)?.delay_ms ?? handoffRetryMin_ms / 2) * 2,
-          handoffRetryMax_ms,
-        );
-        this.#delayed.set(job, { next_ms: clock.monotonic_ms() + delay_ms, delay_ms });
-        log('info', 'a job cannot be handed over yet', { job, peer, reason: asInkmeshError(thrown).message });
+        const { code, message } = asInkmeshError(thrown);
+        this.#options.log('info', 'a job cannot be handed over yet', { job, peer, reason: message });
+        this.#delay(job);
+        if (code !== 'unavailable' && code !== 'timeout') continue;
+        // it is still asleep: the others need not try
+        jobs.slice(i + 1).forEach((other) => this.#delay(other));
+        break;
       }
     }
     this.#giving.delete(peer);
+  }
+
+  #delay(job: string): void {
+    const before_ms = this.#delayed.get(job)?.delay_ms ?? handoffRetryMin_ms / 2;
+    const delay_ms = Math.min(before_ms * 2, handoffRetryMax_ms);
+    this.#delayed.set(job, { next_ms: this.#options.clock.monotonic_ms() + delay_ms, delay_ms });
   }
 
   /** Resolves when the sleeper has its piece and the share that was kept for it is gone here. */

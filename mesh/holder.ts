@@ -59,7 +59,7 @@ function localHolder(self: string, custody: Custody): Holder {
     begin: (request) => custody.begin(self, request),
     yield: (request) => custody.yield(self, request),
     settle: (request) => custody.settle(self, request),
-    fetch: (request) => custody.fetch(self, request),
+    fetch: (request) => Promise.resolve().then(() => custody.fetch(self, request)),
     view: (request) => custody.view(self, request),
     handoff: () => Promise.reject(new TypeError('a node hands nothing over to itself')),
   };

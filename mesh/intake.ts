@@ -53,7 +53,9 @@ export class Intake {
     const room = this.#hasRoom(doc, carrier, run);
     const repeated = verdicts.every((verdict) => verdict === 'known');
     if (verdicts.includes('refused') || (!room && repeated)) this.#carriers.bar(doc, client);
-    if (!room || !verdicts.every((verdict) => good.has(verdict))) return undefined;
+    // else anybody could use up an author's room with copies of what it has said
+    const isCopy = run.clock === 0 && repeated && from !== authorOf(name);
+    if (!room || isCopy || !verdicts.every((verdict) => good.has(verdict))) return undefined;
     // judging took a while, and a document that nobody used meanwhile may have been put away
     const now = this.#carriers.get(doc);
     if (now.clock(client) !== run.clock) return undefined;

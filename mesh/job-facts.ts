@@ -89,10 +89,10 @@ export const withdrawnKind: Kind<typeof withdrawnBody> = {
   name: 'withdrawn',
   body: withdrawnBody,
   check(fact, _author, known) {
-    const job = jobOf(fact, known);
-    if (job.author !== fact.author) {
+    if (!isJobIdOf(fact.subject, fact.author)) {
       throw new InkmeshError('forbidden', 'only who accepted a job takes it back');
     }
+    awaitJob(fact, known, () => true);
   },
 };
 
@@ -115,22 +115,21 @@ export const settledKind: Kind<typeof settledBody> = {
   name: 'settled',
   body: settledBody,
   async check(fact, _author, known) {
-    const job = jobOf(fact, known);
     const { claim, epoch, receipts } = fact.body;
     if (claimantOf(claim) !== fact.author) {
       throw new InkmeshError('forbidden', 'only the claimant settles its claim');
     }
-    const { holders } = job.body as JobBody;
     if (new Set(receipts.map(([holder]) => holder)).size !== receipts.length) {
       throw new InkmeshError('forbidden', 'a receipt counts once');
     }
-    if (receipts.length < quorumOf(holders)) {
-      throw new InkmeshError('forbidden', 'a claim begins with the receipts of a quorum');
-    }
+    // what begins a claim is the receipts of a quorum of the job's holders
+    awaitJob(
+      fact,
+      known,
+      ({ holders }) =>
+        receipts.length >= quorumOf(holders) && receipts.every(([holder]) => holders.includes(holder)),
+    );
     for (const [holder, signature] of receipts) {
-      if (!holders.includes(holder)) {
-        throw new InkmeshError('forbidden', 'a receipt is not of a holder of the job');
-      }
       const identity = known.identity(holder);
       if (identity === undefined) throw new Missing(`peer:${holder}`);
       if (!await verifyReceipt(identity, { job: fact.subject, epoch, claim, holder }, signature)) {
@@ -167,9 +166,13 @@ export function verifyReceipt(
   return verify(holder.publicKey, 'inkmesh receipt 1', encode({ ...receipt }), signature);
 }
 
-function jobOf(fact: Fact, known: KnownFacts): Fact {
-  const job = known.first('job', fact.subject);
-  if (job === undefined) throw new Missing(`job:${fact.subject}`);
-  if (fact.doc !== job.doc) throw new InkmeshError('forbidden', 'a job’s facts belong to one document');
-  return job;
+/**
+ * Where a rogue states two jobs under one id, whichever is heard first must not decide what follows: any that fits does.
+ * @throws Missing while none is known
+ */
+function awaitJob(fact: Fact, known: KnownFacts, fits: (body: JobBody) => boolean): void {
+  const jobs = known.about(jobKind.name, fact.subject);
+  if (!jobs.some((job) => job.doc === fact.doc && fits(job.body as JobBody))) {
+    throw new Missing(`${jobKind.name}:${fact.subject}`);
+  }
 }

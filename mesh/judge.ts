@@ -77,14 +77,22 @@ async function proven(identity: Promise<NodeIdentity>): Promise<NodeIdentity> {
   }
 }
 
-/** What a node says after it has been revoked counts for nothing, but for who it is, and that it was revoked. */
+/** What a node says after it has been revoked counts for nothing. */
 function refuseOfRevoked(fact: Fact, known: KnownFacts): void {
-  const since_ms = known.first('revoked', `node:${fact.author}`)?.time_ms;
-  if (since_ms === undefined || fact.time_ms < since_ms || isSpared(fact)) return;
-  throw new InkmeshError('forbidden', 'its author had been revoked by then');
+  for (const revoked of known.about('revoked', `node:${fact.author}`)) {
+    if (revoked.time_ms > fact.time_ms) return;
+    if (isUndone(fact, revoked)) throw new InkmeshError('forbidden', 'its author had been revoked by then');
+  }
 }
 
-/** What outlasts its author's revocation. */
-export function isSpared(fact: Fact): boolean {
-  return fact.kind === nodeKind.name || (fact.kind === 'revoked' && fact.subject === `node:${fact.author}`);
+/**
+ * Whether a fact counts for nothing because its author was revoked. Who a node is, and that it was revoked, outlasts
+ * that; and a revocation is never undone by whom it revokes, nor by one of the same time: so nobody revokes its
+ * revoker to be let in again, and all orders of arrival come to the same.
+ */
+export function isUndone(fact: Fact, revoked: Fact): boolean {
+  if (revoked.subject !== `node:${fact.author}` || fact.time_ms < revoked.time_ms) return false;
+  if (fact.kind !== revoked.kind) return fact.kind !== nodeKind.name;
+  return fact.subject !== revoked.subject && fact.subject !== `node:${revoked.author}` &&
+    fact.time_ms > revoked.time_ms;
 }

@@ -9,8 +9,9 @@ import { asInkmeshError, InkmeshError } from './errors.ts';
 import { FactStore } from './fact-store.ts';
 import { checkBody, directoryDoc, type Fact, idOf, type Kind, Missing, readFact } from './facts.ts';
 import { rowOf, signFact } from './facts.ts';
-import { DatedAhead, Forged, isSpared, judgeFact } from './judge.ts';
-import { maxFactOctetsPerAuthor, maxFactsPerAuthor } from './limits.ts';
+import { isFull } from './fact-quota.ts';
+import { DatedAhead, Forged, isUndone, judgeFact } from './judge.ts';
+import { maxFactLead_ms } from './limits.ts';
 import { type NodeBody, nodeKind } from './node-fact.ts';
 import type { FactTable, Log } from './ports.ts';
 import { type Heard, Refused, type Suspect, Suspects, Waiting } from './waiting.ts';
@@ -31,7 +32,7 @@ export interface LedgerOptions {
 export type Place = (time_ms: number) => string;
 
 /**
- * What came of a record: a `fact` new to the table, one `known` before, one that `waits` for another fact, or for its
+ * What came of a record: a `fact` new to the table, one `known` before or waiting already, one that `waits` for another fact, or for its
  * author's certificate (`stranger`); `refused` for good, which is its author's fault, or `forged`, its sender's;
  * `unjudged` for a fault of this machine.
  */
@@ -88,7 +89,7 @@ export class FactLedger extends FactStore {
     });
     if (stated) return;
     const body = { leaf: identity.der, issuers, seal };
-    await this.learn(body);
+    await this.learn({ body, time_ms: this.#options.now_ms(), seq: this.#lastSeq + 1 });
     await this.state(nodeKind, () => directoryDoc, identity.peerId, body);
   }
 
@@ -120,7 +121,18 @@ export class FactLedger extends FactStore {
     body: v.InferInput<Body>,
   ): Promise<{ fact: Fact; record: Uint8Array }> {
     const { self, now_ms } = this.#options;
-    const time_ms = now_ms();
+    // what is stated later counts later, also where another's clock is ahead
+    const time_ms = Math.max(now_ms(), (this.latest(kind.name, subject)?.time_ms ?? 0) + 1);
+    if (time_ms > now_ms() + maxFactLead_ms) {
+      const ahead_h = Math.ceil((time_ms - now_ms()) / 3600_000);
+      throw new InkmeshError(
+        'unavailable',
+        `what was stated last about ${subject} is dated ${ahead_h} hours ahead: set this machine’s clock, or wait`,
+      );
+    }
+    if (isFull(this.volume(place(time_ms), this.#identity.peerId))) {
+      throw new InkmeshError('unavailable', 'this node has stated as much as others keep: use another node');
+    }
     this.#lastSeq = Math.max(this.#lastSeq + 1, time_ms);
     const fact: Fact = {
       ...{ doc: place(time_ms), author: this.#identity.peerId, seq: this.#lastSeq, kind: kind.name },
@@ -200,14 +212,23 @@ export class FactLedger extends FactStore {
     return this.#refused.has(id.toHex()) || this.table.get(doc, id) !== undefined;
   }
 
+  /** Whether a record waits for something else. @param id hex */
+  isWaiting(id: string): boolean {
+    return this.#waiting.has(id);
+  }
+
   close(): void {
     this.#closed = true;
     this.#carrying = carriedByNobody;
   }
 
-  #judge(record: Uint8Array): Promise<Fact> {
+  async #judge(record: Uint8Array): Promise<Fact> {
     const { trust, now_ms } = this.#options;
-    return judgeFact(record, { trust, kinds: this.kinds, known: this }, now_ms());
+    const fact = await judgeFact(record, { trust, kinds: this.kinds, known: this }, now_ms());
+    if (this.isBeyond(fact, idOf(record))) {
+      throw new InkmeshError('too-large', 'its author states more than a node can in one document');
+    }
+    return fact;
   }
 
   async #hear(heard: Heard): Promise<Verdict> {
@@ -223,18 +244,17 @@ export class FactLedger extends FactStore {
     }
     const { fact: { author }, id } = read;
     const stored = this.table.get(doc, id);
-    if (stored !== undefined) {
+    if (stored !== undefined && Buffer.from(stored).equals(record)) {
       this.reveal(doc, id);
-      if (Buffer.from(stored).equals(record)) return 'known';
+      return 'known';
     }
     if (this.#refused.has(id.toHex())) return 'refused';
     try {
       const fact = await this.#judge(record);
       if (this.#closed) return 'unjudged';
-      if (stored !== undefined) return 'known';
-      const { facts, octets } = this.volume(doc, author);
-      if (facts >= maxFactsPerAuthor || octets + record.length > maxFactOctetsPerAuthor) {
-        throw new InkmeshError('too-large', 'it states more than a node can in one document');
+      if (stored !== undefined) {
+        await this.#mend(doc, id, stored, record);
+        return 'known';
       }
       return await this.#keep(fact, record);
     } catch (thrown) {
@@ -242,9 +262,18 @@ export class FactLedger extends FactStore {
     }
   }
 
+  /** A fact has come with another signature than it was kept with, which may have been damaged on the disk. */
+  async #mend(doc: string, id: Uint8Array, stored: Uint8Array, record: Uint8Array): Promise<void> {
+    this.reveal(doc, id);
+    const isWhole = await this.#judge(stored).then(() => true, (thrown) => !(thrown instanceof Forged));
+    if (isWhole || this.#closed || this.table.get(doc, id) === undefined) return;
+    this.table.remove(doc, [id]);
+    this.table.add([{ doc, id, record: new Uint8Array(record) }]);
+  }
+
   async #keep(fact: Fact, record: Uint8Array): Promise<Verdict> {
     try {
-      if (fact.kind === nodeKind.name) await this.learn(fact.body as NodeBody);
+      if (fact.kind === nodeKind.name) await this.learn(fact);
       this.add(fact, new Uint8Array(record));
       return 'fact';
     } catch (thrown) {
@@ -257,8 +286,10 @@ export class FactLedger extends FactStore {
   #unkept(thrown: unknown, heard: Heard, author: string, id: Uint8Array): Verdict {
     if (thrown instanceof Missing) {
       const stranger = thrown.what === `peer:${author}`;
+      const known = this.#waiting.has(id.toHex());
       this.#waiting.add(thrown.what, id.toHex(), stranger ? undefined : author, heard);
-      return stranger ? 'stranger' : 'waits';
+      if (stranger) return 'stranger';
+      return known ? 'known' : 'waits';
     }
     const { code, message } = asInkmeshError(thrown);
     if (code === 'internal') {
@@ -277,6 +308,7 @@ export class FactLedger extends FactStore {
     const kept = this.note(fact, id, octets, heldBack);
     if (kept === undefined) return false;
     if (fact.kind === 'revoked') this.#shutOut(kept);
+    if (this.hasExcess(kept)) this.#trim(kept);
     for (const listener of this.#listeners) listener(kept);
     const clear = this.#waiting.take(`${fact.kind}:${fact.subject}`);
     if (fact.kind === nodeKind.name) {
@@ -287,21 +319,34 @@ export class FactLedger extends FactStore {
     return true;
   }
 
-  /** What a revoked node has said since counts for nothing; that it was revoked, stands. */
+  /** What a revoked node has said since counts for nothing. */
   #shutOut(revoked: Fact): void {
     const peer = revokedNode(revoked);
     if (peer === undefined) return;
-    const holds = (record: Uint8Array) => this.#judge(record).then(() => true, () => false);
-    const purged = this.#queue.then(async () => {
-      if (this.#closed) return;
-      for (const fact of await this.purge(peer, revoked.time_ms, isSpared, holds)) {
-        // whom it had revoked may be heard again
+    this.#clean(async (holds) => {
+      for (const fact of await this.purge(peer, (one) => isUndone(one, revoked), holds)) {
+        // there is room for others of its author's, and whom it had revoked may be heard again
+        this.#refused.forget(fact.author);
         if (fact.kind === revoked.kind) this.#refused.forget(revokedNode(fact) ?? '');
       }
     });
-    this.#queue = purged.catch((thrown) => {
+  }
+
+  /** What comes after as much as counts of its author's goes out. */
+  #trim(fact: Fact): void {
+    this.#clean(async (holds) => {
+      for (const { author } of await this.trim(fact, holds)) this.#refused.forget(author);
+    });
+  }
+
+  /** After what was heard before. */
+  #clean(clean: (holds: (record: Uint8Array) => Promise<boolean>) => Promise<void>): void {
+    const holds = (record: Uint8Array) => this.#judge(record).then(() => true, () => false);
+    this.#queue = this.#queue.then(async () => {
+      if (!this.#closed) await clean(holds);
+    }).catch((thrown) => {
       const reason = asInkmeshError(thrown).message;
-      this.#options.log('error', 'facts of a revoked node cannot be removed', { peer, reason });
+      this.#options.log('error', 'facts that do not count cannot be removed', { reason });
     });
   }
 }

@@ -132,6 +132,8 @@ export const unsealedAge_ms = 60 * 60 * second_ms;
 /** seal is repeated for this long before the submission is given up */
 export const sealPatience_ms = 5 * second_ms;
 export const sealRetry_ms = 100;
+/** between attempts to take back a job that was not accepted, while the disk has no room for the record of it */
+export const withdrawRetry_ms = 5 * second_ms;
 /** from the last octet of an envelope to a holder's answer that it is durable: slow disks take their time */
 export const storeAnswer_ms = 60 * second_ms;
 
@@ -207,3 +209,18 @@ export const pruneInterval_ms = 5 * second_ms;
 export const enrolAnswer_ms = 20 * second_ms;
 /** a file that `org export` has made */
 export const maxBackupBytes = 256 * MiB;
+
+/** `node` facts with one certificate: a node that has lost its sealing key states it again */
+export const maxFactsPerCertificate = 4;
+/** documents that one comparison names; of more, all are compared */
+export const maxNamedDocs = 512;
+/** questions for facts to one peer at a time: fewer than the streams that it takes */
+export const questionsAtOnce = maxHeavyStreams - 1;
+/** ids of which one comparison looks whether they are known here */
+export const maxIdsPerExchange = 8192;
+/** what a peer has told of, and has not been got: at most so much of each teller */
+export const maxWantedPerTeller = 1024;
+/** when a peer has not answered by then, the next that has the same is asked */
+export const nextSource_ms = 1.5 * second_ms;
+/** of an author's arrays in a document that is read again: others are of runs long past */
+export const keptRunsPerAuthor = 8;

@@ -2,6 +2,7 @@
 import { hostOf, meshAddress } from './address.ts';
 import type { Authority } from './authority.ts';
 import type { NodeIdentity, Trust } from './certificate.ts';
+import { answers } from './beat.ts';
 import { Claimant } from './claim.ts';
 import { Custody } from './custody.ts';
 import { InkmeshError } from './errors.ts';
@@ -60,6 +61,8 @@ export interface Mesh {
   readonly membership: Membership;
   /** connected members, without this node */
   members(): Member[];
+  /** Whether a node answers, this one too; it is dialled if need be. */
+  reaches(peer: string): Promise<boolean>;
   /** the two nodes that face phones and print dialogs for this node's site, fewer where there are fewer */
   supers(): NodeIdentity[];
   /** what people call a node: its name, or its PeerId where that is not known */
@@ -88,8 +91,9 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     throw new InkmeshError('conflict', 'the node certificate is not of this node’s key');
   }
   const rpc = new Rpc(transport, clock, log);
-  const ledger = await openLedger(options);
-  const box: { membership?: Membership; replica?: Replica } = {};
+  const box: { network?: Network; membership?: Membership; replica?: Replica; handoff?: Handoff } = {};
+  // what is stated here is dated by the clock that it is judged by elsewhere
+  const ledger = await openLedger(options, () => box.network?.gate.now_ms() ?? clock.wall_ms());
   const network = await Network.open({
     ...{ transport, rpc, ledger, trust, clock, log },
     self: () => box.membership?.self.identity ?? identity,
@@ -97,11 +101,13 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     addresses: storage.addresses,
     configured: options.peers.map(meshAddress),
     onMember: (peer) => {
+      box.handoff?.woke(peer);
       box.replica?.syncWith(peer).catch((error: Error) => {
         log('info', 'a peer could not be synchronised', { peer, reason: error.message });
       });
     },
   });
+  box.network = network;
   const membership = await openMembership(options, rpc, ledger, network);
   box.membership = membership;
   const peers = () => network.members().map((member) => member.identity.peerId);
@@ -112,6 +118,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   });
   box.replica = replica;
   const parts = await openParts(options, rpc, ledger, network);
+  box.handoff = parts.handoff;
   await network.start();
   return {
     ...{ ledger, membership, ...parts },
@@ -119,6 +126,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
       return membership.self.identity;
     },
     members: () => network.members(),
+    reaches: (peer) => peer === identity.peerId ? Promise.resolve(true) : answers(rpc, peer),
     supers: () => network.supers(),
     nameOf: (peer) => ledger.identity(peer)?.name ?? peer,
     addresses: () => transport.addresses(),
@@ -126,6 +134,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     close: async () => {
       network.close();
       membership.close();
+      parts.acceptor.close();
       parts.handoff.close();
       parts.claimant.close();
       parts.custody.close();
@@ -136,11 +145,11 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   };
 }
 
-async function openLedger(options: MeshOptions): Promise<FactLedger> {
+async function openLedger(options: MeshOptions, now_ms: () => number): Promise<FactLedger> {
   const { identity, issuers, key, sealKey, storage, trust, clock, log } = options;
   return await FactLedger.open({
     ...{ table: storage.facts, kinds: [...meshKinds, ...options.kinds], trust, clock, log },
-    now_ms: () => clock.wall_ms(),
+    now_ms,
     self: { identity, issuers, key, seal: await sealRecipient(sealKey) },
   });
 }
@@ -168,25 +177,23 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
   const { gate } = network;
   const self = { peerId: identity.peerId, site: identity.site, key, sealKey };
   const common = { self, spool, ledger, clock, log };
+  const now_ms = () => gate.now_ms();
   const custody = await Custody.open({
-    ...{ ...common, trust, pieces: storage.pieces, age: storage.age },
-    now_ms: () => gate.now_ms(),
+    ...{ ...common, trust, pieces: storage.pieces, age: storage.age, now_ms },
     agreed_ms: () => gate.agreed_ms(),
   });
   const holders = holdersOf(identity.peerId, custody, rpc);
-  const isMember = (peer: string) => gate.linkTo(peer) !== undefined;
   const handoff = new Handoff({
-    ...{ ...common, custody, holders, pieces: storage.pieces, isMember },
-    now_ms: () => gate.now_ms(),
+    ...{ ...common, custody, holders, pieces: storage.pieces, now_ms },
   });
   await serveCustody(rpc, custody, handoff);
   const acceptor = new Acceptor({
-    ...{ ...common, custody, holders },
+    ...{ ...common, custody, holders, now_ms },
     candidates: (job) => network.awake(job),
     enrolled: (job) => network.roster.mates(job),
   });
   const claimant = await Claimant.open({
-    ...{ ...common, holders, claims: storage.claims },
+    ...{ ...common, holders, claims: storage.claims, now_ms },
     nameOf: (peer) => ledger.identity(peer)?.name ?? peer,
   });
   return { custody, holders, handoff, acceptor, claimant };
@@ -224,7 +231,7 @@ export { directoryDoc, type Fact, type Kind, type KnownFacts, registrarOnly } fr
 export { type Credential, signGrant, verifyGrant } from './grant.ts';
 export { meshAddress } from './address.ts';
 export { createTransport, type HostOptions } from './host.ts';
-export type { JobBody, SettledBody } from './job-facts.ts';
+export { type JobBody, quorumOf, type SettledBody } from './job-facts.ts';
 export type { Member } from './gate.ts';
 export type * from './ports.ts';
 export { type Permission, viewPurpose } from './protocol.ts';

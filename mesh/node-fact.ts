@@ -56,19 +56,34 @@ export function holdsAt({ notBefore, notAfter }: NodeIdentity, time_ms: number):
   return time_ms >= notBefore - maxClockSkew_ms && time_ms <= notAfter + maxClockSkew_ms;
 }
 
-/** The certificates of every node that has stated one. */
+/** A certificate of a node's, with what is sealed for the node; `time_ms` and `seq` are of the fact that says so. */
+interface Stated {
+  identity: NodeIdentity;
+  seal: string;
+  time_ms: number;
+  seq: number;
+}
+
+/** The certificates of every node that has stated one, each once, however often it was stated. */
 export class Certificates {
-  readonly #nodes = new Map<string, { identity: NodeIdentity; seal: string }[]>();
+  readonly #nodes = new Map<string, Stated[]>();
   readonly #sites = new Set<string>();
 
-  /** Oldest first; two of the same date by their octets, so that the order is the same everywhere. */
-  add(identity: NodeIdentity, seal: string): void {
+  /**
+   * Oldest first; two of the same date by their octets, so that the order is the same everywhere. What is sealed for a
+   * node is as the first fact with its certificate has it.
+   */
+  add(identity: NodeIdentity, seal: string, { time_ms, seq }: Pick<Fact, 'time_ms' | 'seq'>): void {
+    const stated = { identity, seal, time_ms, seq };
     const known = this.#nodes.get(identity.peerId) ?? [];
-    if (known.some((one) => Buffer.from(one.identity.der).equals(identity.der) && one.seal === seal)) return;
-    const all = [...known, { identity, seal }].sort((a, b) =>
+    const at = known.findIndex((one) => Buffer.from(one.identity.der).equals(identity.der));
+    const before = known[at];
+    if (before === undefined) known.push(stated);
+    else if (time_ms < before.time_ms || (time_ms === before.time_ms && seq < before.seq)) known[at] = stated;
+    known.sort((a, b) =>
       a.identity.notBefore - b.identity.notBefore || Buffer.compare(a.identity.der, b.identity.der)
     );
-    this.#nodes.set(identity.peerId, all);
+    this.#nodes.set(identity.peerId, known);
     this.#sites.add(identity.site);
   }
 
@@ -95,7 +110,7 @@ export class Certificates {
     return [...this.#nodes.keys()];
   }
 
-  #current(peer: string, now_ms: number): { identity: NodeIdentity; seal: string } | undefined {
+  #current(peer: string, now_ms: number): Stated | undefined {
     const all = this.#nodes.get(peer) ?? [];
     return all.findLast(({ identity }) => holdsAt(identity, now_ms)) ?? all.at(-1);
   }

@@ -3,6 +3,7 @@ import type { Trust } from './certificate.ts';
 import { InkmeshError } from './errors.ts';
 import type { KnownFacts } from './facts.ts';
 import { verifyGrant } from './grant.ts';
+import { claimantOf } from './lease.ts';
 import type { Piece } from './ports.ts';
 import type { Permission } from './protocol.ts';
 import { refuseRevoked } from './revocation.ts';
@@ -44,6 +45,9 @@ export async function permitted(
   refuseRevoked(known, by);
   if (by.user !== piece.owner) throw new InkmeshError('forbidden', 'this job belongs to somebody else');
   if (grant.job !== piece.job) throw new InkmeshError('forbidden', 'the grant is for another job');
+  if (grant.claimant !== claimantOf(claim)) {
+    throw new InkmeshError('forbidden', 'the grant is for another node');
+  }
   const prints = grant.action === 'release';
   const nonce = Buffer.from(grant.nonce).toString('hex');
   return { nonce, target: prints ? grant.target : noTarget, confirm: grant.confirm, prints };

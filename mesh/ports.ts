@@ -121,6 +121,8 @@ export interface FactTable {
   get(doc: string, id: Uint8Array): Uint8Array | undefined;
   byDoc(doc: string): FactRow[];
   ids(doc: string): Uint8Array[];
+  /** ids that begin with an octet */
+  idsIn(doc: string, octet: number): Uint8Array[];
   /** documents that have rows or a snapshot */
   docs(): string[];
   remove(doc: string, ids: readonly Uint8Array[]): void;
@@ -148,6 +150,8 @@ export interface Piece {
   envelopeBytes: number;
   /** the age of this node when it was stored (age.ts) */
   stored_ms: number;
+  /** stored after the machine was off for a time that this node's age did not count yet */
+  afterOff: boolean;
   /** a job fact names this node as a holder */
   sealed: boolean;
   /** CBOR of the lease */
@@ -221,7 +225,11 @@ export interface AddressTable {
 /** How long the node has existed: one row. */
 export interface AgeTable {
   get(): Age | undefined;
-  put(age: Age): void;
+  /**
+   * @param missed_ms time off that the age has been made to count: in the same transaction, pieces that were stored
+   *   after it are stored so much later, and `afterOff` no more once the age is not `off` any more
+   */
+  put(age: Age, missed_ms: number): void;
 }
 
 /** The tables of a node, in one database. */

@@ -8,7 +8,15 @@ import { buckets, decodeVector, digests, idsIn, splitIds } from './fact-protocol
 import type { Digest } from './fact-index.ts';
 import { directoryDoc, idBytes } from './facts.ts';
 import type { FactLedger } from './ledger.ts';
-import { maxAnnouncedClients, maxAnnouncedFacts, maxDocs, maxPullRounds, settleDelay_ms } from './limits.ts';
+import {
+  maxAnnouncedClients,
+  maxAnnouncedFacts,
+  maxDocs,
+  maxIdsPerExchange,
+  maxNamedDocs,
+  maxPullRounds,
+  settleDelay_ms,
+} from './limits.ts';
 import type { Clock } from './ports.ts';
 import type { Rpc } from './rpc.ts';
 import type { Spread } from './spread.ts';
@@ -65,34 +73,20 @@ export class Reconciler {
     });
   }
 
-  /** For `buckets`. */
-  serveBuckets(doc: string): Uint8Array {
-    const sums = new Uint8Array(256 * idBytes);
-    for (const id of this.#options.ledger.ids(doc)) {
-      const at = id[0]! * idBytes;
-      id.forEach((octet, i) => sums[at + i]! ^= octet);
-    }
-    return sums;
-  }
-
-  /** For `ids`. */
-  serveIds(doc: string, wanted: Uint8Array): Uint8Array[] {
-    const some = new Set(wanted);
-    return this.#options.ledger.ids(doc).filter((id) => some.has(id[0]!));
-  }
-
   async #different(peer: string, docs: readonly string[]): Promise<string[]> {
     const { rpc, ledger, docs: own } = this.#options;
-    const { reply } = await rpc.call(peer, digests, { docs: [...docs] });
+    const named = docs.length > maxNamedDocs ? [] : docs;
+    const { reply } = await rpc.call(peer, digests, { docs: [...named] });
     const theirs = new Map(reply.docs.map(([doc, count, sum]) => [doc, { count, sum }]));
-    const asked = docs.length === 0 ? [...own(), ...theirs.keys()] : docs;
+    const asked = named.length === 0 ? [...own(), ...theirs.keys()] : named;
     return [...new Set(asked)].filter((doc) => !isSame(ledger.digest(doc), theirs.get(doc)));
   }
 
   /** @returns whether something had been missed here that no announcement would have brought */
   async #reconcile(peer: string, doc: string): Promise<boolean> {
     const { ledger, clock } = this.#options;
-    const told = await this.#pullAll(peer, doc);
+    // what cannot be pulled is found by its ids; if the peer is gone, they fail too
+    const told = await this.#pullAll(peer, doc).catch(() => false);
     await ledger.settled();
     // it asks for what it has been told of, meanwhile
     if (told && (await this.#different(peer, [doc])).length > 0) await sleep(clock, settleDelay_ms);
@@ -107,7 +101,7 @@ export class Reconciler {
     for (let round = 0; round < maxPullRounds; round++) {
       const clocks = carriers.get(doc).clocks();
       for (const client of barred) clocks.set(client, Number.MAX_SAFE_INTEGER);
-      const pulled = await spread.pull(doc, peer, clocks, true);
+      const pulled = await spread.pull(doc, peer, clocks);
       theirs = decodeVector(pulled.theirs);
       const carrier = carriers.get(doc);
       const more = [...theirs].some(([client, clock]) =>
@@ -140,7 +134,7 @@ export class Reconciler {
   async #exchange(peer: string, doc: string): Promise<boolean> {
     const { rpc, ledger, spread } = this.#options;
     const { reply: { sums } } = await rpc.call(peer, buckets, { doc });
-    const own = this.serveBuckets(doc);
+    const own = ledger.buckets(doc);
     const differing = Uint8Array.from({ length: 256 }, (_, bucket) => bucket).filter((bucket) => {
       const at = bucket * idBytes;
       return sums.subarray(at, at + idBytes).some((octet, i) => octet !== own[at + i]);
@@ -148,11 +142,13 @@ export class Reconciler {
     if (differing.length === 0) return false;
     const { reply } = await rpc.call(peer, idsIn, { doc, buckets: differing });
     const theirs = splitIds(reply.ids);
-    const here = this.serveIds(doc, differing);
+    const here = new Map(ledger.idsIn(doc, differing).map((id) => [id.toHex(), id]));
     const there = new Set(theirs.map((id) => id.toHex()));
-    const missing = theirs.filter((id) => !ledger.isSettled(doc, id));
+    // what is invented has an end; of what is not, the rest is found the next time
+    const missing = theirs.filter((id) => !here.has(id.toHex())).slice(0, maxIdsPerExchange)
+      .filter((id) => !ledger.isSettled(doc, id));
     const found = missing.length > 0 ? await spread.fetch(doc, missing, peer) : 0;
-    const lacked = here.filter((id) => !there.has(id.toHex()));
+    const lacked = [...here].flatMap(([name, id]) => there.has(name) ? [] : id);
     for (let at = 0; at < lacked.length; at += maxAnnouncedFacts) {
       await spread.tell(peer, doc, new Map(), lacked.slice(at, at + maxAnnouncedFacts));
     }

@@ -105,7 +105,7 @@ export class Replica {
   }
 
   async #serve(): Promise<void> {
-    const { rpc } = this.#options;
+    const { rpc, ledger } = this.#options;
     await rpc.handle(protocol.digests, ({ request }) => {
       return done({ docs: this.#reconciler.serveDigests(request.docs) });
     });
@@ -119,16 +119,16 @@ export class Replica {
       return done(this.#servePull(this.#checked(doc), vector, all));
     });
     await rpc.handle(protocol.buckets, ({ request }) => {
-      return done({ sums: this.#reconciler.serveBuckets(this.#checked(request.doc)) });
+      return done({ sums: ledger.buckets(this.#checked(request.doc)) });
     });
     await rpc.handle(protocol.idsIn, ({ request }) => {
-      const ids = this.#reconciler.serveIds(this.#checked(request.doc), request.buckets);
+      const ids = ledger.idsIn(this.#checked(request.doc), request.buckets);
       return done({ ids: protocol.joinIds(ids) });
     });
     await rpc.handle(protocol.recordsOf, ({ request }) => {
       const doc = this.#checked(request.doc);
       const records = protocol.splitIds(request.ids)
-        .flatMap((id) => this.#options.ledger.recordOf(doc, id) ?? []);
+        .flatMap((id) => ledger.recordOf(doc, id) ?? []);
       return done({ records });
     });
   }

@@ -10,6 +10,8 @@ export interface ResenderOptions {
   ledger: FactLedger;
   claims: ClaimTable;
   clock: Clock;
+  /** agreed with the peers */
+  now_ms(): number;
   log: Log;
 }
 
@@ -22,7 +24,7 @@ export class Resender {
     this.#options = options;
   }
 
-  /** Starts telling; nobody waits for it. */
+  /** Starts telling, or goes on after a restart; nobody waits for it. */
   sendSoon(row: ClaimRow): void {
     void this.#round(row, resendMin_ms);
   }
@@ -38,11 +40,6 @@ export class Resender {
     });
   }
 
-  /** Goes on telling after a restart. */
-  resume(row: ClaimRow): void {
-    void this.#round(row, resendMin_ms);
-  }
-
   close(): void {
     this.#closed = true;
     for (const callOff of this.#timers) callOff();
@@ -52,10 +49,12 @@ export class Resender {
   async #round(row: ClaimRow, delay_ms: number): Promise<void> {
     const told = await Promise.allSettled(row.holders.map((peer) => this.#tell(row, peer)));
     if (this.#closed) return;
-    row.holders = row.holders.filter((_, i) => told[i]?.status === 'rejected');
+    const left = row.holders.filter((_, i) => told[i]?.status === 'rejected');
+    const fewer = left.length < row.holders.length;
+    row.holders = left;
     try {
-      if (row.holders.length === 0 || this.#expired(row)) return this.#options.claims.remove(row.claim);
-      this.#options.claims.put(row);
+      if (left.length === 0 || this.#expired(row)) return this.#options.claims.remove(row.claim);
+      if (fewer) this.#options.claims.put(row);
     } catch (thrown) {
       // a full disk: telling a holder once more does no harm
       this.#options.log('error', 'the record of a claim cannot be written', { reason: String(thrown) });
@@ -83,6 +82,6 @@ export class Resender {
     const job = this.#options.ledger.first('job', row.job);
     // as long as a piece may wait for an open claim
     return job === undefined ||
-      (job.body as JobBody).expires_ms + maxRetention_ms < this.#options.clock.wall_ms();
+      (job.body as JobBody).expires_ms + maxRetention_ms < this.#options.now_ms();
   }
 }

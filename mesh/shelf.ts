@@ -106,6 +106,7 @@ export class Shelf {
       envelopeBytes: envelope.bytes,
       acceptedBy: from,
       stored_ms: this.#expiry.age_ms() - age_ms,
+      afterOff: this.#expiry.off,
       sealed: false,
       lease: encode(emptyLease),
       handoff: null,

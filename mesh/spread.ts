@@ -22,10 +22,12 @@ import {
   maxAnnouncedClients,
   maxAnnouncedFacts,
   maxRecordsPerCall,
-  maxSources,
+  questionsAtOnce,
 } from './limits.ts';
 import type { Clock } from './ports.ts';
 import type { Rpc } from './rpc.ts';
+import { Turns } from './turns.ts';
+import { Wanted } from './wanted.ts';
 
 /** What is new in one document, and who knows it already. */
 interface News {
@@ -33,13 +35,6 @@ interface News {
   /** ids in hex of facts that no array carries */
   facts: Map<string, Set<string>>;
   callOff: () => void;
-}
-
-/** Something that this node lacks, and those that have told it that they have it. */
-interface Wanted {
-  clock: number;
-  sources: string[];
-  asking: boolean;
 }
 
 export interface SpreadOptions {
@@ -53,20 +48,44 @@ export interface SpreadOptions {
   active(doc: string, missed?: string): void;
 }
 
+/** What a peer has, if all was asked for, and whether anything new came. */
+export interface Pulled {
+  theirs: Uint8Array;
+  grown: boolean;
+}
+
 export class Spread {
   readonly #options: SpreadOptions;
   readonly #news = new Map<string, News>();
-  readonly #wanted = new Map<string, Map<number, Wanted>>();
-  readonly #fetching = new Set<string>();
+  /** arrays by their clients, as far as others have told */
+  readonly #arrays: Wanted<number>;
+  /** facts by their ids in hex */
+  readonly #facts: Wanted<string>;
+  readonly #turns = new Turns(questionsAtOnce);
+  /** arrays to be asked for when it is their turn, by peer and document */
+  readonly #pulls = new Map<string, { clients: Set<number>; pulled: Promise<void> }>();
   #closed = false;
 
   constructor(options: SpreadOptions) {
+    const { clock, carriers, ledger, active } = options;
     this.#options = options;
+    this.#arrays = new Wanted({
+      ...{ clock, missed: active },
+      lacks: (doc, client, goal) =>
+        carriers.get(doc).clock(client) < goal && !carriers.barred(doc).has(client),
+      ask: (doc, clients, from, answered) => this.#pullSome(doc, clients, from, answered),
+    });
+    this.#facts = new Wanted({
+      ...{ clock, missed: active },
+      lacks: (doc, name) => !ledger.isSettled(doc, Uint8Array.fromHex(name)) && !ledger.isWaiting(name),
+      ask: (doc, names, from, answered) =>
+        this.fetch(doc, names.map((name) => Uint8Array.fromHex(name)), from, answered),
+    });
   }
 
   /** A client's array has grown; `from` and those that told of it know. */
   grown(doc: string, client: number, from: readonly string[] = []): void {
-    const knowing = from.concat(this.#wanted.get(doc)?.get(client)?.sources ?? []);
+    const knowing = from.concat(this.#arrays.tellersOf(doc, client));
     this.#add(this.#newsOf(doc).clients, client, knowing);
     this.#options.active(doc);
   }
@@ -95,40 +114,39 @@ export class Spread {
   heard([doc, vector, facts]: Announcement, from: string): void {
     const { carriers, ledger } = this.#options;
     const carrier = carriers.get(doc);
-    const wanted = this.#wanted.get(doc) ?? new Map<number, Wanted>();
-    this.#wanted.set(doc, wanted);
-    const lacking: number[] = [];
-    for (const [client, clock] of announcedClients(vector)) {
-      if (carriers.barred(doc).has(client)) continue;
-      if (clock <= carrier.clock(client)) {
-        this.#news.get(doc)?.clients.get(client)?.add(from);
-        continue;
-      }
-      const want = wanted.get(client) ?? { clock, sources: [], asking: false };
-      if (wanted.size >= maxAnnouncedClients && !wanted.has(client)) continue;
-      wanted.set(client, want);
-      want.clock = Math.max(want.clock, clock);
-      if (want.sources.length < maxSources && !want.sources.includes(from)) want.sources.push(from);
-      if (!want.asking) lacking.push(client);
-    }
-    if (lacking.length > 0) void this.#pull(doc, from, lacking);
+    const arrays = [...announcedClients(vector)].filter(([client, clock]) => {
+      if (clock > carrier.clock(client)) return !carriers.barred(doc).has(client);
+      this.#news.get(doc)?.clients.get(client)?.add(from);
+      return false;
+    });
+    this.#arrays.told(doc, arrays, from);
     const unknown = splitIds(facts).filter((id) => {
       this.#news.get(doc)?.facts.get(id.toHex())?.add(from);
-      return !ledger.isSettled(doc, id) && !this.#fetching.has(id.toHex());
+      return !ledger.isSettled(doc, id);
     });
-    if (unknown.length > 0) void this.fetch(doc, unknown, from);
+    this.#facts.told(doc, unknown.map((id) => [id.toHex(), 1] as const), from);
   }
 
-  /** Gets records by their ids from a peer, and has them judged. @returns how many were facts that were new here */
-  async fetch(doc: string, ids: readonly Uint8Array[], from: string): Promise<number> {
+  /**
+   * Gets records by their ids from a peer, and has them judged.
+   * @returns how many were facts that were new here
+   */
+  async fetch(
+    doc: string,
+    ids: readonly Uint8Array[],
+    from: string,
+    answered: () => void = () => {},
+  ): Promise<number> {
     const { rpc, ledger, active } = this.#options;
-    const names = ids.map((id) => id.toHex());
     let found = 0;
-    for (const name of names) this.#fetching.add(name);
     try {
       for (let at = 0; at < ids.length; at += maxRecordsPerCall) {
-        const some = ids.slice(at, at + maxRecordsPerCall);
-        const { reply } = await this.#blaming(from, rpc.call(from, recordsOf, { doc, ids: joinIds(some) }));
+        const some = joinIds(ids.slice(at, at + maxRecordsPerCall));
+        const { reply } = await this.#turns.take(
+          from,
+          () => this.#blaming(from, rpc.call(from, recordsOf, { doc, ids: some })),
+        );
+        answered();
         for (const record of reply.records) {
           if (await ledger.hear({ doc, record, from }) !== 'fact') continue;
           found++;
@@ -137,8 +155,6 @@ export class Spread {
       }
     } catch {
       active(doc, from);
-    } finally {
-      for (const name of names) this.#fetching.delete(name);
     }
     await ledger.settled();
     return found;
@@ -148,53 +164,56 @@ export class Spread {
     this.#closed = true;
     for (const { callOff } of this.#news.values()) callOff();
     this.#news.clear();
-    this.#wanted.clear();
+    this.#arrays.close();
+    this.#facts.close();
   }
 
-  /** Asks one announcer, then, for what it did not give, the next. */
-  async #pull(doc: string, from: string, clients: readonly number[]): Promise<void> {
-    const { carriers, active } = this.#options;
-    const wanted = this.#wanted.get(doc);
-    for (const client of clients) {
-      const want = wanted?.get(client);
-      if (want !== undefined) want.asking = true;
+  /** Asks for arrays from where they end here; what is told of until it is their turn goes with them. */
+  #pullSome(
+    doc: string,
+    clients: readonly number[],
+    from: string,
+    answered: () => void,
+  ): Promise<void> {
+    const name = `${from} ${doc}`;
+    const known = this.#pulls.get(name);
+    if (known !== undefined) {
+      for (const client of clients) known.clients.add(client);
+      return known.pulled;
     }
-    try {
-      const clocks = new Map(clients.map((client) => [client, carriers.get(doc).clock(client)]));
-      await this.pull(doc, from, clocks, false);
-    } catch {
-      // the next announcer is asked, or it is found when nodes compare
-    }
-    if (this.#closed) return;
-    for (const client of clients) {
-      const want = wanted?.get(client);
-      if (want === undefined) continue;
-      want.asking = false;
-      const done = carriers.get(doc).clock(client) >= want.clock || carriers.barred(doc).has(client);
-      want.sources = want.sources.filter((source) => source !== from);
-      const [next] = want.sources;
-      if (done || next === undefined) {
-        wanted?.delete(client);
-        if (!done) active(doc, from);
-      } else void this.#pull(doc, next, [client]);
-    }
+    const pull = { clients: new Set(clients), pulled: Promise.resolve() };
+    this.#pulls.set(name, pull);
+    pull.pulled = this.#turns.take(from, async () => {
+      this.#pulls.delete(name);
+      const carrier = this.#options.carriers.get(doc);
+      const clocks = new Map([...pull.clients].map((client) => [client, carrier.clock(client)]));
+      await this.#pull(doc, from, clocks, false, answered);
+      // what it did not give is asked of the next announcer, or found when nodes compare
+    }).catch(() => {});
+    return pull.pulled;
   }
 
   /**
-   * Asks for what is beyond these clocks, and takes it in.
-   * @returns what the peer has, if all was asked for, and whether anything new came
+   * Asks for all that is beyond these clocks, and takes it in.
+   * @throws InkmeshError
    */
-  async pull(
+  pull(doc: string, from: string, clocks: ReadonlyMap<number, number>): Promise<Pulled> {
+    return this.#turns.take(from, () => this.#pull(doc, from, clocks, true));
+  }
+
+  async #pull(
     doc: string,
     from: string,
     clocks: ReadonlyMap<number, number>,
     all: boolean,
-  ): Promise<{ theirs: Uint8Array; grown: boolean }> {
+    answered: () => void = () => {},
+  ): Promise<Pulled> {
     const { rpc, intake } = this.#options;
     const { reply: [updates, theirs] } = await this.#blaming(
       from,
       rpc.call(from, pull, [doc, encodeVector(clocks), all]),
     );
+    answered();
     let grown = false;
     for (const update of updates) {
       const client = await intake.take(doc, update, from);

@@ -13,7 +13,7 @@ import type { Holder, Holders } from './holder.ts';
 import { handedDigest, type JobBody, jobKind, withdrawnKind } from './job-facts.ts';
 import { newJobId } from './job-id.ts';
 import type { FactLedger } from './ledger.ts';
-import { maxDocumentBytes, sealPatience_ms, sealRetry_ms } from './limits.ts';
+import { maxDocumentBytes, sealPatience_ms, sealRetry_ms, withdrawRetry_ms } from './limits.ts';
 import { degradedBy } from './placement.ts';
 import { policyOf } from './policy.ts';
 import type { Clock, Log, Spool } from './ports.ts';
@@ -29,6 +29,8 @@ export interface StoreOptions {
   spool: Spool;
   ledger: FactLedger;
   clock: Clock;
+  /** agreed with the peers */
+  now_ms(): number;
   log: Log;
   /** connected members that can hold a job, best first, without this node */
   candidates(job: string): string[];
@@ -56,9 +58,16 @@ interface Placed {
 
 export class Acceptor {
   readonly #options: StoreOptions;
+  readonly #retries = new Set<() => void>();
+  #closed = false;
 
   constructor(options: StoreOptions) {
     this.#options = options;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const callOff of this.#retries) callOff();
   }
 
   /** A fresh id of a job that this node accepts. */
@@ -222,12 +231,12 @@ export class Acceptor {
   }
 
   async #seal(job: NewJob, bytes: number, { peers, degraded, sleeper, handoff }: Placed): Promise<Fact> {
-    const { ledger, self, holders, clock } = this.#options;
+    const { ledger, self, holders, now_ms } = this.#options;
     const { submitter, ticket } = job;
     const body = {
       ...{ owner: job.owner, bytes, epoch: 1, degraded, sleeper },
       holders: sleeper === null ? peers : [...peers, sleeper],
-      expires_ms: clock.wall_ms() + policyOf(ledger, self.site).retention_ms,
+      expires_ms: now_ms() + policyOf(ledger, self.site).retention_ms,
       handed: handoff === null ? null : handedDigest({ submitter, ticket, handoff }),
     } as JobBody;
     const { fact, record } = await ledger.sign(
@@ -269,10 +278,21 @@ export class Acceptor {
 
   /** A holder may have sealed what will never be accepted: the withdrawal reaches it with the facts. */
   async #withdraw(fact: Fact, record: Uint8Array): Promise<void> {
-    const { ledger } = this.#options;
-    ledger.add(fact, record);
-    ledger.publish(fact, record);
-    await ledger.state(withdrawnKind, () => fact.doc, fact.subject, {});
+    const { ledger, clock, log } = this.#options;
+    try {
+      ledger.add(fact, record);
+      ledger.publish(fact, record);
+      await ledger.state(withdrawnKind, () => fact.doc, fact.subject, {});
+    } catch (thrown) {
+      if (this.#closed) return;
+      const reason = asInkmeshError(thrown).message;
+      log('error', 'a job that was not accepted cannot be taken back yet', { job: fact.subject, reason });
+      const callOff = clock.after(withdrawRetry_ms, () => {
+        this.#retries.delete(callOff);
+        void this.#withdraw(fact, record);
+      });
+      this.#retries.add(callOff);
+    }
   }
 
   async #abandon(job: string, untried: readonly string[]): Promise<void> {

@@ -45,6 +45,11 @@ export class Waiting {
     this.#byWhat.set(what, same.add(id));
   }
 
+  /** @param id hex */
+  has(id: string): boolean {
+    return this.#waiters.has(id);
+  }
+
   /** Everything that waited for this, which it does no longer. */
   take(what: string): Heard[] {
     return [...this.#byWhat.get(what) ?? []].flatMap((id) => this.#remove(id) ?? []);

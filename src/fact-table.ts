@@ -45,6 +45,13 @@ export function factTable(db: Database): FactTable {
       db.rows(`SELECT id, record FROM facts WHERE doc = ${numberOf}`, doc)
         .map((row) => ({ doc, id: blob(row['id']), record: blob(row['record']) })),
     ids: (doc) => db.rows(`SELECT id FROM facts WHERE doc = ${numberOf}`, doc).map((row) => blob(row['id'])),
+    idsIn: (doc, octet) => {
+      // longer than any id that begins so, and after all of them
+      const end = new Uint8Array(17).fill(255);
+      end[0] = octet;
+      const between = `SELECT id FROM facts WHERE doc = ${numberOf} AND id >= ? AND id < ?`;
+      return db.rows(between, doc, Uint8Array.of(octet), end).map((row) => blob(row['id']));
+    },
     docs: () => db.rows('SELECT name FROM docs').map((row) => String(row['name'])),
     remove: (doc, ids) =>
       db.transaction(() =>

@@ -199,7 +199,7 @@ function ippDoor({ directory, jobs, submit, release, secrets }: DoorParts): IppD
       const [oldest] = remembered.keys();
       if (remembered.size > maxRemembered && oldest !== undefined) remembered.delete(oldest);
     },
-    jobs: (token) => Promise.resolve(jobs.local(submittedWith(token), tokenHash(token))),
+    jobs: (token) => jobs.local(submittedWith(token), tokenHash(token)),
     cancel: (token, job) => release.cancel(job, { token }),
     queue: {
       name: 'inkmesh',

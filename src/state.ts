@@ -18,11 +18,11 @@ import type {
 import { factSchema, factTable, insertFact } from './fact-table.ts';
 import { diskFull } from './room.ts';
 
-const schemaVersion = 2;
+const schemaVersion = 3;
 
 const schema = `
 ${factSchema}  CREATE TABLE pieces (job TEXT PRIMARY KEY, epoch INTEGER, owner TEXT, submitter BLOB, acceptedBy TEXT, ticket BLOB,
-    share BLOB, header BLOB, envelopeBytes INTEGER, stored_ms INTEGER, sealed INTEGER, lease BLOB,
+    share BLOB, header BLOB, envelopeBytes INTEGER, stored_ms INTEGER, afterOff INTEGER, sealed INTEGER, lease BLOB,
     handoff BLOB) STRICT;
   CREATE INDEX pieces_to_hand_over ON pieces (job) WHERE handoff IS NOT NULL;
   CREATE TABLE claims (claim TEXT PRIMARY KEY, job TEXT, phase TEXT, holders TEXT, receipts TEXT, settlement BLOB,
@@ -154,6 +154,7 @@ function pieceTable(state: State): PieceTable {
     header: blob(row['header']),
     envelopeBytes: number(row['envelopeBytes']),
     stored_ms: number(row['stored_ms']),
+    afterOff: row['afterOff'] === 1,
     sealed: row['sealed'] === 1,
     lease: blob(row['lease']),
     handoff: row['handoff'] instanceof Uint8Array ? row['handoff'] : null,
@@ -162,9 +163,9 @@ function pieceTable(state: State): PieceTable {
     put: (p) => {
       state.run(
         `INSERT INTO pieces (job, epoch, owner, submitter, acceptedBy, ticket, share, header, envelopeBytes, stored_ms,
-          sealed, lease, handoff) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+          afterOff, sealed, lease, handoff) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         ...[p.job, p.epoch, p.owner, p.submitter, p.acceptedBy, p.ticket, p.share, p.header, p.envelopeBytes],
-        ...[p.stored_ms, p.sealed ? 1 : 0, p.lease, p.handoff],
+        ...[p.stored_ms, p.afterOff ? 1 : 0, p.sealed ? 1 : 0, p.lease, p.handoff],
       );
     },
     get: (job) => {
@@ -290,11 +291,14 @@ function ageTable(state: State): AgeTable {
         off: row['off'] === 1,
       };
     },
-    put: ({ age_ms, uptime_ms, zero_ms, off }) => {
-      state.run(
-        'INSERT OR REPLACE INTO age (one, age_ms, uptime_ms, zero_ms, off) VALUES (1, ?, ?, ?, ?)',
-        ...[age_ms, uptime_ms, zero_ms, off ? 1 : 0],
-      );
-    },
+    put: ({ age_ms, uptime_ms, zero_ms, off }, missed_ms) =>
+      state.transaction(() => {
+        state.run(
+          'INSERT OR REPLACE INTO age (one, age_ms, uptime_ms, zero_ms, off) VALUES (1, ?, ?, ?, ?)',
+          ...[age_ms, uptime_ms, zero_ms, off ? 1 : 0],
+        );
+        if (off) return;
+        state.run('UPDATE pieces SET stored_ms = stored_ms + ?, afterOff = 0 WHERE afterOff = 1', missed_ms);
+      }),
   };
 }

@@ -143,7 +143,11 @@ export const cancel: Command = {
     const confirm = args.list('confirm-reprint');
     const grant = await signGrant(
       client.credential,
-      { job, action: 'cancel', target: '', options: new Uint8Array(0), confirm },
+      {
+        ...{ job, claimant: client.run.peer, action: 'cancel', target: '' },
+        options: new Uint8Array(0),
+        confirm,
+      },
       Date.now(),
     );
     const path = `/v1/jobs/${encodeURIComponent(job)}/cancel`;
@@ -164,7 +168,7 @@ export const release: Command = {
     const printer = args.required('printer');
     const options = jobOptions(args);
     const grant = await signGrant(client.credential, {
-      ...{ job, target: printer, options: encode(options) },
+      ...{ job, claimant: client.run.peer, target: printer, options: encode(options) },
       action: 'release',
       confirm: args.list('confirm-reprint'),
     }, Date.now());

@@ -6,12 +6,13 @@ import {
   maxRetention_ms,
   type Mesh,
   type Piece,
+  quorumOf,
   revokedSince,
   type SettledBody,
 } from '../../mesh/mod.ts';
 import { type JobState, type JobView, type Ticket, ticketSchema } from '../job.ts';
 
-/** How long lists wait for a holder that does not answer. */
+/** How long lists wait for holders, and then for claimants, that do not answer. */
 const holderPatience_ms = 1500;
 
 interface Known {
@@ -20,6 +21,8 @@ interface Known {
   ticket: Ticket | undefined;
   claim: string | null;
   begun: boolean;
+  /** who has begun cannot be reached */
+  away: boolean;
   /** a holder has said that nothing waits for a sleeping one any more */
   handed: boolean;
 }
@@ -38,6 +41,7 @@ export class Jobs {
   async of(owner: string, proof: string): Promise<JobView[]> {
     const facts = this.#mesh.ledger.all('job').filter((fact) => (fact.body as JobBody).owner === owner);
     const known = await this.#ask(facts, proof);
+    await this.#reach([...known.values()]);
     return facts.flatMap((fact) => this.view(fact, known.get(fact.subject)) ?? []).reverse();
   }
 
@@ -45,19 +49,23 @@ export class Jobs {
    * What was submitted with a token at this node: held here, or remembered of this run.
    * @param remembered job id -> ticket
    */
-  local(remembered: ReadonlyMap<string, Ticket>, tokenHash: Uint8Array): JobView[] {
+  async local(remembered: ReadonlyMap<string, Ticket>, tokenHash: Uint8Array): Promise<JobView[]> {
     const bySubmitter = (piece: Piece) =>
       piece.submitter !== null && Buffer.from(piece.submitter).equals(tokenHash);
     const held = new Map(this.#mesh.custody.viewOf(bySubmitter).map((piece) => [piece.job, piece]));
-    return [...new Set([...held.keys(), ...remembered.keys()])].flatMap((id) => {
-      const fact = this.#mesh.ledger.first('job', id);
+    const ids = [...new Set([...held.keys(), ...remembered.keys()])];
+    const known = ids.map((id): Known => {
       const piece = held.get(id);
       const ticket = piece === undefined ? remembered.get(id) : decode(ticketSchema, piece.ticket);
-      const known = {
-        ...{ kept: piece !== undefined, ticket },
-        ...{ claim: piece?.claim ?? null, begun: piece?.begun ?? false, handed: piece?.handoff === false },
+      return {
+        ...{ kept: piece !== undefined, ticket, away: false, handed: piece?.handoff === false },
+        ...{ claim: piece?.claim ?? null, begun: piece?.begun ?? false },
       };
-      return fact === undefined ? [] : this.view(fact, known) ?? [];
+    });
+    await this.#reach(known);
+    return ids.flatMap((id, i) => {
+      const fact = this.#mesh.ledger.first('job', id);
+      return fact === undefined ? [] : this.view(fact, known[i]) ?? [];
     });
   }
 
@@ -124,40 +132,66 @@ export class Jobs {
     if (known === undefined) return settlements.length > 0 ? 'interrupted' : 'held';
     if (known.claim === null) return 'held';
     if (!known.begun) return 'claimed';
-    const claimant = known.claim.slice(0, known.claim.indexOf('/'));
-    const told = settlements.some((s) => s.claim === known.claim);
-    const alive = claimant === this.#mesh.self.peerId ||
-      this.#mesh.members().some((member) => member.identity.peerId === claimant);
-    return told || !alive ? 'interrupted' : 'delivering';
+    return known.away || settlements.some((s) => s.claim === known.claim) ? 'interrupted' : 'delivering';
   }
 
-  /** Asks every holder of unfinished jobs once; a begun claim anywhere counts more than a vote. */
+  /**
+   * Asks the holders of unfinished jobs once, for as long as a quorum of some job has not answered: a claim that has
+   * begun, at a quorum too, is not missed then. Begun anywhere counts more than a vote.
+   */
   async #ask(facts: readonly Fact[], proof: string): Promise<Map<string, Known>> {
-    const { ledger, holders, self } = this.#mesh;
+    const { ledger, holders } = this.#mesh;
     const open = facts.filter((fact) =>
       ledger.about('settled', fact.subject).every((s) => (s.body as SettledBody).outcome === 'interrupted')
-    );
-    const connected = new Set([self.peerId, ...this.#mesh.members().map((m) => m.identity.peerId)]);
-    const peers = new Set(
-      open.flatMap((fact) => (fact.body as JobBody).holders).filter((p) => connected.has(p)),
-    );
+    ).map((fact) => (fact.body as JobBody).holders);
     const known = new Map<string, Known>();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((done) => timer = setTimeout(done, holderPatience_ms));
-    const answers = [...peers].map(async (peer) => {
+    const answered = new Set<string>();
+    const enough = () =>
+      open.every((peers) => peers.filter((peer) => answered.has(peer)).length >= quorumOf(peers));
+    const ask = async (peer: string) => {
       const { pieces } = await holders(peer).view({ proof });
+      answered.add(peer);
       for (const { job, ticket, claim, begun, handoff } of pieces) {
         const before = known.get(job);
         const handed = before?.handed || !handoff;
         const said = before !== undefined && (before.begun || (before.claim !== null && !begun));
-        const now = said ? before : { kept: true, ticket: decode(ticketSchema, ticket), claim, begun };
+        const now = said
+          ? before
+          : { kept: true, ticket: decode(ticketSchema, ticket), claim, begun, away: false };
         known.set(job, { ...now, handed });
       }
+    };
+    await patiently((done) => {
+      const asked = [...new Set(open.flat())].map((peer) =>
+        ask(peer).then(() => enough() ? done() : undefined)
+      );
+      void Promise.allSettled(asked).then(done);
     });
-    await Promise.race([Promise.allSettled(answers), late]);
-    clearTimeout(timer);
     return known;
   }
+
+  /** Finds out which claimants that have begun cannot be reached: they may be printing for all that holders know. */
+  async #reach(known: readonly Known[]): Promise<void> {
+    const begun = known.filter(({ begun, claim }) => begun && claim !== null);
+    for (const one of begun) one.away = true;
+    const claimants = Map.groupBy(begun, ({ claim }) => claim?.slice(0, claim.indexOf('/')) ?? '');
+    await patiently((done) => {
+      const asked = [...claimants].map(async ([peer, theirs]) => {
+        if (await this.#mesh.reaches(peer)) { for (const one of theirs) one.away = false; }
+      });
+      void Promise.allSettled(asked).then(done);
+    });
+  }
+}
+
+/** Resolves when the work says so, or the patience of lists is over. */
+async function patiently(work: (done: () => void) => void): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await new Promise<void>((done) => {
+    timer = setTimeout(done, holderPatience_ms);
+    work(done);
+  });
+  clearTimeout(timer);
 }
 
 /** What a reprint must confirm: the begun claim, or what facts say was interrupted while no holder can be asked. */

@@ -286,20 +286,25 @@ export async function* pieces(document: Uint8Array, size = 64 * 1024): AsyncGene
   for (let at = 0; at < document.length; at += size) yield document.subarray(at, at + size);
 }
 
-/** A grant of the job's owner, unless told otherwise. */
+/** A grant of the job's owner for the node that accepted it, unless told otherwise. */
 export function grantOf(
   job: Stored,
   changes: Partial<Omit<Grant, 'nonce' | 'issued'>> & { by?: Credential; now?: number } = {},
 ): Promise<Uint8Array> {
-  const { by = job.owner, now = Date.now(), ...rest } = changes;
+  // what the holders take for now: a test may have moved their clocks
+  const awake = job.holders.find(({ running }) => running);
+  const { by = job.owner, now = awake?.mesh.now_ms() ?? Date.now(), ...rest } = changes;
   const target = rest.action === 'cancel' ? '' : 'printer-a';
   const options = new Uint8Array(0);
-  return signGrant(by, { job: job.id, action: 'release', target, options, confirm: [], ...rest }, now);
+  const grant = { job: job.id, claimant: job.fact.author, action: 'release', target, options } as const;
+  return signGrant(by, { ...grant, confirm: [], ...rest }, now);
 }
 
 /** Claims a job at a node with a fresh grant of its owner, or with the one given. */
 export async function claim(node: FakeNode, job: Stored, grant?: Uint8Array) {
-  return await node.mesh.claimant.claim(job.id, { grant: grant ?? await grantOf(job) }, 'printer-a');
+  return await node.mesh.claimant.claim(job.id, {
+    grant: grant ?? await grantOf(job, { claimant: node.peer }),
+  }, 'printer-a');
 }
 
 /** All octets of a stream. */

@@ -88,7 +88,7 @@ async function requests(peer: string): Promise<Record<string, unknown>> {
       ...{ handoff: randomBytes(200), fact: randomBytes(100) },
     },
     abandon: { job: job.id },
-    vote: { ...about, permission: { grant: await grantOf(job) } },
+    vote: { ...about, permission: { grant: await grantOf(job, { claimant: peer }) } },
     begin: about,
     yield: about,
     settle: { job: job.id, fact: randomBytes(100) },

@@ -150,7 +150,7 @@ test('what is not sealed gives no vote, and is dropped by the node that stored i
   };
   const vote = {
     ...{ job: sent.id, epoch: 1, claim: `${first.peer}/${crypto.randomUUID()}` },
-    permission: { grant: await grantOf(stored) },
+    permission: { grant: await grantOf(stored, { claimant: first.peer }) },
   };
   assert.match(await answerTo(first.call(a1, 'vote', vote)), /^not-found: /);
   const drop = (by: Rogue) => answerTo(by.call(a1, 'abandon', { job: sent.id }));

@@ -6,7 +6,7 @@ import { encode } from '../../mesh/codec.ts';
 import { envelopeLength, headerBytes } from '../../mesh/envelope.ts';
 import type { Fact } from '../../mesh/facts.ts';
 import { emptyLease, type Lease } from '../../mesh/lease.ts';
-import { expiryLook_ms, maxRetention_ms, unsealedAge_ms } from '../../mesh/limits.ts';
+import { expiryLook_ms, maxClockSkew_ms, maxRetention_ms, unsealedAge_ms } from '../../mesh/limits.ts';
 import type { Clock, Spool } from '../../mesh/ports.ts';
 import { shareBytes } from '../../mesh/shares.ts';
 import { Shelf } from '../../mesh/shelf.ts';
@@ -97,7 +97,7 @@ class Machine {
   }
 
   /** Keeps a piece of a job that is to be held for `retention_ms`, sealed unless told otherwise. */
-  async keep(how: { sealed?: boolean; retention_ms?: number } = {}): Promise<string> {
+  async keep(how: { sealed?: boolean; retention_ms?: number; age_ms?: number } = {}): Promise<string> {
     const job = crypto.randomUUID();
     const writer = await this.spool.create(job);
     await writer.write(new Uint8Array(envelopeLength(1000)).fill(7));
@@ -108,7 +108,7 @@ class Machine {
       'author',
       { job, epoch: 1, owner: 'ada', submitter: null, ticket, share },
       writer,
-      0,
+      how.age_ms ?? 0,
     );
     await writer.close();
     if (how.sealed ?? true) this.state.pieces.markSealed(job);
@@ -199,15 +199,27 @@ test('time off counts once two others have been heard, and not before', async ()
   assert.ok(machine.keeps(job));
   machine.run(expiryLook_ms);
   assert.ok(machine.keeps(job), 'nobody has been heard');
+  const fresh = await machine.keep();
+  const old = await machine.keep({ age_ms: 7 * hour_ms });
   machine.agreed = Date.UTC(2026, 0) + 49 * hour_ms + expiryLook_ms;
   machine.run(expiryLook_ms);
   await machine.gone(job);
+  assert.ok(machine.keeps(fresh) && machine.keeps(old), 'what came after it was not here then');
+  machine.run(hour_ms);
+  await machine.gone(old);
+  machine.crash();
+  await machine.start();
+  machine.run(6 * hour_ms);
+  assert.ok(machine.keeps(fresh));
+  machine.run(hour_ms);
+  await machine.gone(fresh);
 });
 
 test('a machine that was off for less than the retention keeps its jobs for the rest of it', async () => {
   machine.agreed = Date.UTC(2026, 0);
   const job = await machine.keep();
-  await machine.reboot(6 * hour_ms);
+  machine.run(expiryLook_ms);
+  await machine.reboot(maxClockSkew_ms + 6 * hour_ms - expiryLook_ms);
   machine.run(hour_ms);
   assert.ok(machine.keeps(job));
   machine.run(hour_ms + expiryLook_ms);

@@ -108,6 +108,9 @@ async function lacking(at: FakeNode, job: Stored): Promise<string | undefined> {
 test('a machine that was asleep is given its share once, and then any two of the three print', async () => {
   await withSleeper(async (mesh, job, [a1, a2, a3]) => {
     assert.is(await lacking(a2, job), 'waiting for a3');
+    // nothing says that who sleeps will dial those that wait for it
+    const dialled = () => a1.logged.some((line) => line.includes('cannot be handed over yet')) || undefined;
+    await waitFor(dialled, { deadline_ms: patience_ms, what: 'the sleeper to be dialled' });
     await a3.start();
     await untilHeld(a3, job);
     await untilNothingWaits([a1, a2], job);
@@ -160,12 +163,14 @@ test('who has printed a job with the other holder does not take it again, from o
     await a3.stop();
     await a2.start();
     assert.ok(waits(a2, job));
+    const waiting = waitingAt(a2, job);
     await a3.start();
     await mesh.connected();
     await untilKnown([a2], 'settled', job.id);
+    await untilErased([a2], job.id);
     const handing = a2.mesh.holders(a3.peer).handoff({
       ...{ job: job.id, submitter: null, ticket, age_ms: 0 },
-      ...waitingAt(a2, job),
+      ...waiting,
     }, pieces(new Uint8Array(1)));
     assert.match(await answerTo(handing), /^not-found: this job has ended/);
     assert.equal(leftOf(a3, job.id), []);
@@ -197,10 +202,14 @@ const deaths: Record<string, (custody: Custody) => void> = {
 
 for (const [when, die] of Object.entries(deaths)) {
   test(`a sleeper that dies ${when} has the piece once it is back`, async () => {
-    await withSleeper(async (_mesh, job, [a1, a2, a3]) => {
+    await withSleeper(async (mesh, job, [a1, a2, a3]) => {
       await a3.start();
       die(a3.mesh.custody);
-      const tried = () => [a1, a2].some((node) => node.logged.some((line) => line.includes('handed over')));
+      await mesh.connected();
+      // what failed before is that it slept
+      const [first, second] = [a1.logged.length, a2.logged.length];
+      const tried = () =>
+        [...a1.logged.slice(first), ...a2.logged.slice(second)].some((line) => line.includes('handed over'));
       await waitFor(() => tried() || undefined, { deadline_ms: patience_ms, what: 'a handoff to fail' });
       await a3.stop();
       await a3.start();

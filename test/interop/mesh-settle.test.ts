@@ -52,7 +52,7 @@ type Receipts = SettledBody['receipts'];
 async function beginAt(count: number): Promise<{ id: string; receipts: Receipts }> {
   const id = claimOf(insider.peer);
   const about = { job: job.id, epoch: 1, claim: id };
-  const grant = await grantOf(job);
+  const grant = await grantOf(job, { claimant: insider.peer });
   const receipts: Receipts = [];
   for (const [i, node] of job.holders.entries()) {
     await insider.call(node, 'vote', { ...about, permission: { grant } });
@@ -102,6 +102,13 @@ test('a settlement by its claimant with the receipts of a quorum is taken', asyn
   await untilErased(job.holders, job.id);
 });
 
+test('a claimant that dies when one holder knows how it ended: the others hear it with the facts', async () => {
+  const { id, receipts } = await beginAt(2);
+  const [first] = job.holders as [FakeNode];
+  await insider.call(first, 'settle', { job: job.id, fact: await settlement({ claim: id, receipts }) });
+  await untilErased(job.holders, job.id);
+});
+
 test('a settlement that somebody else than the claimant signs is refused', async () => {
   const claimed = await claim(a1, job);
   await claimed.begin();
@@ -128,13 +135,13 @@ test('receipts that are forged, counted twice, of others or of another claim do 
   const other = await signReceipt(a1.keys.key, { ...about, claim: claimOf(insider.peer), holder: a1.peer });
   const rest = receipts.filter(([holder]) => holder !== a1.peer);
   const wrong: [Receipts, RegExp][] = [
-    [[first], /^forbidden: a claim begins with the receipts of a quorum/],
+    [[first], /^unavailable: what the fact rests on has not arrived/],
     [[], /^bad-request: /],
     [[first, first], /^forbidden: a receipt counts once/],
     [[first, [second[0], new Uint8Array(randomBytes(64))]], /^unauthenticated: a receipt is not its holder/],
     [[first, [second[0], first[1]]], /^unauthenticated: a receipt is not its holder/],
     [[first, [second[0], own]], /^unauthenticated: a receipt is not its holder/],
-    [[first, [outsider.peer, foreign]], /^forbidden: a receipt is not of a holder of the job/],
+    [[first, [outsider.peer, foreign]], /^unavailable: what the fact rests on has not arrived/],
     [[...rest.slice(0, 1), [a1.peer, other]], /^unauthenticated: a receipt is not its holder/],
   ];
   for (const [receipts, refusal] of wrong) {
@@ -151,12 +158,12 @@ test('receipts of one job do not settle another, and a settlement belongs to the
   const other = await settlement({ ...about, subject: elsewhere.id });
   for (const node of elsewhere.holders) {
     const call = insider.call(node, 'settle', { job: elsewhere.id, fact: other });
-    assert.match(await answerTo(call), /^unauthenticated: |^forbidden: /);
+    assert.match(await answerTo(call), /^unauthenticated: |^unavailable: /);
   }
-  await refused(other, /^unauthenticated: |^forbidden: /);
+  await refused(other, /^unauthenticated: |^unavailable: /);
   await refused(
     await settlement({ ...about, doc: 'directory' }),
-    /^forbidden: a job.s facts belong to one document/,
+    /^unavailable: what the fact rests on has not arrived/,
   );
   await refused(randomBytes(300), /^bad-request: /);
 });
@@ -186,7 +193,7 @@ test('a settlement that a non-claimant puts into the document changes nobody’s
 
 test('a claim that has begun at one holder only cannot be settled, and can be yielded', async () => {
   const { id, receipts } = await beginAt(1);
-  await refused(await settlement({ claim: id, receipts }), /^forbidden: a claim begins with/);
+  await refused(await settlement({ claim: id, receipts }), /^unavailable: what the fact rests on/);
   for (const node of job.holders) await insider.call(node, 'yield', { job: job.id, epoch: 1, claim: id });
   const again = await claim(a1, job);
   await again.begin();

@@ -3,7 +3,7 @@
  * full, and a process may be killed in the middle of a call: after a number of writes.
  */
 import { InkmeshError } from '../../mesh/errors.ts';
-import type { Clock, Spool, SpoolReader, SpoolWriter, Storage } from '../../mesh/ports.ts';
+import type { Clock, Piece, Spool, SpoolReader, SpoolWriter, Storage } from '../../mesh/ports.ts';
 import { diskFull } from '../../src/room.ts';
 import type { Life } from './clock.ts';
 import type { Random } from './random.ts';
@@ -13,6 +13,17 @@ const sync_ms = 4;
 
 const reads = /^(?:get|list|by|last|ids|docs|snapshot$|handoffs$)/;
 
+/** What a holder that breaks its word gives instead of what it keeps. */
+export const lies = [
+  'none',
+  'wrong share',
+  'wrong ticket',
+  'wrong header',
+  'damaged envelope',
+  'nothing',
+] as const;
+export type Lie = typeof lies[number];
+
 /** Told what a table is asked to write, before it does. */
 export type Tap = (table: string, method: string, values: readonly unknown[]) => void;
 
@@ -20,6 +31,7 @@ export class Disk {
   readonly storage: Storage;
   readonly #random: Random;
   full = false;
+  lie: Lie = 'none';
   /** writes after which the process is killed */
   fuse = Infinity;
   /** ends the process */
@@ -74,7 +86,7 @@ export class Disk {
             if (writes) tap(name, String(property), values);
             const result: unknown = Reflect.apply(method, target, values);
             if (writes) this.#burn();
-            return result;
+            return property === 'get' && name === 'pieces' ? this.#told(result as Piece | undefined) : result;
           };
         },
       });
@@ -87,6 +99,15 @@ export class Disk {
       invites: guard('invites', invites),
       addresses: guard('addresses', addresses),
     };
+  }
+
+  /** What the node believes to keep, and so says. */
+  #told(piece: Piece | undefined): Piece | undefined {
+    if (piece === undefined || this.lie === 'nothing') return undefined;
+    if (this.lie === 'wrong ticket') return { ...piece, ticket: Uint8Array.of(2) };
+    if (this.lie === 'wrong share') return { ...piece, share: spoilt(piece.share) };
+    if (this.lie === 'wrong header') return { ...piece, header: spoilt(piece.header) };
+    return piece;
   }
 
   #burn(): void {
@@ -106,7 +127,8 @@ export class Disk {
       // deno-lint-ignore require-await
       open: async (job) => {
         const envelope = this.envelopes.get(job);
-        return envelope === undefined ? undefined : readerOf(envelope);
+        if (envelope === undefined) return undefined;
+        return readerOf(this.lie === 'damaged envelope' ? spoilt(envelope) : envelope);
       },
       remove: async (job) => {
         const envelope = this.envelopes.get(job);
@@ -150,6 +172,11 @@ export class Disk {
       },
     };
   }
+}
+
+/** The same with another last octet. */
+function spoilt(octets: Uint8Array): Uint8Array {
+  return octets.map((octet, i) => i === octets.length - 1 ? octet ^ 1 : octet);
 }
 
 function readerOf(envelope: Uint8Array): SpoolReader {

@@ -13,12 +13,14 @@ import type { Job, Watch } from './watch.ts';
 export type Broken = 'vote not persisted' | 'begin skipped' | 'late reply counted';
 
 /** What becomes of what is sent to a printer. */
-export const fates = ['prints', 'refuses', 'waits', 'fails', 'dies', 'stalls'] as const;
-export type Fate = typeof fates[number];
+export const fates = ['refuses', 'waits', 'waits', 'fails', 'dies', 'stalls'] as const;
+export type Fate = 'prints' | typeof fates[number];
 
 /** longer than a vote's lease */
 const pause_ms = 15_000;
 const latePatience_ms = 40_000;
+/** somewhat less than what grants are good for */
+const grantLife_ms = 100_000;
 
 export class Driver {
   readonly #org: Org;
@@ -68,22 +70,24 @@ export class Driver {
     const target = `printer-${node.index}`;
     const claims = confirm ? job.toConfirm : [];
     for (const claim of claims) job.confirmed.add(claim);
-    const grant = await this.#grant(job, 'release', target, claims);
+    const grant = await this.#grant(node, job, 'release', target, claims);
     job.grants.push({ grant, target, issued_ms: this.#timeline.now_ms });
     return await this.claim(node, job, grant, target, fate);
   }
 
-  /** Somebody uses a grant that has been used before. */
-  async replay(node: SimNode, job: Job): Promise<void> {
-    const last = job.grants.findLast(({ issued_ms }) => this.#timeline.now_ms - issued_ms < 100_000);
-    if (last !== undefined) await this.claim(node, job, last.grant, last.target, 'prints');
+  /** Somebody uses a grant again, at any node. */
+  async replay(node: SimNode, jobs: readonly Job[], pick: number): Promise<void> {
+    const used = jobs.flatMap((job) => job.ended ? [] : job.grants.map((grant) => ({ job, ...grant })))
+      .filter(({ issued_ms }) => this.#timeline.now_ms - issued_ms < grantLife_ms);
+    const one = used[Math.floor(pick * used.length)];
+    if (one !== undefined) await this.claim(node, one.job, one.grant, one.target, 'prints');
   }
 
   async cancel(node: SimNode, job: Job): Promise<void> {
     const at = node.running;
     if (at === undefined) return;
     try {
-      const grant = await this.#grant(job, 'cancel', '', []);
+      const grant = await this.#grant(node, job, 'cancel', '', []);
       const claim = await at.mesh.claimant.claim(job.id, { grant }, '');
       await claim.begin();
       await claim.settle('cancelled');
@@ -113,7 +117,13 @@ export class Driver {
       return 'refused';
     }
     if (fate === 'waits') await sleep(at.clock, pause_ms);
-    if (!await this.#begins(at, claim)) return 'not begun';
+    try {
+      if (this.#broken !== 'begin skipped') await claim.begin();
+      if (!at.life.alive) return 'died';
+    } catch (thrown) {
+      if (this.#broken === 'late reply counted') await this.#late(at, job, claim);
+      throw thrown;
+    }
     if (fate === 'fails') {
       await claim.settle('failed');
       return 'failed';
@@ -139,27 +149,17 @@ export class Driver {
     return 'printed';
   }
 
-  /** Whether octets may go to the printer. */
-  async #begins(at: Running, claim: Claim): Promise<boolean> {
-    if (this.#broken === 'begin skipped') return true;
-    try {
-      await claim.begin();
-      return at.life.alive;
-    } catch {
-      return this.#broken === 'late reply counted' && await this.#late(at, claim);
-    }
-  }
-
-  /** The broken claimant: it has yielded, and counts what comes in afterwards. */
-  async #late(at: Running, claim: Claim): Promise<boolean> {
+  /** The broken claimant: it has yielded, has kept the key, and counts what comes in afterwards. */
+  async #late(at: Running, job: Job, claim: Claim): Promise<void> {
     for (let waited_ms = 0; waited_ms < latePatience_ms; waited_ms += 500) {
-      if ((this.#watch.begunAt.get(claim.id)?.size ?? 0) >= 2) return true;
+      const receipts = this.#watch.begunAt.get(claim.id)?.size ?? 0;
+      if (receipts >= 2) return this.#watch.printed(job, claim.id);
       await sleep(at.clock, 500);
     }
-    return false;
   }
 
   #grant(
+    node: SimNode,
     job: Job,
     action: 'release' | 'cancel',
     target: string,
@@ -168,7 +168,8 @@ export class Driver {
     const options = new Uint8Array(0);
     const credential = this.#org.users[job.owner]!;
     const now_ms = start_ms + this.#timeline.now_ms;
-    return signGrant(credential, { job: job.id, action, target, options, confirm }, now_ms);
+    const grant = { job: job.id, claimant: node.peer, action, target, options, confirm };
+    return signGrant(credential, grant, now_ms);
   }
 }
 

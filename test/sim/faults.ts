@@ -4,26 +4,28 @@ import { Random } from './random.ts';
 
 /** how often each is drawn, among all */
 const weights = {
-  submit: 22,
-  release: 26,
+  submit: 26,
+  release: 34,
   replay: 6,
-  cancel: 3,
-  kill: 5,
+  cancel: 2,
+  kill: 4,
   fuse: 5,
-  cut: 3,
-  start: 14,
+  cut: 2,
+  start: 8,
   sleep: 3,
   wake: 5,
-  partition: 3,
-  'one-way': 4,
-  heal: 8,
+  partition: 2,
+  'one-way': 3,
+  heal: 5,
   slow: 2,
   break: 3,
   jump: 3,
   full: 2,
   roomy: 4,
+  mend: 7,
   remove: 0.4,
-  rogue: 4,
+  rogue: 6,
+  lie: 3,
   night: 0.4,
 };
 export type Op = keyof typeof weights;
@@ -52,7 +54,7 @@ export function drawSteps(seed: number, count: number, nodes: number): Step[] {
 function drawStep(random: Random, nodes: number): Step {
   let at = random.fraction() * total;
   const op = entries.find(([, weight]) => (at -= weight) < 0)?.[0] ?? 'heal';
-  const span_ms = random.pick([20, 200, 200, 1000, 1000, 3000, 12_000]);
+  const span_ms = random.pick([20, 100, 200, 500, 1000, 2000, 8000]);
   return {
     op,
     node: random.below(nodes),

@@ -30,6 +30,13 @@ export interface Running {
 
 export const addressOf = (index: number) => `/ip4/10.0.${index >> 8}.${index & 255}/tcp/9264`;
 
+/** When a piece was put on a disk, as its machine's age. */
+interface Kept {
+  readonly on_ms: number;
+  /** power cuts until then */
+  readonly cuts: number;
+}
+
 export class SimNode {
   readonly name: string;
   readonly peer: string;
@@ -44,6 +51,8 @@ export class SimNode {
   removed = false;
   /** how often its power was cut */
   cuts = 0;
+  /** by job */
+  readonly kept = new Map<string, Kept>();
   #on_ms = 0;
   #awakeSince_ms = 0;
   #roomySince_ms = 0;

@@ -31,6 +31,7 @@ function facts(known: Known): FactTable {
     get: (doc, id) => find(doc, id.toHex())?.record,
     byDoc,
     ids: (doc) => byDoc(doc).map(({ id }) => id),
+    idsIn: (doc, octet) => byDoc(doc).map(({ id }) => id).filter(([first]) => first === octet),
     docs: () => [
       ...new Set(
         [...known.keys()].filter((doc) => !gone.has(doc)).concat([...own.keys(), ...snapshots.keys()]),
@@ -64,7 +65,7 @@ export function memoryTables(known: Known): Storage {
   let age: Age | undefined;
   return {
     facts: facts(known),
-    age: { get: () => age, put: (next) => age = next },
+    age: { get: () => age, put: (next) => void (age = next) },
     pieces: {
       put: unused,
       get: (): Piece | undefined => undefined,

@@ -34,6 +34,9 @@ export async function simulate(seed: number, steps: readonly Step[], broken?: Br
   const trace = new Trace();
   const world = await World.open(seed, trace, broken);
   let violation: Violation | undefined;
+  const { stackTraceLimit } = Error;
+  // most errors are refusals that somebody expects, and where they were made costs more to find out than all else
+  Error.stackTraceLimit = 0;
   try {
     for (const [i, step] of steps.entries()) {
       trace.say(`${world.timeline.now_ms} ${i} ${describe(step)}`);
@@ -47,6 +50,7 @@ export async function simulate(seed: number, steps: readonly Step[], broken?: Br
     trace.say(thrown.message);
   } finally {
     world.dispose();
+    Error.stackTraceLimit = stackTraceLimit;
   }
   const jobs = world.jobs();
   const count = (which: (job: Job) => boolean) => jobs.filter(which).length;
@@ -60,7 +64,7 @@ export async function simulate(seed: number, steps: readonly Step[], broken?: Br
 export const stepsOf = (seed: number, count: number): Step[] => drawSteps(seed, count, nodeCount);
 
 async function conclude(world: World, trace: Trace, expires: boolean): Promise<void> {
-  world.heal();
+  world.mend(true);
   await world.timeline.advance(calm_ms);
   world.watch.check(world.nodes);
   for (const node of world.alive) {
@@ -77,7 +81,8 @@ async function conclude(world: World, trace: Trace, expires: boolean): Promise<v
   converged(world);
   erased(world);
   if (!expires) return;
-  await world.timeline.advance(2 * retention_ms + 5 * calm_ms);
+  await world.rest(2 * retention_ms);
+  await world.timeline.advance(5 * calm_ms);
   world.watch.check(world.nodes);
 }
 
@@ -111,7 +116,7 @@ function viewOf(node: SimNode, id: string): string {
 async function claimable(world: World, trace: Trace, job: Job): Promise<void> {
   if (world.timeline.now_ms - job.submitted_ms > retention_ms - 2 * calm_ms) return;
   secret(world, job);
-  const at = world.alive[Number.parseInt(job.id.slice(0, 4), 16) % world.alive.length]!;
+  const at = world.honest[Number.parseInt(job.id.slice(0, 4), 16) % world.honest.length]!;
   let last = '';
   for (let attempt = 0; attempt < attempts; attempt++) {
     const asked: { outcome?: string } = {};
@@ -145,11 +150,11 @@ function secret(world: World, job: Job): void {
   }
 }
 
-/** Of a job that is over nothing is left on nodes that run. */
+/** Of a job that is over nothing is left on honest nodes that run. */
 function erased(world: World): void {
   for (const job of world.jobs()) {
     if (!job.ended) continue;
-    for (const { disk, name } of world.alive) {
+    for (const { disk, name } of world.honest) {
       const piece = disk.storage.pieces.get(job.id);
       if (piece === undefined || !piece.sealed) continue;
       if (piece.share.length > 0) {

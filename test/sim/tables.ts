@@ -4,7 +4,23 @@ import { memoryTables } from './scale-tables.ts';
 
 export function tables(): Storage {
   const rest = memoryTables(new Map());
-  return { ...rest, pieces: pieceTable(rest.facts), claims: claimTable() };
+  const pieces = new Map<string, Piece>();
+  return {
+    ...rest,
+    age: {
+      get: rest.age.get,
+      put: (age, missed_ms) => {
+        rest.age.put(age, missed_ms);
+        if (age.off) return;
+        for (const piece of pieces.values()) {
+          if (piece.afterOff) piece.stored_ms += missed_ms;
+          piece.afterOff = false;
+        }
+      },
+    },
+    pieces: pieceTable(pieces, rest.facts),
+    claims: claimTable(),
+  };
 }
 
 const copyOf = (piece: Piece): Piece => ({
@@ -13,8 +29,7 @@ const copyOf = (piece: Piece): Piece => ({
   ...{ lease: piece.lease.slice(), handoff: piece.handoff?.slice() ?? null },
 });
 
-function pieceTable(facts: FactTable): PieceTable {
-  const pieces = new Map<string, Piece>();
+function pieceTable(pieces: Map<string, Piece>, facts: FactTable): PieceTable {
   const change = (job: string, changes: Partial<Piece>) => {
     const piece = pieces.get(job);
     if (piece !== undefined) pieces.set(job, { ...piece, ...changes });

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { decode } from '../../mesh/codec.ts';
 import { type Lease, leaseSchema, openClaims } from '../../mesh/lease.ts';
 import { unsealedAge_ms } from '../../mesh/limits.ts';
-import type { ClaimRow, Piece } from '../../mesh/ports.ts';
+import type { ClaimRow } from '../../mesh/ports.ts';
 import type { SimNode } from './node.ts';
 
 /** A job as its owner knows it. */
@@ -48,22 +48,13 @@ const expirySlack_ms = 4 * 60_000;
 /** what a power cut may take from a node's age, as it is written down once a minute */
 const cutSlack_ms = 70_000;
 
-interface Kept {
-  /** machine time that it was switched on */
-  on_ms: number;
-  cuts: number;
-}
-
 export class Watch {
   readonly jobs = new Map<string, Job>();
   /** holders that have persisted a claim's begin */
   readonly begunAt = new Map<string, Set<string>>();
-  readonly #kept = new Map<string, Kept>();
   /** the claimant that each grant has served */
   readonly #claimants = new Map<string, string>();
   #violation: Violation | undefined;
-
-  constructor() {}
 
   /** Says what does not hold, from wherever it was seen. */
   breaks(rule: string, what: string): void {
@@ -98,10 +89,6 @@ export class Watch {
     this.begunAt.set(vote.claim, at.add(node.peer));
   }
 
-  piece(node: SimNode, piece: Piece): void {
-    this.#kept.set(`${node.name} ${piece.job}`, { on_ms: node.on_ms, cuts: node.cuts });
-  }
-
   /** A claim has got a quorum's votes by a grant. */
   claimed(grant: Uint8Array, claim: string): void {
     const name = grant.toHex();
@@ -131,16 +118,19 @@ export class Watch {
   }
 
   #expiry(node: SimNode): void {
-    if (node.awake_ms < expirySlack_ms || node.roomy_ms < expirySlack_ms) return;
-    for (const piece of node.disk.storage.pieces.list()) {
-      const kept = this.#kept.get(`${node.name} ${piece.job}`);
-      if (kept === undefined || openClaims(decode(leaseSchema, piece.lease)).length > 0) continue;
-      const limit_ms = piece.sealed ? retention_ms : unsealedAge_ms;
+    if (node.disk.lie !== 'none' || node.awake_ms < expirySlack_ms || node.roomy_ms < expirySlack_ms) return;
+    for (const [job, kept] of node.kept) {
       const slack_ms = expirySlack_ms + (node.cuts - kept.cuts) * cutSlack_ms;
       const age_ms = node.on_ms - kept.on_ms;
-      if (age_ms > limit_ms + slack_ms) {
-        this.breaks('nothing outlives its retention', `${piece.job} at ${node.name} after ${age_ms} ms`);
+      if (age_ms <= Math.min(retention_ms, unsealedAge_ms) + slack_ms) continue;
+      const piece = node.disk.storage.pieces.get(job);
+      if (piece === undefined) {
+        node.kept.delete(job);
+        continue;
       }
+      const limit_ms = piece.sealed ? retention_ms : unsealedAge_ms;
+      if (age_ms <= limit_ms + slack_ms || openClaims(decode(leaseSchema, piece.lease)).length > 0) continue;
+      this.breaks('nothing outlives its retention', `${job} at ${node.name} after ${age_ms} ms`);
     }
   }
 }

@@ -6,7 +6,7 @@ import { leaseSchema } from '../../mesh/lease.ts';
 import { defaultPolicy, siteKind } from '../../mesh/policy.ts';
 import type { ClaimRow, Piece } from '../../mesh/ports.ts';
 import { Timeline } from './clock.ts';
-import type { Tap } from './disk.ts';
+import { lies, type Tap } from './disk.ts';
 import { type Broken, Driver } from './driver.ts';
 import type { Step } from './faults.ts';
 import { SimNetwork } from './network.ts';
@@ -19,6 +19,8 @@ import { type Job, retention_ms, Watch } from './watch.ts';
 
 export const nodeCount = 5;
 const sites = ['a', 'a', 'a', 'b', 'b'];
+/** of all seeds, how many have a holder that lies */
+const liarShare = 3;
 const opening_ms = 8000;
 const maxWrites = 40;
 const night_ms = 20 * 60_000;
@@ -33,6 +35,8 @@ export class World {
   readonly #random: Random;
   readonly #trace: Trace;
   readonly #rogue: Rogue;
+  /** the holder that lies, where there is one: then no other is lost for ever */
+  readonly #liar: number | undefined;
 
   private constructor(seed: number, org: Org, trace: Trace, broken: Broken | undefined) {
     this.#random = new Random(`world ${seed}`);
@@ -44,6 +48,7 @@ export class World {
       note: (line) => trace.note(line),
     });
     this.driver = new Driver(org, this.timeline, this.watch, broken);
+    this.#liar = seed % liarShare === 0 ? Math.floor(seed / liarShare) % nodeCount : undefined;
     this.#rogue = new Rogue(this.network, new Random(`rogue ${seed}`));
   }
 
@@ -89,12 +94,14 @@ export class World {
     return (table, method, values) => {
       this.#trace.note(`${this.timeline.now_ms} ${node.name} ${table}.${method}`);
       if (table === 'claims' && method === 'put') this.watch.claimRow(values[0] as ClaimRow);
-      if (table === 'pieces' && method === 'put') this.watch.piece(node, values[0] as Piece);
+      if (table === 'pieces' && method === 'put') {
+        node.kept.set((values[0] as Piece).job, { on_ms: node.on_ms, cuts: node.cuts });
+      }
       if (table !== 'pieces' || method !== 'setLease') return;
       const [job, octets] = values as [string, Uint8Array];
       const lease = decode(leaseSchema, octets);
       this.watch.lease(node, job, lease);
-      if (broken === 'vote not persisted' && lease.vote?.phase === 'voted') node.disk.forget(job);
+      if (broken === 'vote not persisted' && lease.vote !== null) node.disk.forget(job);
       else node.disk.remember(job);
     };
   }
@@ -102,8 +109,17 @@ export class World {
   /** Does what a step says, and lets its time go by. */
   async step(step: Step): Promise<void> {
     this.#apply(step);
-    await this.timeline.advance(step.op === 'night' ? night_ms : step.wait_ms);
+    if (step.op === 'night') await this.rest(night_ms, step.confirm ? this.nodes[step.node] : undefined);
+    await this.timeline.advance(step.wait_ms);
     this.watch.check(this.nodes);
+  }
+
+  /** Everybody goes home, and comes back: machines that were awake sleep meanwhile. */
+  async rest(time_ms: number, but?: SimNode): Promise<void> {
+    const awake = this.nodes.filter((node) => node.up && node !== but);
+    for (const { machine } of awake) machine.sleep();
+    await this.timeline.advance(time_ms);
+    for (const node of awake) if (node.machine.asleep) node.wake();
   }
 
   #apply(step: Step): void {
@@ -135,13 +151,26 @@ export class World {
         // the median bears one wrong clock, as the design has it
         for (const one of this.nodes) one.machine.wallOffset_ms = 0;
         return void (node.machine.wallOffset_ms = step.confirm ? 0 : (step.pick - 0.5) * 6 * hour_ms);
+      case 'lie':
+        return this.#lie(step.pick);
+      case 'mend':
+        return this.mend(step.confirm);
+      case 'night':
+        return;
       case 'remove':
-        return this.nodes.some(({ removed }) => removed) ? undefined : node.remove();
+        return this.#liar !== undefined || this.nodes.some(({ removed }) => removed)
+          ? undefined
+          : node.remove();
       case 'rogue':
-        return this.#rogue.act(other, [...this.watch.jobs.values()]);
+        return this.#rogue.act(other, this.jobs());
       default:
         return this.#weather(step, node, other);
     }
+  }
+
+  #lie(pick: number): void {
+    const liar = this.#liar === undefined ? undefined : this.nodes[this.#liar];
+    if (liar !== undefined) liar.disk.lie = lies[Math.floor(pick * lies.length)] ?? 'none';
   }
 
   #weather(step: Step, node: SimNode, other: SimNode): void {
@@ -158,7 +187,9 @@ export class World {
         }
         return;
       case 'one-way':
-        return network.block(node.peer, other.peer);
+        // to one other node, or of all others to this one
+        for (const far of step.confirm ? this.nodes : []) network.block(far.peer, node.peer);
+        return network.block(node.peer, step.confirm ? node.peer : other.peer);
       case 'heal':
         return network.heal();
       case 'slow':
@@ -169,15 +200,15 @@ export class World {
   }
 
   #ask(node: SimNode, step: Step): void {
-    const jobs = [...this.watch.jobs.values()];
+    const jobs = this.jobs();
     // mostly the ones that something is happening to
-    const recent = jobs.slice(-4);
+    const recent = jobs.filter(({ accepted, ended }) => accepted && !ended).slice(-6);
+    if (step.op === 'replay') return void this.driver.replay(node, jobs, step.pick);
     const job = step.pick < 0.7
       ? recent[Math.floor(step.pick / 0.7 * recent.length)]
       : jobs[Math.floor((step.pick - 0.7) / 0.3 * jobs.length)];
     if (job === undefined) return;
     if (step.op === 'release') void this.driver.release(node, job, step.fate, step.confirm);
-    else if (step.op === 'replay') void this.driver.replay(node, job);
     else void this.driver.cancel(node, job);
   }
 
@@ -186,15 +217,19 @@ export class World {
     return this.#random.bytes(pick > 0.97 ? 600_000 : 1 + Math.floor(pick * 3000));
   }
 
-  /** Everything works again, but for what is gone for ever. */
-  heal(): void {
+  /** Everything works again, but for what is gone for ever. @param clocks whether those are set right, too */
+  mend(clocks: boolean): void {
     this.network.heal();
     for (const node of this.nodes) {
       node.fill(false);
       node.disk.fuse = Infinity;
-      node.machine.wallOffset_ms = 0;
+      if (clocks) node.machine.wallOffset_ms = 0;
       node.start();
     }
+  }
+
+  get honest(): SimNode[] {
+    return this.alive.filter(({ index }) => index - 1 !== this.#liar);
   }
 
   get alive(): SimNode[] {

@@ -12,7 +12,7 @@ test('what nobody foresaw is logged with its stack and its cause, and what is re
     now_ms: () => {
       throw new Error('no time', { cause: new Error('the clock is gone') });
     },
-    known: { first: () => undefined, latest: () => undefined, identity: () => undefined },
+    known: { first: () => undefined, latest: () => undefined, about: () => [], identity: () => undefined },
     log: (level, what, fields) => logged.push({ level, what, ...fields }),
   });
   const headers = { authorization: 'Inkmesh xxxx' };

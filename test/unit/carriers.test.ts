@@ -3,41 +3,17 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Carriers } from '../../mesh/carriers.ts';
+import { encode } from '../../mesh/codec.ts';
+import { idOf, readFact } from '../../mesh/facts.ts';
 import type { FactLedger } from '../../mesh/ledger.ts';
-import { carrierIdle_ms, snapshotDelay_ms } from '../../mesh/limits.ts';
-import type { Clock } from '../../mesh/ports.ts';
+import { carrierIdle_ms, keptRunsPerAuthor, snapshotDelay_ms } from '../../mesh/limits.ts';
 import { State } from '../../src/state.ts';
 import { fakePeer } from '../fakes/organisation.ts';
 import { tempDir } from '../fakes/processes.ts';
+import { stillClock } from '../fakes/still-clock.ts';
 
 const self = fakePeer('a');
 const doc = 'directory';
-
-/** A clock that stands still until it is moved. */
-function stillClock(): Clock & { pass(by_ms: number): void } {
-  let now_ms = 0;
-  const due = new Set<{ at_ms: number; run: () => void }>();
-  const time = () => now_ms;
-  return {
-    ...{ wall_ms: time, monotonic_ms: time, uptime_ms: time },
-    after: (delay_ms, run) => {
-      const timer = { at_ms: now_ms + delay_ms, run };
-      due.add(timer);
-      return () => due.delete(timer);
-    },
-    pass: (by_ms) => {
-      const end_ms = now_ms + by_ms;
-      for (;;) {
-        const [next] = [...due].filter(({ at_ms }) => at_ms <= end_ms).sort((a, b) => a.at_ms - b.at_ms);
-        if (next === undefined) break;
-        due.delete(next);
-        now_ms = next.at_ms;
-        next.run();
-      }
-      now_ms = end_ms;
-    },
-  };
-}
 
 const silent = { recordsBy: () => [] } as unknown as FactLedger;
 const record = () => new Uint8Array(randomBytes(200));
@@ -97,6 +73,40 @@ test('a document that cannot be written stays in memory until it can', () => {
   assert.not(carriers.isLoaded(doc));
   assert.is(carriers.get(doc).own().length, 1);
   carriers.close();
+  state.close();
+});
+
+test('arrays of past runs do not pile up: what the table has in them is let go, what it lacks is kept', () => {
+  const [state, clock] = [new State(tempDir()), stillClock()];
+  const stated = (seq: number) => {
+    const payload = encode({ d: doc, a: self, n: seq, k: 'note', s: 's', t: seq, b: encode({}) });
+    return encode([payload, new Uint8Array(randomBytes(64))]);
+  };
+  const all: Uint8Array[] = [];
+  const ledger = { recordsBy: () => all } as unknown as FactLedger;
+  const start = () => new Carriers({ self, table: state.facts, ledger, clock, log: () => {} });
+  const runs = 3 * keptRunsPerAuthor;
+  for (let run = 1; run <= runs; run++) {
+    const carriers = start();
+    const record = stated(run);
+    carriers.get(doc).append([record]);
+    carriers.changed(doc);
+    all.push(record);
+    // the second is not known but by its array
+    if (run !== 2) state.facts.add([{ doc, id: idOf(record), record }]);
+    carriers.close();
+  }
+  const carriers = start();
+  assert.is(carriers.get(doc).carriedOf(self).runs, keptRunsPerAuthor + 1);
+  const seqs = carriers.get(doc).own().map((record) => readFact(record).fact.seq).sort((a, b) => a - b);
+  const newest = Array.from({ length: keptRunsPerAuthor }, (_, i) => runs - keptRunsPerAuthor + 1 + i);
+  assert.equal(seqs, [2, ...newest], 'nothing is stated anew');
+  // what came after the snapshot was written
+  all.push(stated(runs + 1));
+  carriers.close();
+  const next = start();
+  assert.is(next.get(doc).own().length, keptRunsPerAuthor + 2);
+  next.close();
   state.close();
 });
 

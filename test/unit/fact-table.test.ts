@@ -74,6 +74,14 @@ test('what is there already is left as it is, and what is taken out is gone', ()
   state.close();
 });
 
+test('ids are found by the octet that they begin with, the last too', () => {
+  const state = new State(tempDir());
+  const ids = [0, 1, 254, 255, 255].map((octet, i) => new Uint8Array(16).fill(octet, 0, 16 - i));
+  state.facts.add(ids.map((id) => ({ doc, id, record: new Uint8Array(1) })));
+  assert.equal([0, 1, 2, 254, 255].map((octet) => state.facts.idsIn(doc, octet).length), [1, 1, 0, 1, 2]);
+  state.close();
+});
+
 test('of the damaged snapshots of a document the first is kept', () => {
   const state = new State(tempDir());
   for (const octet of [1, 2]) {

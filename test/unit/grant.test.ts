@@ -20,6 +20,7 @@ const { trust } = ours;
 
 const release: Omit<Grant, 'nonce' | 'issued'> = {
   job: newJobId(fakePeer('A')),
+  claimant: fakePeer('C'),
   action: 'release',
   target: 'printer-a',
   options: new Uint8Array([1, 2, 3]),

@@ -11,12 +11,12 @@ import {
   registrarOnly,
   signFact,
 } from '../../mesh/facts.ts';
-import { FactLedger, type Verdict } from '../../mesh/ledger.ts';
+import type { FactLedger, Verdict } from '../../mesh/ledger.ts';
 import { maxSuspects, maxWaitingPerAuthor } from '../../mesh/limits.ts';
-import type { FactRow, FactTable } from '../../mesh/ports.ts';
 import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
 import { Suspects, Waiting } from '../../mesh/waiting.ts';
 import * as v from 'valibot';
+import { memoryTable, openLedger as openLedgerOf } from '../fakes/ledger.ts';
 import { age_ms, certifiedNode, type NodeKeys } from '../fakes/mesh.ts';
 import { fakeAuthority } from '../fakes/organisation.ts';
 import { nodeRecord } from '../fakes/rogue.ts';
@@ -33,30 +33,6 @@ const replyKind: Kind<typeof noteBody> = {
 };
 const officialKind: Kind<typeof noteBody> = { name: 'official', body: noteBody, check: registrarOnly };
 const kinds = [noteKind, replyKind, officialKind, revokedKind] as readonly Kind[];
-
-/** A table in memory. */
-function memoryTable(): FactTable {
-  const docs = new Map<string, Map<string, FactRow>>();
-  const rows = (doc: string) => [...docs.get(doc)?.values() ?? []];
-  return {
-    add: (added) => {
-      for (const row of added) {
-        const byId = docs.get(row.doc) ?? new Map<string, FactRow>();
-        docs.set(row.doc, byId);
-        if (!byId.has(row.id.toHex())) byId.set(row.id.toHex(), row);
-      }
-    },
-    get: (doc, id) => docs.get(doc)?.get(id.toHex())?.record,
-    byDoc: rows,
-    ids: (doc) => rows(doc).map(({ id }) => id),
-    docs: () => [...docs.keys()],
-    remove: (doc, ids) => ids.forEach((id) => docs.get(doc)?.delete(id.toHex())),
-    drop: (doc) => void docs.delete(doc),
-    snapshot: () => undefined,
-    putSnapshot: () => {},
-    setAside: () => {},
-  };
-}
 
 let authority: Authority;
 let registrar: NodeKeys;
@@ -89,13 +65,8 @@ function record(by: NodeKeys, changes: Partial<Fact>): Promise<Uint8Array> {
   return signFact(by.key, { ...fact, ...changes });
 }
 
-async function openLedger(self: NodeKeys, table = memoryTable()): Promise<FactLedger> {
-  const { identity, issuers, key } = self;
-  return await FactLedger.open({
-    ...{ table, kinds, trust: authority.trust, self: { identity, issuers, key, seal: 'age1' } },
-    ...{ now_ms: () => Date.now(), log: () => {} },
-  });
-}
+const openLedger = (self: NodeKeys, table = memoryTable()) =>
+  openLedgerOf({ self, table, kinds, trust: authority.trust });
 
 const hearAll = async (ledger: FactLedger, records: readonly Uint8Array[]) => {
   const verdicts: Verdict[] = [];

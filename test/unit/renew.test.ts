@@ -24,6 +24,7 @@ function directory(revoked: readonly string[] = [], newest?: NodeIdentity): Know
   return {
     first: fact,
     latest: fact,
+    about: (kind, subject) => [fact(kind, subject) ?? []].flat(),
     identity: (peer) => newest?.peerId === peer ? newest : undefined,
   };
 }

@@ -113,7 +113,7 @@ test('a document of 10,000 records is one item per writer, and little more than 
   const snapshot = carrier.snapshot();
   assert.ok(snapshot.length < octets * 1.02, `${snapshot.length} octets for ${octets}`);
   const again = new Carrier(peer);
-  again.restore(snapshot);
+  again.restore(snapshot, () => true);
   assert.equal(again.own(), records);
   assert.equal(again.carriedOf(peer), { runs: 1, octets });
   // in pieces, each from where the last ended
@@ -133,9 +133,12 @@ test('a snapshot that is damaged anywhere is not taken in', () => {
   for (const at of [0, 31, 32, 40, snapshot.length - 1]) {
     const changed = snapshot.slice();
     changed[at]! ^= 1;
-    assert.throws(() => new Carrier(peer).restore(changed), /not what was written/);
+    assert.throws(() => new Carrier(peer).restore(changed, () => true), /not what was written/);
   }
-  assert.throws(() => new Carrier(peer).restore(snapshot.subarray(0, 100)), /not what was written/);
+  assert.throws(
+    () => new Carrier(peer).restore(snapshot.subarray(0, 100), () => true),
+    /not what was written/,
+  );
   carrier.close();
 });
 

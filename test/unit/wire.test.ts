@@ -86,8 +86,9 @@ test('who may call a method, and its limits, are as the page says', () => {
       who.startsWith('anyone') ? 'anyone' : who.startsWith('members') ? 'member' : who,
       method.admission,
     );
-    const bytes = octets === '' ? maxMessageBytes : Number(octets.replaceAll(',', ''));
-    assert.is(bytes, method.maxBytes ?? maxMessageBytes, `${cell}: octets`);
+    const bytes = octets === '' ? [maxMessageBytes] : octets.replaceAll(',', '').split(' / ').map(Number);
+    assert.is(bytes[0], method.maxBytes ?? maxMessageBytes, `${cell}: octets`);
+    assert.is(bytes.at(-1), method.maxReplyBytes ?? bytes[0], `${cell}: octets of a reply`);
     const usual = method.admission === 'anyone' ? maxStreamsBeforeAdmission : maxStreamsPerMethod;
     assert.is(streams === '' ? usual : Number(streams), method.maxStreams ?? usual, `${cell}: streams`);
   }

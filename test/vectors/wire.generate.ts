@@ -158,6 +158,7 @@ const hello = {
 const nonce = octets(16, 0x40);
 const release = {
   job,
+  claimant: third,
   action: 'release',
   target: 'floor-1',
   options: cbor({ copies: 2 }),
