@@ -13,7 +13,13 @@ import { handedDigest, hasEnded, type JobBody, type SettledBody, signReceipt } f
 import { isJobIdOf } from './job-id.ts';
 import { claimantOf, type LeaseAnswer, type LeaseEvent, openClaims } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
-import { maxBodyFrameBytes, maxEnvelopeBytes, maxPiecesPerView, voteLease_ms } from './limits.ts';
+import {
+  maxBodyFrameBytes,
+  maxEnvelopeBytes,
+  maxPiecesPerAuthor,
+  maxPiecesPerView,
+  voteLease_ms,
+} from './limits.ts';
 import { permitted } from './permission.ts';
 import { longestRetention } from './policy.ts';
 import type { AgeTable, Clock, Log, Piece, PieceTable, Spool, SpoolWriter } from './ports.ts';
@@ -138,11 +144,16 @@ export class Custody {
   /**
    * Takes a job's name for whoever writes its envelope. @returns what gives it free
    * @param author PeerId of the node that accepts it
-   * @throws InkmeshError `conflict` when this node keeps the job, or is being sent it
+   * @throws InkmeshError `conflict` when this node keeps the job, or is being sent it; `unavailable` when it keeps
+   *   as many of the author's as it may
    */
   reserve(author: string, job: string): () => void {
     if (!isJobIdOf(job, author)) {
       throw new InkmeshError('forbidden', 'a job’s id is of the node that accepts it');
+    }
+    if (this.#options.pieces.countOf(author) >= maxPiecesPerAuthor) {
+      const message = 'this machine keeps as many jobs of that node as it may: release or cancel some';
+      throw new InkmeshError('unavailable', message, { full: 'quota' });
     }
     return this.#shelf.reserve(job);
   }

@@ -1,10 +1,12 @@
 /** When a holder's pieces are to go: what is past its retention, by this node's own age (age.ts). */
 import { type Age, heard, newborn, older, resumed } from './age.ts';
 import { decode } from './codec.ts';
+import { jobsDocOf } from './facts.ts';
 import type { JobBody } from './job-facts.ts';
 import { leaseSchema, openClaims } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
 import { ageNote_ms, maxRetention_ms, unsealedAge_ms } from './limits.ts';
+import { longestRetention } from './policy.ts';
 import type { AgeTable, Clock, Piece } from './ports.ts';
 
 export interface ExpiryOptions {
@@ -78,6 +80,8 @@ export class Expiry {
     // a fact that is gone: its whole day is over
     if (fact === undefined) return maxRetention_ms;
     const { expires_ms } = fact.body as JobBody;
-    return Math.min(Math.max(0, expires_ms - fact.time_ms), maxRetention_ms);
+    const site = jobsDocOf(fact.doc)?.site;
+    const longest_ms = site === undefined ? maxRetention_ms : longestRetention(this.#options.ledger, site);
+    return Math.min(Math.max(0, expires_ms - fact.time_ms), longest_ms);
   }
 }

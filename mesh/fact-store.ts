@@ -101,10 +101,6 @@ export class FactStore implements KnownFacts {
       .filter((id) => !this.#heldBack.has(id.toHex()));
   }
 
-  ids(doc: string): Uint8Array[] {
-    return this.table.ids(doc).filter((id) => !this.#heldBack.has(id.toHex()));
-  }
-
   /** A record that others may know. */
   recordOf(doc: string, id: Uint8Array): Uint8Array | undefined {
     return this.#heldBack.has(id.toHex()) ? undefined : this.table.get(doc, id);

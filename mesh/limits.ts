@@ -149,6 +149,8 @@ export const settlePatience_ms = 3 * second_ms;
 export const resendMin_ms = 200;
 export const resendMax_ms = 30 * second_ms;
 export const maxPiecesPerView = 256;
+/** pieces that one holder keeps of jobs that one node has accepted */
+export const maxPiecesPerAuthor = 10_000;
 export const maxReasonChars = 200;
 
 export const maxInviteUses = 1000;

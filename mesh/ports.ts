@@ -120,7 +120,6 @@ export interface FactTable {
   add(rows: readonly FactRow[]): void;
   get(doc: string, id: Uint8Array): Uint8Array | undefined;
   byDoc(doc: string): FactRow[];
-  ids(doc: string): Uint8Array[];
   /** ids that begin with an octet */
   idsIn(doc: string, octet: number): Uint8Array[];
   /** documents that have rows or a snapshot */
@@ -164,6 +163,8 @@ export interface PieceTable {
   put(piece: Piece): void;
   get(job: string): Piece | undefined;
   list(): Piece[];
+  /** How many pieces there are of jobs that a node has accepted. */
+  countOf(author: string): number;
   /** Marks the piece sealed, adds the job fact and what is to be handed over, in one transaction. */
   seal(job: string, fact: FactRow, handoff: Uint8Array | null): void;
   /** Marks the piece sealed; the job fact is in the table already. */

@@ -44,7 +44,6 @@ export function factTable(db: Database): FactTable {
     byDoc: (doc) =>
       db.rows(`SELECT id, record FROM facts WHERE doc = ${numberOf}`, doc)
         .map((row) => ({ doc, id: blob(row['id']), record: blob(row['record']) })),
-    ids: (doc) => db.rows(`SELECT id FROM facts WHERE doc = ${numberOf}`, doc).map((row) => blob(row['id'])),
     idsIn: (doc, octet) => {
       // longer than any id that begins so, and after all of them
       const end = new Uint8Array(17).fill(255);

@@ -25,6 +25,7 @@ ${factSchema}  CREATE TABLE pieces (job TEXT PRIMARY KEY, epoch INTEGER, owner T
     share BLOB, header BLOB, envelopeBytes INTEGER, stored_ms INTEGER, afterOff INTEGER, sealed INTEGER, lease BLOB,
     handoff BLOB) STRICT;
   CREATE INDEX pieces_to_hand_over ON pieces (job) WHERE handoff IS NOT NULL;
+  CREATE INDEX pieces_by_author ON pieces (acceptedBy);
   CREATE TABLE claims (claim TEXT PRIMARY KEY, job TEXT, phase TEXT, holders TEXT, receipts TEXT, settlement BLOB,
     target TEXT) STRICT;
   CREATE TABLE invites (secretHash TEXT PRIMARY KEY, kind TEXT, site TEXT, user TEXT, roles TEXT, usesLeft INTEGER,
@@ -142,8 +143,8 @@ const list = (value: SQLOutputValue | undefined): string[] => JSON.parse(string(
 const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
 const unhex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'));
 
-function pieceTable(state: State): PieceTable {
-  const piece = (row: Row): Piece => ({
+function pieceOf(row: Row): Piece {
+  return {
     job: string(row['job']),
     epoch: number(row['epoch']),
     owner: string(row['owner']),
@@ -158,7 +159,10 @@ function pieceTable(state: State): PieceTable {
     sealed: row['sealed'] === 1,
     lease: blob(row['lease']),
     handoff: row['handoff'] instanceof Uint8Array ? row['handoff'] : null,
-  });
+  };
+}
+
+function pieceTable(state: State): PieceTable {
   return {
     put: (p) => {
       state.run(
@@ -170,9 +174,11 @@ function pieceTable(state: State): PieceTable {
     },
     get: (job) => {
       const row = state.row('SELECT * FROM pieces WHERE job = ?', job);
-      return row === undefined ? undefined : piece(row);
+      return row === undefined ? undefined : pieceOf(row);
     },
-    list: () => state.rows('SELECT * FROM pieces').map(piece),
+    list: () => state.rows('SELECT * FROM pieces').map(pieceOf),
+    countOf: (author) =>
+      number(state.row('SELECT count(*) AS n FROM pieces WHERE acceptedBy = ?', author)?.['n']),
     seal: (job, fact, handoff) =>
       state.transaction(() => {
         state.run('UPDATE pieces SET sealed = 1, handoff = ? WHERE job = ?', handoff, job);

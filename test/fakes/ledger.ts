@@ -19,7 +19,6 @@ export function memoryTable(): FactTable {
     },
     get: (doc, id) => docs.get(doc)?.get(id.toHex())?.record,
     byDoc: rows,
-    ids: (doc) => rows(doc).map(({ id }) => id),
     idsIn: (doc, octet) => rows(doc).map(({ id }) => id).filter(([first]) => first === octet),
     docs: () => [...docs.keys()],
     remove: (doc, ids) => ids.forEach((id) => docs.get(doc)?.delete(id.toHex())),
@@ -29,6 +28,10 @@ export function memoryTable(): FactTable {
     setAside: () => {},
   };
 }
+
+/** Of all facts of a document that others may know. */
+export const idsOf = (ledger: FactLedger, doc: string): Uint8Array[] =>
+  ledger.idsIn(doc, Array.from({ length: 256 }, (_, octet) => octet));
 
 /** The ledger of a node. */
 export async function openLedger(options: {

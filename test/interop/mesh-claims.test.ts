@@ -244,6 +244,7 @@ test('a vote that has not begun goes to another claim after its lease, and can b
   assert.match(await refusalOf(() => slow.begin()), /^busy: |^conflict: /);
   await quick.settle('printed');
   await untilErased(job.holders, job.id);
+  for (const node of job.holders) node.clock.advance(-voteLease_ms - 1);
 });
 
 test('a vote that has begun never lapses', async () => {
@@ -258,6 +259,8 @@ test('a vote that has begun never lapses', async () => {
   );
   await first.settle('printed');
   await untilErased(job.holders, job.id);
+  // the uptime, too, that others' clocks are kept by
+  for (const node of job.holders) node.clock.advance(-100 * voteLease_ms);
 });
 
 test('of four releases at once at most one begins, and the others are told who has it', async () => {

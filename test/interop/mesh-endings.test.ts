@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encode } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
-import { withdrawRetry_ms } from '../../mesh/limits.ts';
+import { maxPiecesPerAuthor, withdrawRetry_ms } from '../../mesh/limits.ts';
 import type { SettledBody } from '../../mesh/mod.ts';
 import { viewPurpose } from '../../mesh/protocol.ts';
 import { signRequest } from '../../mesh/request.ts';
@@ -145,6 +145,21 @@ test('a job that was not accepted is taken back as soon as the disk has room for
   a1.clock.hurry(withdrawRetry_ms);
   await untilKnown(mesh.nodes, 'withdrawn', id);
   await untilErased(mesh.nodes, id);
+});
+
+test('a holder keeps so many jobs of one node and no more', async () => {
+  const kept = a1.state.pieces.countOf(a1.peer);
+  const others = mesh.nodes.slice(1);
+  const restore = others.map(({ state: { pieces } }) => {
+    const { countOf } = pieces;
+    pieces.countOf = (author) => author === a1.peer ? maxPiecesPerAuthor : countOf(author);
+    return () => pieces.countOf = countOf;
+  });
+  assert.match(await refusalOf(() => store(mesh, a1, { owner: ada })), /have no room for documents/);
+  const other = await store(mesh, mesh.nodes[1] as FakeNode, { owner: ada });
+  restore.forEach((each) => each());
+  for (const job of [other, await store(mesh, a1, { owner: ada })]) await prints(job, a1);
+  assert.is(a1.state.pieces.countOf(a1.peer), kept);
 });
 
 test('a node whose clock is days behind dates a job by the clock that is agreed on', async () => {

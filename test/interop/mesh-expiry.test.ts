@@ -20,6 +20,14 @@ const retention_ms = 8 * hour_ms;
 const patience = { deadline_ms: 10_000 };
 const claim = `12D3KooWQ/${crypto.randomUUID()}`;
 
+interface Kept {
+  sealed?: boolean;
+  retention_ms?: number;
+  /** how long others have kept it */
+  age_ms?: number;
+  doc?: string;
+}
+
 /** A machine whose time only the test moves, and the shelf of its node. */
 class Machine {
   readonly dir = tempDir();
@@ -97,7 +105,7 @@ class Machine {
   }
 
   /** Keeps a piece of a job that is to be held for `retention_ms`, sealed unless told otherwise. */
-  async keep(how: { sealed?: boolean; retention_ms?: number; age_ms?: number } = {}): Promise<string> {
+  async keep(how: Kept = {}): Promise<string> {
     const job = crypto.randomUUID();
     const writer = await this.spool.create(job);
     await writer.write(new Uint8Array(envelopeLength(1000)).fill(7));
@@ -113,7 +121,15 @@ class Machine {
     await writer.close();
     if (how.sealed ?? true) this.state.pieces.markSealed(job);
     const body = { expires_ms: 1e6 + (how.retention_ms ?? retention_ms) };
-    const fact = { doc: 'd', author: 'author', seq: 1, kind: 'job', subject: job, time_ms: 1e6, body };
+    const fact = {
+      doc: how.doc ?? 'd',
+      author: 'author',
+      seq: 1,
+      kind: 'job',
+      subject: job,
+      time_ms: 1e6,
+      body,
+    };
     this.facts.set(job, fact);
     return job;
   }
@@ -160,6 +176,14 @@ test('a piece goes when it is as old as its job may get, whatever the wall clock
 test('a fact that asks for more than any site may is not believed', async () => {
   const job = await machine.keep({ retention_ms: maxRetention_ms * 100 });
   machine.run(maxRetention_ms);
+  assert.ok(machine.keeps(job));
+  machine.run(expiryLook_ms);
+  await machine.gone(job);
+});
+
+test('a fact that asks for more than its site ever allowed is not believed', async () => {
+  const job = await machine.keep({ retention_ms: maxRetention_ms, doc: 'jobs/main/2026-01-01' });
+  machine.run(retention_ms);
   assert.ok(machine.keeps(job));
   machine.run(expiryLook_ms);
   await machine.gone(job);

@@ -32,7 +32,14 @@ function piece(job: string): Piece {
   return {
     ...{ job, epoch: 1, owner: 'ada', submitter: null, acceptedBy: 'a' },
     ...{ ticket: new Uint8Array(4000), share: new Uint8Array(33), header: new Uint8Array(41) },
-    ...{ envelopeBytes: 300 * KiB, stored_ms: 0, afterOff: false, sealed: false, lease: new Uint8Array([1]), handoff: null },
+    ...{
+      envelopeBytes: 300 * KiB,
+      stored_ms: 0,
+      afterOff: false,
+      sealed: false,
+      lease: new Uint8Array([1]),
+      handoff: null,
+    },
   };
 }
 

@@ -9,6 +9,8 @@ import type { Job } from './watch.ts';
 
 const forgeries = [
   'own job',
+  'own job',
+  'second job fact',
   'second job fact',
   'ahead of time',
   'foreign job',
@@ -25,6 +27,11 @@ type Forgery = typeof forgeries[number];
 
 const day_ms = 24 * 3600_000;
 
+export interface Stated {
+  doc: string;
+  record: Uint8Array;
+}
+
 export class Forger {
   readonly #keys: SimKeys;
   readonly #random: Random;
@@ -40,8 +47,17 @@ export class Forger {
   }
 
   /** @param job somebody's, if there is one @param now_ms of the timeline */
-  async record(job: Job | undefined, now_ms: number): Promise<{ doc: string; record: Uint8Array }> {
-    const fact = this.#fact(this.#random.pick(forgeries), job, start_ms + Math.trunc(now_ms));
+  record(job: Job | undefined, now_ms: number): Promise<Stated> {
+    return this.#signed(this.#random.pick(forgeries), job, now_ms);
+  }
+
+  /** Its own certificate, which it may state. */
+  introduction(now_ms: number): Promise<Stated> {
+    return this.#signed('itself', undefined, now_ms);
+  }
+
+  async #signed(forgery: Forgery, job: Job | undefined, now_ms: number): Promise<Stated> {
+    const fact = this.#fact(forgery, job, start_ms + Math.trunc(now_ms));
     return { doc: fact.doc, record: await signFact(this.#keys.key, fact) };
   }
 
@@ -68,7 +84,12 @@ export class Forger {
         return { ...plain, kind: 'job', subject: foreign, body: this.#jobBody(time_ms) };
       case 'foreign withdrawal':
       case 'own withdrawal':
-        return { ...plain, kind: 'withdrawn', subject: forgery === 'own withdrawal' ? own : foreign, body: {} };
+        return {
+          ...plain,
+          kind: 'withdrawn',
+          subject: forgery === 'own withdrawal' ? own : foreign,
+          body: {},
+        };
       case 'foreign claim':
       case 'own claim':
         return { ...plain, kind: 'settled', subject: foreign, body: this.#settledBody(forgery, job) };

@@ -4,12 +4,12 @@ import { decodeVector, encodeVector } from '../../mesh/fact-protocol.ts';
 import { type Method, Rpc } from '../../mesh/rpc.ts';
 import { clientOf, encodeRun, newArrayName } from '../../mesh/update.ts';
 import { type Life, Machine } from './clock.ts';
-import { Forger } from './forger.ts';
+import { Forger, type Stated } from './forger.ts';
 import type { SimNetwork, SimTransport } from './network.ts';
 import { addressOf, type SimNode } from './node.ts';
 import type { SimKeys } from './org.ts';
 import type { Random } from './random.ts';
-import type { Job } from './watch.ts';
+import type { Job, Watch } from './watch.ts';
 
 const anyMethod = (name: string): Method<v.UnknownSchema, v.UnknownSchema> => ({
   name,
@@ -27,6 +27,7 @@ const attacks = [
   'seal',
   'abandon',
   'store',
+  'vote',
   'fetch',
   'announce',
   'pull',
@@ -35,6 +36,7 @@ const attacks = [
 
 export class Rogue {
   readonly #network: SimNetwork;
+  readonly #watch: Watch;
   readonly #random: Random;
   readonly #keys: SimKeys;
   readonly #transport: SimTransport;
@@ -44,8 +46,9 @@ export class Rogue {
   readonly #fed = new Map<number, Uint8Array>();
 
   /** @param peers of the other nodes */
-  constructor(network: SimNetwork, random: Random, keys: SimKeys, peers: readonly string[]) {
+  constructor(network: SimNetwork, watch: Watch, random: Random, keys: SimKeys, peers: readonly string[]) {
     this.#network = network;
+    this.#watch = watch;
     this.#random = random;
     const machine = new Machine(network.timeline);
     const life: Life = machine.start();
@@ -62,8 +65,8 @@ export class Rogue {
     return this.#forger.jobs;
   }
 
-  /** Answers what a member is expected to. */
-  async enter(): Promise<void> {
+  /** Answers what a member is expected to, and has a node know its certificate. */
+  async enter(node: SimNode): Promise<void> {
     const rpc = this.#rpc;
     rpc.admitBy(() => Promise.resolve());
     const time_ms = () => Math.trunc(this.#transport.clock.wall_ms());
@@ -76,19 +79,28 @@ export class Rogue {
       return Promise.resolve({ reply: [updates, encodeVector(new Map())] });
     });
     await this.#transport.start();
+    this.#feed(node, await this.#forger.introduction(this.#network.timeline.now_ms)).catch(() => {});
   }
 
-  /** Does something to a node that it may not. */
-  act(node: SimNode, jobs: readonly Job[]): void {
-    const job = jobs.length === 0 ? undefined : this.#random.pick(jobs.slice(-4));
-    if (this.#random.chance(0.5)) return void this.#state(node, job).catch(() => {});
-    const method = this.#random.pick(attacks);
-    this.#call(node, method, this.#request(method, job)).catch(() => {});
+  /** Does something to each of some nodes that it may not. */
+  act(nodes: readonly SimNode[], jobs: readonly Job[]): void {
+    for (const node of nodes) {
+      if (this.#random.chance(0.3)) continue;
+      const job = jobs.length === 0 ? undefined : this.#random.pick(jobs.slice(-4));
+      const method = this.#random.pick(attacks);
+      const done = this.#random.chance(0.6)
+        ? this.#state(node, job)
+        : this.#call(node, method, this.#request(method, job));
+      done.catch(() => {});
+    }
   }
 
   /** States a forged fact to one node alone, in an array of its own. */
   async #state(node: SimNode, job: Job | undefined): Promise<void> {
-    const { doc, record } = await this.#forger.record(job, this.#network.timeline.now_ms);
+    await this.#feed(node, await this.#forger.record(job, this.#network.timeline.now_ms));
+  }
+
+  async #feed(node: SimNode, { doc, record }: Stated): Promise<void> {
     const name = newArrayName(this.#keys.identity.peerId);
     const client = clientOf(name);
     this.#fed.set(client, encodeRun({ client, name, clock: 0, records: [record] }));
@@ -103,6 +115,9 @@ export class Rogue {
     const hello = { leaf: identity.der, issuers, time_ms, addresses: transport.addresses() };
     await rpc.call(node.peer, anyMethod('hello'), hello, { link });
     await rpc.call(node.peer, anyMethod(method), request, { link });
+    if (method === 'vote' || method === 'fetch') {
+      this.#watch.breaks('nobody reads what is not theirs', `${node.name} answered ${method}`);
+    }
   }
 
   #request(method: string, job: Job | undefined): unknown {
@@ -119,6 +134,11 @@ export class Rogue {
         return { job: id };
       case 'fetch':
         return { job: id, claim, offset: 0 };
+      case 'vote': {
+        // another claimant's permission, in its own name
+        const grant = job?.grants.at(-1)?.grant ?? junk;
+        return { job: id, epoch: 1, claim: own, permission: { grant } };
+      }
       case 'announce':
         return ['directory', junk, this.#random.bytes(16)];
       case 'pull':

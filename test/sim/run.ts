@@ -1,6 +1,7 @@
 /**
- * `deno task sim --seed N --steps M [--seeds K] [--workers W]`: simulates K seeds from N on, in W processes. Of a seed
- * that fails it prints the shortest list of steps that it has found to fail in the same way. Exit code 0 if all hold.
+ * `deno task sim --seed N --steps M [--seeds K] [--workers W] [--quick]`: simulates K seeds from N on, in W processes.
+ * Of a seed that fails it prints the shortest list of steps that it has found to fail in the same way, or, if it is to
+ * be quick, how it failed alone. Exit code 0 if all hold.
  */
 import './crypto.ts';
 import { spawn } from 'node:child_process';
@@ -47,6 +48,7 @@ async function spread(): Promise<number> {
     const share = Math.floor(seeds! / workers!) + (i < seeds! % workers! ? 1 : 0);
     const from = first! + i * Math.floor(seeds! / workers!) + Math.min(i, seeds! % workers!);
     const own = ['--seed', from, '--seeds', share, '--steps', count].map(String);
+    if (values.quick) own.push('--quick');
     const child = spawn(process.execPath, [...runtime, fileURLToPath(import.meta.url), ...own], {
       stdio: 'inherit',
     });

@@ -30,7 +30,6 @@ function facts(known: Known): FactTable {
     },
     get: (doc, id) => find(doc, id.toHex())?.record,
     byDoc,
-    ids: (doc) => byDoc(doc).map(({ id }) => id),
     idsIn: (doc, octet) => byDoc(doc).map(({ id }) => id).filter(([first]) => first === octet),
     docs: () => [
       ...new Set(
@@ -74,6 +73,7 @@ export function memoryTables(known: Known): Storage {
       markSealed: unused,
       setLease: unused,
       dropShare: unused,
+      countOf: () => 0,
       handoffs: () => [],
       dropHandoff: unused,
       remove: unused,

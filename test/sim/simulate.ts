@@ -88,7 +88,7 @@ async function conclude(world: World, trace: Trace, expires: boolean): Promise<v
 
 /** Every node has the same facts about every job. */
 function converged(world: World): void {
-  for (const { id } of world.jobs()) {
+  for (const id of world.subjects()) {
     const views = world.alive.map((node) => viewOf(node, id));
     const odd = views.findIndex((view) => view !== views[0]);
     if (odd >= 0) {
@@ -116,6 +116,8 @@ function viewOf(node: SimNode, id: string): string {
 async function claimable(world: World, trace: Trace, job: Job): Promise<void> {
   if (world.timeline.now_ms - job.submitted_ms > retention_ms - 2 * calm_ms) return;
   secret(world, job);
+  // a machine that is asleep is given its share later, and it may have been the rogue, while another holder is gone
+  if (world.honest.filter(({ peer }) => job.holders.includes(peer)).length < 2) return;
   const at = world.honest[Number.parseInt(job.id.slice(0, 4), 16) % world.honest.length]!;
   let last = '';
   for (let attempt = 0; attempt < attempts; attempt++) {

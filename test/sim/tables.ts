@@ -44,6 +44,7 @@ function pieceTable(pieces: Map<string, Piece>, facts: FactTable): PieceTable {
       return piece === undefined ? undefined : copyOf(piece);
     },
     list: () => [...pieces.values()].map(copyOf),
+    countOf: (author) => [...pieces.values()].filter((piece) => piece.acceptedBy === author).length,
     seal: (job, fact, handoff) => {
       change(job, { sealed: true, handoff: handoff?.slice() ?? null });
       facts.add([fact]);

@@ -11,7 +11,7 @@ import { type Broken, Driver } from './driver.ts';
 import type { Step } from './faults.ts';
 import { SimNetwork } from './network.ts';
 import { SimNode } from './node.ts';
-import { type Org, organisation } from './org.ts';
+import { type Org, organisation, type SimKeys } from './org.ts';
 import { Random } from './random.ts';
 import { Rogue } from './rogue.ts';
 import type { Trace } from './trace.ts';
@@ -26,6 +26,11 @@ const maxWrites = 40;
 const night_ms = 20 * 60_000;
 const hour_ms = 3600_000;
 
+interface OrgKeys {
+  readonly nodes: SimKeys[];
+  readonly rogue: SimKeys;
+}
+
 export class World {
   readonly timeline = new Timeline();
   readonly watch = new Watch();
@@ -38,7 +43,7 @@ export class World {
   /** the holder that lies, where there is one: then no other is lost for ever */
   readonly #liar: number | undefined;
 
-  private constructor(seed: number, org: Org, trace: Trace, broken: Broken | undefined) {
+  private constructor(seed: number, org: Org, keys: OrgKeys, trace: Trace, broken: Broken | undefined) {
     this.#random = new Random(`world ${seed}`);
     this.#trace = trace;
     this.network = new SimNetwork({
@@ -49,32 +54,31 @@ export class World {
     });
     this.driver = new Driver(org, this.timeline, this.watch, broken);
     this.#liar = seed % liarShare === 0 ? Math.floor(seed / liarShare) % nodeCount : undefined;
-    this.#rogue = new Rogue(this.network, new Random(`rogue ${seed}`));
+    const peers = keys.nodes.map(({ identity }) => identity.peerId);
+    this.#rogue = new Rogue(this.network, this.watch, new Random(`rogue ${seed}`), keys.rogue, peers);
+    for (const [i, own] of keys.nodes.entries()) {
+      this.nodes.push(
+        new SimNode({
+          ...{ org, keys: own, index: i + 1, network: this.network, say: (line) => trace.say(line) },
+          random: new Random(`disk ${seed} ${i}`),
+          tap: (node) => this.#tap(node, broken),
+        }),
+      );
+    }
   }
 
   /** Resolves when all nodes know each other, and their sites' retention. */
   static async open(seed: number, trace: Trace, broken: Broken | undefined): Promise<World> {
     const org = await organisation();
-    const keys = [];
+    const keys: OrgKeys = { nodes: [], rogue: await org.node('rogue', 'a', []) };
     for (const [i, site] of sites.entries()) {
-      keys.push(await org.node(`n${i + 1}`, site, i === 0 ? ['registrar'] : []));
+      keys.nodes.push(await org.node(`n${i + 1}`, site, i === 0 ? ['registrar'] : []));
     }
-    const rogueKeys = await org.node('rogue', 'a', []);
     drawFrom(new Random(`crypto ${seed}`));
-    const world = new World(seed, org, trace, broken);
-    const { network } = world;
-    for (const [i, own] of keys.entries()) {
-      world.nodes.push(
-        new SimNode({
-          ...{ org, keys: own, index: i + 1, network, say: (line) => trace.say(line) },
-          random: new Random(`disk ${seed} ${i}`),
-          tap: (node) => world.#tap(node, broken),
-        }),
-      );
-    }
+    const world = new World(seed, org, keys, trace, broken);
     for (const node of world.nodes) node.start();
     await world.timeline.advance(opening_ms);
-    world.#rogue.enter(rogueKeys, nodeCount + 1);
+    await world.#rogue.enter(world.nodes[0]!);
     await world.#decide();
     await world.timeline.advance(opening_ms);
     return world;
@@ -162,7 +166,7 @@ export class World {
           ? undefined
           : node.remove();
       case 'rogue':
-        return this.#rogue.act(other, this.jobs());
+        return this.#rogue.act(this.nodes, this.jobs());
       default:
         return this.#weather(step, node, other);
     }
@@ -234,6 +238,11 @@ export class World {
 
   get alive(): SimNode[] {
     return this.nodes.filter(({ removed }) => !removed);
+  }
+
+  /** All jobs that somebody has stated facts about. */
+  subjects(): string[] {
+    return [...this.watch.jobs.keys(), ...this.#rogue.jobs];
   }
 
   jobs(): Job[] {

@@ -54,7 +54,7 @@ test('a job takes less than 1 KB on disk, its part of the document included, and
   state.facts.putSnapshot(doc, carrier.snapshot());
   const perJob = (size() - empty) / count;
   assert.ok(perJob < 1000, `${perJob} octets per job, of which ${records[0]!.length} are its fact`);
-  assert.is(state.facts.ids(doc).length, count);
+  assert.is(state.facts.byDoc(doc).length, count);
   assert.equal(state.facts.get(doc, idOf(records[7]!)), records[7]);
   state.facts.drop(doc);
   assert.equal(state.facts.docs(), []);

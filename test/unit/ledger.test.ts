@@ -16,7 +16,7 @@ import { maxSuspects, maxWaitingPerAuthor } from '../../mesh/limits.ts';
 import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
 import { Suspects, Waiting } from '../../mesh/waiting.ts';
 import * as v from 'valibot';
-import { memoryTable, openLedger as openLedgerOf } from '../fakes/ledger.ts';
+import { idsOf, memoryTable, openLedger as openLedgerOf } from '../fakes/ledger.ts';
 import { age_ms, certifiedNode, type NodeKeys } from '../fakes/mesh.ts';
 import { fakeAuthority } from '../fakes/organisation.ts';
 import { nodeRecord } from '../fakes/rogue.ts';
@@ -124,11 +124,11 @@ test('in whatever order facts arrive, the table is the same', async () => {
     const table = memoryTable();
     const self = await certifiedNode(authority, { name: 'reader' });
     const ledger = await openLedger(self, table);
-    const own = ledger.ids(directoryDoc).map((id) => id.toHex());
+    const own = idsOf(ledger, directoryDoc).map((id) => id.toHex());
     await hearAll(ledger, shuffled);
     // what was refused before its author's standing was known is asked for again, as nodes compare
     await hearAll(ledger, shuffled.filter((one) => !ledger.isSettled(directoryDoc, idOf(one))));
-    const ids = ledger.ids(directoryDoc).map((id) => id.toHex()).filter((id) => !own.includes(id)).sort();
+    const ids = idsOf(ledger, directoryDoc).map((id) => id.toHex()).filter((id) => !own.includes(id)).sort();
     const first = JSON.stringify(ledger.first('note', 'five')?.body);
     const state = JSON.stringify([ids, first, ledger.digest(directoryDoc).count - own.length]);
     expected ??= state;
