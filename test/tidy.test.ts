@@ -51,7 +51,7 @@ const rules: Rule[] = [
 ];
 
 const entries = ['src/main.ts', 'cloud/server.ts', 'compile/build.ts'];
-const testEntries = /^test\/(?:run|child|bench\/run)\.ts$|\.(?:test|bench|generate)\.tsx?$/;
+const testEntries = /^test\/(?:run|child|bench\/run|sim\/scale-run)\.ts$|\.(?:test|bench|generate)\.tsx?$/;
 const maxFileLines = 400;
 const maxFunctionLines = 60;
 /** a place of one machine: an absolute path into somebody's folder */

@@ -68,7 +68,7 @@ test('one peer moves a node’s time by nothing, whatever clock it tells', async
   }
 });
 
-test('a node’s own clock that jumps is outvoted at once', async () => {
+test('a node’s own clock that jumps is outvoted at once', () => {
   const right_ms = () => Math.abs(a1.mesh.now_ms() - Date.now());
   a1.clock.shift(9 * hour_ms);
   try {
