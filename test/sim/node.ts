@@ -33,8 +33,8 @@ export const addressOf = (index: number) => `/ip4/10.0.${index >> 8}.${index & 2
 /** When a piece was put on a disk, as its machine's age. */
 interface Kept {
   readonly on_ms: number;
-  /** power cuts until then */
-  readonly cuts: number;
+  /** what power cuts had taken from its node's age until then */
+  readonly lost_ms: number;
 }
 
 export class SimNode {
@@ -49,8 +49,9 @@ export class SimNode {
   running: Running | undefined;
   /** it never comes back */
   removed = false;
-  /** how often its power was cut */
-  cuts = 0;
+  /** what power cuts have taken from its age: all since that was written down, and be it a night's sleep */
+  lost_ms = 0;
+  #noted_ms = 0;
   /** by job */
   readonly kept = new Map<string, Kept>();
   #on_ms = 0;
@@ -121,6 +122,11 @@ export class SimNode {
     return this.#on_ms + (power ? timeline.now_ms - booted_ms : 0);
   }
 
+  /** It has written down how old it is. */
+  noted(): void {
+    this.#noted_ms = this.on_ms;
+  }
+
   /** for how long its process has been running and awake */
   get awake_ms(): number {
     return this.machine.timeline.now_ms - this.#awakeSince_ms;
@@ -159,7 +165,8 @@ export class SimNode {
   cut(): void {
     this.running = undefined;
     this.#on_ms = this.on_ms;
-    if (this.machine.power) this.cuts++;
+    if (this.machine.power) this.lost_ms += this.#on_ms - this.#noted_ms;
+    this.#noted_ms = this.#on_ms;
     this.machine.switchOff();
     this.disk.crash();
   }

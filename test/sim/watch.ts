@@ -45,8 +45,6 @@ export class Violation extends Error {
 export const retention_ms = 30 * 60_000;
 /** for a node to look, also after it could not for a while */
 const expirySlack_ms = 4 * 60_000;
-/** what a power cut may take from a node's age, as it is written down once a minute */
-const cutSlack_ms = 70_000;
 
 export class Watch {
   readonly jobs = new Map<string, Job>();
@@ -120,7 +118,7 @@ export class Watch {
   #expiry(node: SimNode): void {
     if (node.disk.lie !== 'none' || node.awake_ms < expirySlack_ms || node.roomy_ms < expirySlack_ms) return;
     for (const [job, kept] of node.kept) {
-      const slack_ms = expirySlack_ms + (node.cuts - kept.cuts) * cutSlack_ms;
+      const slack_ms = expirySlack_ms + node.lost_ms - kept.lost_ms;
       const age_ms = node.on_ms - kept.on_ms;
       if (age_ms <= Math.min(retention_ms, unsealedAge_ms) + slack_ms) continue;
       const piece = node.disk.storage.pieces.get(job);

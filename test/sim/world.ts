@@ -97,9 +97,10 @@ export class World {
   #tap(node: SimNode, broken: Broken | undefined): Tap {
     return (table, method, values) => {
       this.#trace.note(`${this.timeline.now_ms} ${node.name} ${table}.${method}`);
+      if (table === 'age') node.noted();
       if (table === 'claims' && method === 'put') this.watch.claimRow(values[0] as ClaimRow);
       if (table === 'pieces' && method === 'put') {
-        node.kept.set((values[0] as Piece).job, { on_ms: node.on_ms, cuts: node.cuts });
+        node.kept.set((values[0] as Piece).job, { on_ms: node.on_ms, lost_ms: node.lost_ms });
       }
       if (table !== 'pieces' || method !== 'setLease') return;
       const [job, octets] = values as [string, Uint8Array];
