@@ -164,7 +164,7 @@ export class Discovery {
   /** Greets over an open link, else over one that it dials. */
   async #greeted(peer: string, known: Known): Promise<Link> {
     const { transport, gate } = this.#options;
-    const [open] = transport.links(peer).filter(({ relay }) => this.#options.mayDial(peer, relay !== null));
+    const open = transport.links(peer).findLast(({ relay }) => this.#options.mayDial(peer, relay !== null));
     const link = open ?? await this.#dial(peer, known);
     await gate.greet(link);
     const allowed = gate.linkTo(peer);

@@ -87,11 +87,14 @@ export class Gate {
     return this.#members.get(peer);
   }
 
-  /** An open link to a member that may be used; undefined when there is none. */
+  /**
+   * An open link to a member that may be used, the newest: an older one may be of a machine that has lost its power
+   * since, which nothing has noticed yet. Undefined when there is none.
+   */
   linkTo(peer: string): Link | undefined {
     const member = this.#members.get(peer);
     if (member === undefined) return undefined;
-    return this.#options.links(peer).find((link) =>
+    return this.#options.links(peer).findLast((link) =>
       this.#options.refusal(member.identity, link) === undefined
     );
   }

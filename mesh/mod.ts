@@ -63,6 +63,8 @@ export interface Mesh {
   members(): Member[];
   /** Whether a node answers, this one too; it is dialled if need be. */
   reaches(peer: string): Promise<boolean>;
+  /** whether a node did not answer when it was dialled last, and has not come back since */
+  isAway(peer: string): boolean;
   /** the two nodes that face phones and print dialogs for this node's site, fewer where there are fewer */
   supers(): NodeIdentity[];
   /** what people call a node: its name, or its PeerId where that is not known */
@@ -127,6 +129,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     },
     members: () => network.members(),
     reaches: (peer) => peer === identity.peerId ? Promise.resolve(true) : answers(rpc, peer),
+    isAway: (peer) => network.discovery.isAway(peer),
     supers: () => network.supers(),
     nameOf: (peer) => ledger.identity(peer)?.name ?? peer,
     addresses: () => transport.addresses(),

@@ -42,7 +42,11 @@ export class Room {
   /** The room of a folder whose files are the envelopes, each named after its job. */
   static async open(dir: string, quota: Quota): Promise<Room> {
     const taken = new Map<string, number>();
-    for (const name of await readdir(dir)) taken.set(name, (await stat(join(dir, name))).size);
+    for (const name of await readdir(dir)) {
+      // an administrator may be clearing up at this moment
+      const size = await stat(join(dir, name)).then((found) => found.size, () => 0);
+      taken.set(name, size);
+    }
     return new Room(dir, quota, taken);
   }
 

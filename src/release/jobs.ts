@@ -170,14 +170,18 @@ export class Jobs {
     return known;
   }
 
-  /** Finds out which claimants that have begun cannot be reached: they may be printing for all that holders know. */
+  /**
+   * Finds out which claimants that have begun cannot be reached: they may be printing for all that holders know. One
+   * that takes long to answer is not called away for that.
+   */
   async #reach(known: readonly Known[]): Promise<void> {
     const begun = known.filter(({ begun, claim }) => begun && claim !== null);
-    for (const one of begun) one.away = true;
     const claimants = Map.groupBy(begun, ({ claim }) => claim?.slice(0, claim.indexOf('/')) ?? '');
     await patiently((done) => {
       const asked = [...claimants].map(async ([peer, theirs]) => {
-        if (await this.#mesh.reaches(peer)) { for (const one of theirs) one.away = false; }
+        for (const one of theirs) one.away = this.#mesh.isAway(peer);
+        const away = !await this.#mesh.reaches(peer);
+        for (const one of theirs) one.away = away;
       });
       void Promise.allSettled(asked).then(done);
     });
