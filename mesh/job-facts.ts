@@ -11,6 +11,7 @@ import type { FactLedger } from './ledger.ts';
 import { holdersPerJob, maxEnvelopeBytes, maxReasonChars } from './limits.ts';
 import { peerId, userName } from './names.ts';
 import { sign, verify } from './signed.ts';
+import type { Submitter } from './submit-token.ts';
 
 const outcomes = [
   'printed',
@@ -60,7 +61,7 @@ export function quorumOf(holders: readonly unknown[]): number {
 
 /** SHA-256 of what a sleeping holder is to be given beside the envelope, which its header commits to by itself. */
 export function handedDigest(piece: {
-  submitter: Uint8Array | null;
+  submitter: Submitter | null;
   ticket: Uint8Array;
   handoff: Uint8Array;
 }): Uint8Array {

@@ -241,7 +241,7 @@ export { type Permission, viewPurpose } from './protocol.ts';
 export { policyOf, siteKind, type SitePolicy } from './policy.ts';
 export { signRequest, verifyRequest } from './request.ts';
 export { refuseRevoked, type Revocable, revocationOf, revokedKind, revokedSince } from './revocation.ts';
-export { deviceOf, tokenHash, tokenKind, type TokenOwner } from './submit-token.ts';
+export { cancelProof, deviceOf, submitterOf, tokenHash, tokenKind, type TokenOwner } from './submit-token.ts';
 export { formatToken, hashSecret, type JoinToken, newSecret, parseToken } from './token.ts';
 export {
   issuerWarning_ms,

@@ -1,4 +1,4 @@
-/** What allows a claim: the owner's grant, or for a cancellation the very token that submitted the job. */
+/** What allows a claim: the owner's grant, or for a cancellation a proof that is made with the token that submitted the job. */
 import type { Trust } from './certificate.ts';
 import { InkmeshError } from './errors.ts';
 import type { KnownFacts } from './facts.ts';
@@ -7,7 +7,7 @@ import { claimantOf } from './lease.ts';
 import type { Piece } from './ports.ts';
 import type { Permission } from './protocol.ts';
 import { refuseRevoked } from './revocation.ts';
-import { deviceOf, tokenHash } from './submit-token.ts';
+import { deviceOf, provesSubmitter } from './submit-token.ts';
 
 /** A cancellation's target in a lease: it has no printer. */
 const noTarget = '-';
@@ -33,11 +33,12 @@ export async function permitted(
   known: KnownFacts,
   now_ms: number,
 ): Promise<Permitted> {
-  if ('token' in permission) {
-    const hash = tokenHash(permission.token);
-    const submitted = piece.submitter?.every((octet, i) => octet === hash[i]) ?? false;
-    if (!submitted) throw new InkmeshError('forbidden', 'this token did not submit the job');
-    const by = deviceOf(known, hash);
+  if ('proof' in permission) {
+    const { submitter } = piece;
+    if (submitter === null || !provesSubmitter(permission.proof, submitter)) {
+      throw new InkmeshError('forbidden', 'this token did not submit the job');
+    }
+    const by = deviceOf(known, submitter.token);
     if (by !== undefined) refuseRevoked(known, by);
     return { nonce: claim.slice(claim.indexOf('/') + 1), target: noTarget, confirm: [], prints: false };
   }

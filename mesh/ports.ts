@@ -3,6 +3,7 @@
  * that it rests on are one step that no other request can come between. Every write is durable when it returns.
  */
 import type { Age } from './age.ts';
+import type { Submitter } from './submit-token.ts';
 
 /** Time, and what is to happen after some of it. */
 export interface Clock {
@@ -138,8 +139,8 @@ export interface Piece {
   job: string;
   epoch: number;
   owner: string;
-  /** SHA-256 of the submit token that the job came by, null when a credential submitted it */
-  submitter: Uint8Array | null;
+  /** of the submit token that the job came by, null when a credential submitted it */
+  submitter: Submitter | null;
   /** PeerId of the node that accepted the job */
   acceptedBy: string;
   ticket: Uint8Array;

@@ -16,15 +16,14 @@ import { type Method, noReply } from './rpc.ts';
 import { shareBytes } from './shares.ts';
 
 const epoch = v.literal(1);
-const tokenHash = bytes(32, 32);
-const token = text(128);
+/** what is known of the submit token that a job came by, see submit-token.ts */
+const submitter = v.nullable(v.strictObject({ token: bytes(32, 32), cancel: bytes(32, 32) }));
 
 const storeRequest = v.strictObject({
   job: jobId,
   epoch,
   owner: userName,
-  /** SHA-256 of the submit token that the job came by */
-  submitter: v.nullable(tokenHash),
+  submitter,
   ticket: bytes(1, maxTicketBytes),
   share: bytes(shareBytes, shareBytes),
 });
@@ -71,7 +70,7 @@ export const abandonMethod: Method<typeof abandonRequest, typeof noReply> = {
 
 const handoffRequest = v.strictObject({
   job: jobId,
-  submitter: v.nullable(tokenHash),
+  submitter,
   ticket: bytes(1, maxTicketBytes),
   handoff: sealed,
   fact: bytes(1, maxFactBytes),
@@ -91,10 +90,10 @@ export const handoffMethod: Method<typeof handoffRequest, typeof noReply> = {
   admission: 'member',
 };
 
-/** What allows a claim: the owner's grant, or (to cancel what it submitted) a submit token. */
+/** What allows a claim: the owner's grant, or (to cancel what it submitted) the proof that is made with a submit token. */
 const permission = v.union([
   v.strictObject({ grant: bytes(1, 24 * 1024) }),
-  v.strictObject({ token }),
+  v.strictObject({ proof: bytes(32, 32) }),
 ]);
 export type Permission = v.InferOutput<typeof permission>;
 

@@ -20,6 +20,7 @@ import type { Clock, Log, Spool } from './ports.ts';
 import type { StoreRequest } from './protocol.ts';
 import { sealFor } from './seal.ts';
 import { splitKey } from './shares.ts';
+import type { Submitter } from './submit-token.ts';
 import { sleep } from './timing.ts';
 
 export interface StoreOptions {
@@ -42,7 +43,7 @@ export interface NewJob {
   /** an id of `newJobId` */
   job: string;
   owner: string;
-  submitter: Uint8Array | null;
+  submitter: Submitter | null;
   ticket: Uint8Array;
 }
 

@@ -1,6 +1,7 @@
 /** Whose a submit token is: facts of registrars, of which the first counts. Nobody keeps a token, only its hash. */
 import { sha256 } from '@noble/hashes/sha2.js';
 import * as v from 'valibot';
+import { encode } from './codec.ts';
 import { type Kind, type KnownFacts, registrarOnly } from './facts.ts';
 import { userName, uuid } from './names.ts';
 
@@ -16,6 +17,28 @@ export const tokenKind: Kind<typeof tokenBody> = { name: 'token', body: tokenBod
 /** SHA-256 of a submit token. */
 export function tokenHash(token: string): Uint8Array {
   return sha256(new TextEncoder().encode(token));
+}
+
+/** What holders know of the submit token that a job came by. */
+export interface Submitter {
+  /** SHA-256 of the token: whose it is, and whether that one is revoked */
+  token: Uint8Array;
+  /** SHA-256 of the proof that cancels the job */
+  cancel: Uint8Array;
+}
+
+export function submitterOf(token: string, job: string): Submitter {
+  return { token: tokenHash(token), cancel: sha256(cancelProof(token, job)) };
+}
+
+/** What only who has the token can show for a job: it cancels that one, and says nothing of the token. */
+export function cancelProof(token: string, job: string): Uint8Array {
+  return sha256(encode(['inkmesh cancel 1', token, job]));
+}
+
+/** Whether a proof is that for the job that came with such a token. */
+export function provesSubmitter(proof: Uint8Array, submitter: Submitter): boolean {
+  return Buffer.from(sha256(proof)).equals(submitter.cancel);
 }
 
 /**

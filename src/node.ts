@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  cancelProof,
   createTransport,
   type Log,
   maxDocumentBytes,
@@ -193,14 +194,13 @@ function ippDoor({ directory, jobs, submit, release, secrets }: DoorParts): IppD
       if (user === undefined) {
         throw new InkmeshError('unauthenticated', 'this printer address is not valid any more');
       }
-      const hash = tokenHash(token);
-      await submit.submit({ user, token: hash }, job, ticket, document, signal);
-      remembered.set(job, { token: hash.toHex(), ticket });
+      await submit.submit({ user, token }, job, ticket, document, signal);
+      remembered.set(job, { token: tokenHash(token).toHex(), ticket });
       const [oldest] = remembered.keys();
       if (remembered.size > maxRemembered && oldest !== undefined) remembered.delete(oldest);
     },
     jobs: (token) => jobs.local(submittedWith(token), tokenHash(token)),
-    cancel: (token, job) => release.cancel(job, { token }),
+    cancel: (token, job) => release.cancel(job, { proof: cancelProof(token, job) }),
     queue: {
       name: 'inkmesh',
       uuid: queueUuid(secrets),

@@ -18,10 +18,10 @@ import type {
 import { factSchema, factTable, insertFact } from './fact-table.ts';
 import { diskFull } from './room.ts';
 
-const schemaVersion = 3;
+const schemaVersion = 4;
 
 const schema = `
-${factSchema}  CREATE TABLE pieces (job TEXT PRIMARY KEY, epoch INTEGER, owner TEXT, submitter BLOB, acceptedBy TEXT, ticket BLOB,
+${factSchema}  CREATE TABLE pieces (job TEXT PRIMARY KEY, epoch INTEGER, owner TEXT, token BLOB, cancel BLOB, acceptedBy TEXT, ticket BLOB,
     share BLOB, header BLOB, envelopeBytes INTEGER, stored_ms INTEGER, afterOff INTEGER, sealed INTEGER, lease BLOB,
     handoff BLOB) STRICT;
   CREATE INDEX pieces_to_hand_over ON pieces (job) WHERE handoff IS NOT NULL;
@@ -148,7 +148,7 @@ function pieceOf(row: Row): Piece {
     job: string(row['job']),
     epoch: number(row['epoch']),
     owner: string(row['owner']),
-    submitter: row['submitter'] instanceof Uint8Array ? row['submitter'] : null,
+    submitter: row['token'] === null ? null : { token: blob(row['token']), cancel: blob(row['cancel']) },
     acceptedBy: string(row['acceptedBy']),
     ticket: blob(row['ticket']),
     share: blob(row['share']),
@@ -166,9 +166,20 @@ function pieceTable(state: State): PieceTable {
   return {
     put: (p) => {
       state.run(
-        `INSERT INTO pieces (job, epoch, owner, submitter, acceptedBy, ticket, share, header, envelopeBytes, stored_ms,
-          afterOff, sealed, lease, handoff) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        ...[p.job, p.epoch, p.owner, p.submitter, p.acceptedBy, p.ticket, p.share, p.header, p.envelopeBytes],
+        `INSERT INTO pieces (job, epoch, owner, token, cancel, acceptedBy, ticket, share, header, envelopeBytes,
+          stored_ms, afterOff, sealed, lease, handoff) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        ...[
+          p.job,
+          p.epoch,
+          p.owner,
+          p.submitter?.token ?? null,
+          p.submitter?.cancel ?? null,
+          p.acceptedBy,
+          p.ticket,
+          p.share,
+          p.header,
+          p.envelopeBytes,
+        ],
         ...[p.stored_ms, p.afterOff ? 1 : 0, p.sealed ? 1 : 0, p.lease, p.handoff],
       );
     },

@@ -51,7 +51,7 @@ export class Jobs {
    */
   async local(remembered: ReadonlyMap<string, Ticket>, tokenHash: Uint8Array): Promise<JobView[]> {
     const bySubmitter = (piece: Piece) =>
-      piece.submitter !== null && Buffer.from(piece.submitter).equals(tokenHash);
+      piece.submitter !== null && Buffer.from(piece.submitter.token).equals(tokenHash);
     const held = new Map(this.#mesh.custody.viewOf(bySubmitter).map((piece) => [piece.job, piece]));
     const ids = [...new Set([...held.keys(), ...remembered.keys()])];
     const known = ids.map((id): Known => {

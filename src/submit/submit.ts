@@ -1,14 +1,14 @@
 /** The door by which every document comes in: it knows the source, and answers when the job's holders have it. */
 import { encode } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
-import type { Fact, Mesh } from '../../mesh/mod.ts';
+import { type Fact, type Mesh, submitterOf } from '../../mesh/mod.ts';
 import { jobNumber, type Ticket } from '../job.ts';
 
 /** Who submits: a user by credential, or by a submit token of theirs. */
 export interface Source {
   user: string;
-  /** SHA-256 of the token */
-  token: Uint8Array | null;
+  /** a secret: only what submitterOf makes of it goes further */
+  token: string | null;
 }
 
 export class SubmitDoor {
@@ -45,8 +45,9 @@ export class SubmitDoor {
     if (this.#closed) throw new InkmeshError('unavailable', 'this node is stopping: print again in a moment');
     this.#active++;
     try {
+      const submitter = source.token === null ? null : submitterOf(source.token, job);
       return await this.#mesh.acceptor.accept(
-        { job, owner: source.user, submitter: source.token, ticket: encode(ticket) },
+        { job, owner: source.user, submitter, ticket: encode(ticket) },
         document,
         signal,
       );

@@ -22,6 +22,7 @@ import {
   type NodeCertificates,
   openMesh,
   renewLapsed,
+  submitterOf,
 } from '../../mesh/mod.ts';
 import type { Role } from '../../mesh/names.ts';
 import { directoryKinds } from '../../src/directory.ts';
@@ -256,14 +257,15 @@ export interface NewDocument {
   owner: Credential;
   document?: Uint8Array;
   ticket?: Uint8Array;
-  /** SHA-256 of a submit token */
-  submitter?: Uint8Array;
+  /** the submit token that it comes by */
+  token?: string;
 }
 
 /** Has `node` accept a document, and waits until every running node knows of the job. */
 export async function store(mesh: FakeMesh, node: FakeNode, job: NewDocument): Promise<Stored> {
-  const { owner, document = randomBytes(300_000), ticket = new Uint8Array([1]), submitter = null } = job;
+  const { owner, document = randomBytes(300_000), ticket = new Uint8Array([1]), token } = job;
   const id = node.mesh.acceptor.newJobId();
+  const submitter = token === undefined ? null : submitterOf(token, id);
   const fact = await node.mesh.acceptor.accept(
     { job: id, owner: owner.user, submitter, ticket },
     pieces(document),

@@ -3,6 +3,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Lease } from '../../mesh/lease.ts';
 import { voteLease_ms } from '../../mesh/limits.ts';
+import type { Piece } from '../../mesh/ports.ts';
+import { cancelProof } from '../../mesh/submit-token.ts';
 import {
   certifiedNode,
   claim,
@@ -143,9 +145,9 @@ test('one wrong clock does not make an old grant good', async () => {
 
 test('who may only cancel gets no share', async () => {
   const token = 'a submit token';
-  const submitter = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token)));
-  const job = await store(mesh, a1, { owner: ada, submitter });
-  for (const permission of [{ grant: await shown(job, { action: 'cancel' }) }, { token }]) {
+  const job = await store(mesh, a1, { owner: ada, token });
+  const proof = cancelProof(token, job.id);
+  for (const permission of [{ grant: await shown(job, { action: 'cancel' }) }, { proof }]) {
     const taken = claimOf(insider.peer);
     for (const node of job.holders) {
       const reply = await insider.call(node, 'vote', voteFor(job, taken, permission)) as {
@@ -158,14 +160,31 @@ test('who may only cancel gets no share', async () => {
     }
   }
   for (const node of job.holders) {
-    const wrong = voteFor(job, claimOf(insider.peer), { token: 'another token' });
+    const wrong = voteFor(job, claimOf(insider.peer), { proof: cancelProof('another token', job.id) });
     assert.match(await answerTo(insider.call(node, 'vote', wrong)), /^forbidden: this token did not submit/);
   }
-  const byToken = await outsider(mesh, job).mesh.claimant.claim(job.id, { token }, '');
+  const byToken = await outsider(mesh, job).mesh.claimant.claim(job.id, { proof }, '');
   assert.throws(() => byToken.document(), 'a cancellation reads no document');
   await byToken.begin();
   await byToken.settle('cancelled');
   await untilErased(job.holders, job.id);
+});
+
+test('what a holder is shown to cancel a job cancels no other that came by the same token', async () => {
+  const token = 'a submit token';
+  const shownFor = await store(mesh, a1, { owner: ada, token });
+  const other = await store(mesh, a1, { owner: ada, token });
+  const proof = cancelProof(token, shownFor.id);
+  for (const node of other.holders) {
+    const vote = voteFor(other, claimOf(insider.peer), { proof });
+    assert.match(await answerTo(insider.call(node, 'vote', vote)), /^forbidden: this token did not submit/);
+    // nor does anything that holders keep
+    const { submitter } = node.state.pieces.get(other.id) as Piece;
+    for (const kept of Object.values(submitter ?? {})) {
+      const said = insider.call(node, 'vote', voteFor(other, claimOf(insider.peer), { proof: kept }));
+      assert.match(await answerTo(said), /^forbidden: this token did not submit/);
+    }
+  }
 });
 
 test('a grant is for the node that its owner asks: a holder that is shown it gets no share by it', async () => {

@@ -234,7 +234,8 @@ test('a store request with fields out of bounds is refused before anything is wr
     { ticket: new Uint8Array(0) },
     { ticket: new Uint8Array(maxTicketBytes + 1) },
     { share: new Uint8Array(32) },
-    { submitter: new Uint8Array(31) },
+    { submitter: new Uint8Array(32) },
+    { submitter: { token: new Uint8Array(32), cancel: new Uint8Array(31) } },
     { more: 1 },
   ];
   for (const changes of wrong) {

@@ -15,6 +15,7 @@ import { signRequest } from '../../mesh/request.ts';
 import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
 import { sealFor } from '../../mesh/seal.ts';
 import { splitKey } from '../../mesh/shares.ts';
+import { submitterOf } from '../../mesh/submit-token.ts';
 import { Jobs } from '../../src/release/jobs.ts';
 import {
   certifiedNode,
@@ -354,7 +355,7 @@ test('a handoff that its job fact does not ask for is refused, and leaves nothin
         [hand(await factOf({ sleeper: a1.peer })), /^forbidden: no job fact/],
         [hand(await factOf({ degraded: null, sleeper: null, handed: null })), /^forbidden: no job fact/],
         [hand(good, { ticket: new Uint8Array([2]) }), /^forbidden: this is not what/],
-        [hand(good, { submitter: randomBytes(32) }), /^forbidden: this is not what/],
+        [hand(good, { submitter: submitterOf('another token', id) }), /^forbidden: this is not what/],
         [hand(good, { handoff: await sealFor(seal, randomBytes(33)) }), /^forbidden: this is not what/],
         [hand(randomBytes(200)), /^bad-request: /],
         [hand(await factOf({ expires_ms: time_ms - 13 * 3600_000 })), /^not-found: .*as long as its site/],

@@ -12,7 +12,7 @@ import { viewPurpose } from '../../mesh/protocol.ts';
 import { renewPurpose } from '../../mesh/renew.ts';
 import { signRequest } from '../../mesh/request.ts';
 import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
-import { tokenHash, tokenKind } from '../../mesh/submit-token.ts';
+import { cancelProof, tokenHash, tokenKind } from '../../mesh/submit-token.ts';
 import { hashSecret, newSecret } from '../../mesh/token.ts';
 import { systemClock } from '../../src/clock.ts';
 import {
@@ -225,11 +225,11 @@ test('a revoked user cancels nothing by an address that a print dialog has kept'
   await untilKnown(mesh.nodes, 'token', hash.toHex());
   const job = await store(mesh, registrar, {
     owner: await user(mesh, 'tom'),
-    submitter: hash,
+    token,
     document: randomBytes(9000),
   });
   await revoke('user', 'tom');
-  const cancelling = () => registrar.mesh.claimant.claim(job.id, { token }, '-');
+  const cancelling = () => registrar.mesh.claimant.claim(job.id, { proof: cancelProof(token, job.id) }, '-');
   assert.match(await refusalOf(cancelling), /revoked/);
 });
 

@@ -18,6 +18,7 @@ import { fetchMethod } from '../../mesh/protocol.ts';
 import { verifyRequest } from '../../mesh/request.ts';
 import { Rpc } from '../../mesh/rpc.ts';
 import { verify } from '../../mesh/signed.ts';
+import { cancelProof, submitterOf } from '../../mesh/submit-token.ts';
 import { formatToken, parseToken } from '../../mesh/token.ts';
 import { authorOf, clientOf, decodeRun, encodeRun } from '../../mesh/update.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -28,6 +29,12 @@ interface Signed<Fields> {
   fields: Fields;
   payload: string;
   signature: string;
+}
+
+/** What holders know of a submit token, in hex. */
+interface Hexed {
+  token: string;
+  cancel: string;
 }
 
 interface Vectors {
@@ -48,7 +55,8 @@ interface Vectors {
   grant: Signed<{ options: string; nonce: string; issued: number }>;
   request: Signed<{ method: string; path: string; audience: string; nonce: string; issued: number }>;
   receipt: Signed<Receipt>;
-  handed: { submitter: string; ticket: string; handoff: string; digest: string };
+  cancellation: { token: string; job: string; proof: string; submitter: Hexed };
+  handed: { submitter: Hexed; ticket: string; handoff: string; digest: string };
   joinToken: Record<
     'node' | 'user',
     { fields: [string, string, string, number, string[], string?]; text: string }
@@ -58,6 +66,7 @@ interface Vectors {
 const file = new URL('../vectors/wire/wire.json', import.meta.url);
 const vectors = JSON.parse(readFileSync(file, 'utf8')) as Vectors;
 const octets = (hex: string) => Uint8Array.fromHex(hex);
+const unhexed = ({ token, cancel }: Hexed) => ({ token: octets(token), cancel: octets(cancel) });
 const { key: jwk } = vectors;
 const P256 = { name: 'ECDSA', namedCurve: 'P-256' };
 const privateKey = await crypto.subtle.importKey('jwk', jwk, P256, false, ['sign']);
@@ -229,8 +238,14 @@ test('a receipt is its holder’s', async () => {
 
 test('what a sleeper is to be given has this digest', () => {
   const { submitter, ticket, handoff, digest } = vectors.handed;
-  const given = { submitter: octets(submitter), ticket: octets(ticket), handoff: octets(handoff) };
+  const given = { submitter: unhexed(submitter), ticket: octets(ticket), handoff: octets(handoff) };
   assert.is(handedDigest(given).toHex(), digest);
+});
+
+test('a job is cancelled by what only its submit token makes, and holders keep the digest of it', () => {
+  const { token, job, proof, submitter } = vectors.cancellation;
+  assert.is(cancelProof(token, job).toHex(), proof);
+  assert.equal(submitterOf(token, job), unhexed(submitter));
 });
 
 test('a join token and an invitation read as what they say, and back', () => {

@@ -166,7 +166,9 @@ const release = {
   issued: time_ms,
 };
 const view = { method: 'GET', path: '/tickets', audience: author, bodyHash: null, nonce, issued: time_ms };
-const given = { submitter: octets(32, 0), ticket: octets(50, 7), handoff: octets(60, 9) };
+const given = { submitter: { token: octets(32, 0), cancel: octets(32, 5) }, ticket: octets(50, 7), handoff: octets(60, 9) };
+const submitToken = 'AAECAwQFBgcICQoLDA0ODxAREhM';
+const proof = sha256(cbor(['inkmesh cancel 1', submitToken, job]));
 const joining = [octets(32, 0), octets(16, 32), 'main', time_ms, ['192.0.2.7:9264']];
 
 const vectors: Cbor = {
@@ -181,6 +183,10 @@ const vectors: Cbor = {
   handed: {
     ...given,
     digest: sha256(cbor(['inkmesh handoff 1', given.submitter, given.ticket, given.handoff])),
+  },
+  cancellation: {
+    ...{ token: submitToken, job, proof },
+    submitter: { token: sha256(new TextEncoder().encode(submitToken)), cancel: sha256(proof) },
   },
   joinToken: { node: token('n', joining), user: token('u', [...joining, 'ada']) },
 };
