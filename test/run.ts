@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Report } from './child.ts';
 
-const defaultDeadline_s = 600;
+const defaultDeadline_s = 900;
 const filesAtOnce = availableParallelism() + 1;
 /** of one file; what is older is forgotten */
 const maxOutputChars = 1024 * 1024;
