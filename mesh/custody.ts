@@ -118,6 +118,7 @@ export class Custody {
         await writer.finish();
         await this.keep(from, request, writer);
         await writer.close();
+        await this.#catchUp(job);
         return { envelopeBytes: writer.bytes };
       } catch (error) {
         await writer.abort();
@@ -125,6 +126,17 @@ export class Custody {
       }
     } finally {
       free();
+    }
+  }
+
+  /** What was heard of a job while its piece was on its way here: it may do without this node, or have been given up. */
+  async #catchUp(job: string): Promise<void> {
+    const { pieces, ledger } = this.#options;
+    for (const fact of ledger.about('job', job)) await this.#sealHeard(fact);
+    const withdrawn = ledger.latest('withdrawn', job);
+    if (withdrawn !== undefined) await this.#withdrawn(withdrawn);
+    if (pieces.get(job) === undefined) {
+      throw new InkmeshError('conflict', 'the job has been accepted without this node, or given up');
     }
   }
 

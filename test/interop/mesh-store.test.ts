@@ -74,6 +74,35 @@ async function untilStoring(id: string): Promise<FakeNode[]> {
   });
 }
 
+test('a machine that was replaced while it stored keeps nothing once it is done', async () => {
+  const id = a1.mesh.acceptor.newJobId();
+  const slow: { node?: FakeNode; stored?: Promise<string> } = {};
+  const others = mesh.nodes.filter((node) => node !== a1);
+  const restore = others.map((node) => {
+    const { custody } = node.mesh;
+    const { keep, store } = custody;
+    custody.store = (from, request, body) => {
+      if (slow.node !== undefined) return store.call(custody, from, request, body);
+      slow.node = node;
+      return new Promise((_, reject) => {
+        custody.keep = async (...kept) => {
+          reject(new InkmeshError('timeout', 'the answer comes too late'));
+          await untilKnown([node], 'job', id);
+          await keep.apply(custody, kept);
+        };
+        slow.stored = refusalOf(() => store.call(custody, from, request, body));
+      });
+    };
+    return () => Object.assign(custody, { keep, store });
+  });
+  const { holders } = (await submit(a1, pieces(randomBytes(200_000)), id)).body as JobBody;
+  assert.is(holders.length, 3);
+  assert.not(holders.includes(slow.node?.peer ?? ''));
+  assert.match(await slow.stored ?? '', /^conflict: the job has been accepted without this node/);
+  restore.forEach((each) => each());
+  assert.equal(leftOf(slow.node as FakeNode, id), []);
+});
+
 test('a holder that stops in mid-store is replaced, and the job prints', async () => {
   const id = a1.mesh.acceptor.newJobId();
   const document = randomBytes(1_000_000);
