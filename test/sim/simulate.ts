@@ -141,7 +141,9 @@ async function claimable(world: World, trace: Trace, job: Job): Promise<void> {
 
 /** What one holder has opens nothing. */
 function secret(world: World, job: Job): void {
-  const pieces = world.alive.flatMap(({ disk }) => disk.storage.pieces.get(job.id) ?? []);
+  // one that does not know what it keeps keeps what it was told to drop
+  const truthful = world.alive.filter(({ disk }) => disk.lie === 'none');
+  const pieces = truthful.flatMap(({ disk }) => disk.storage.pieces.get(job.id) ?? []);
   for (const { share, header } of pieces) {
     if (share.length >= keyBytes && commits(share.subarray(0, keyBytes), job.id, header)) {
       throw new Violation('one share opens nothing', job.id);
