@@ -141,15 +141,16 @@ async function claimable(world: World, trace: Trace, job: Job): Promise<void> {
 
 /** What one holder has opens nothing. */
 function secret(world: World, job: Job): void {
-  // one that does not know what it keeps keeps what it was told to drop
-  const truthful = world.alive.filter(({ disk }) => disk.lie === 'none');
-  const pieces = truthful.flatMap(({ disk }) => disk.storage.pieces.get(job.id) ?? []);
-  for (const { share, header } of pieces) {
+  const pieces = (nodes: readonly SimNode[]) =>
+    nodes.flatMap(({ disk }) => disk.storage.pieces.get(job.id) ?? []);
+  for (const { share, header } of pieces(world.alive)) {
     if (share.length >= keyBytes && commits(share.subarray(0, keyBytes), job.id, header)) {
       throw new Violation('one share opens nothing', job.id);
     }
   }
-  if (new Set(pieces.map(({ share }) => share.toHex())).size < pieces.length) {
+  // one that does not know what it keeps keeps what it was told to drop
+  const kept = pieces(world.alive.filter(({ disk }) => disk.lie === 'none'));
+  if (new Set(kept.map(({ share }) => share.toHex())).size < kept.length) {
     throw new Violation('one share opens nothing', `${job.id}: two holders have the same`);
   }
 }
