@@ -32,6 +32,8 @@ export class Disk {
   readonly #random: Random;
   full = false;
   lie: Lie = 'none';
+  /** it may keep what it was told to drop while it lied */
+  hasLied = false;
   /** writes after which the process is killed */
   fuse = Infinity;
   /** ends the process */

@@ -148,8 +148,7 @@ function secret(world: World, job: Job): void {
       throw new Violation('one share opens nothing', job.id);
     }
   }
-  // one that does not know what it keeps keeps what it was told to drop
-  const kept = pieces(world.alive.filter(({ disk }) => disk.lie === 'none'));
+  const kept = pieces(world.alive.filter(({ disk }) => !disk.hasLied));
   if (new Set(kept.map(({ share }) => share.toHex())).size < kept.length) {
     throw new Violation('one share opens nothing', `${job.id}: two holders have the same`);
   }

@@ -175,7 +175,9 @@ export class World {
 
   #lie(pick: number): void {
     const liar = this.#liar === undefined ? undefined : this.nodes[this.#liar];
-    if (liar !== undefined) liar.disk.lie = lies[Math.floor(pick * lies.length)] ?? 'none';
+    if (liar === undefined) return;
+    liar.disk.lie = lies[Math.floor(pick * lies.length)] ?? 'none';
+    liar.disk.hasLied ||= liar.disk.lie !== 'none';
   }
 
   #weather(step: Step, node: SimNode, other: SimNode): void {
