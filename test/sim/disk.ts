@@ -11,7 +11,7 @@ import type { Random } from './random.ts';
 /** how long it takes until a file or a name is durable */
 const sync_ms = 4;
 
-const reads = /^(?:get|list|by|last|ids|docs|snapshot$|handoffs$)/;
+const reads = /^(?:get|list|by|last|ids|docs|snapshot$|handoffs$|jobs$|ofOwner$)/;
 
 /** What a holder that breaks its word gives instead of what it keeps. */
 export const lies = [

@@ -69,6 +69,8 @@ export function memoryTables(known: Known): Storage {
       put: unused,
       get: (): Piece | undefined => undefined,
       list: () => [],
+      jobs: () => [],
+      ofOwner: () => [],
       seal: unused,
       markSealed: unused,
       setLease: unused,

@@ -38,16 +38,20 @@ function pieceTable(pieces: Map<string, Piece>, facts: FactTable): PieceTable {
     put: (piece) => {
       if (pieces.has(piece.job)) throw new Error(`a piece of ${piece.job} is there already`);
       pieces.set(piece.job, copyOf(piece));
+      return Promise.resolve();
     },
     get: (job) => {
       const piece = pieces.get(job);
       return piece === undefined ? undefined : copyOf(piece);
     },
     list: () => [...pieces.values()].map(copyOf),
+    jobs: () => [...pieces.keys()],
+    ofOwner: (user) => [...pieces.values()].filter(({ owner }) => owner === user).map(copyOf),
     countOf: (author) => [...pieces.values()].filter((piece) => piece.acceptedBy === author).length,
     seal: (job, fact, handoff) => {
       change(job, { sealed: true, handoff: handoff?.slice() ?? null });
       facts.add([fact]);
+      return Promise.resolve();
     },
     markSealed: (job) => change(job, { sealed: true }),
     setLease: (job, lease) => change(job, { lease: lease.slice() }),

@@ -100,7 +100,9 @@ export class World {
       if (table === 'age') node.noted();
       if (table === 'claims' && method === 'put') this.watch.claimRow(values[0] as ClaimRow);
       if (table === 'pieces' && method === 'put') {
-        node.kept.set((values[0] as Piece).job, { on_ms: node.on_ms, lost_ms: node.lost_ms });
+        node.kept.set((values[0] as Piece).job, {
+          ...{ on_ms: node.on_ms, lost_ms: node.lost_ms, open_ms: -Infinity },
+        });
       }
       if (table !== 'pieces' || method !== 'setLease') return;
       const [job, octets] = values as [string, Uint8Array];
