@@ -248,6 +248,16 @@ export function issueTls(authority: Authority, subject: TlsSubject, now: number)
   );
 }
 
+/** The public key in a certificate (DER), as SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7). */
+export function tlsKeyOf(der: Uint8Array): Uint8Array {
+  return new Uint8Array(new x509.X509Certificate(new Uint8Array(der)).publicKey.rawData);
+}
+
+/** When a certificate (DER) ends, milliseconds since the epoch. */
+export function endOf(der: Uint8Array): number {
+  return new x509.X509Certificate(new Uint8Array(der)).notAfter.getTime();
+}
+
 /** A PKCS#10 request without names (RFC 2986): it proves that whoever asks has the key, and says nothing else. */
 export async function createRequest(keys: CryptoKeyPair): Promise<Uint8Array> {
   const request = await x509.Pkcs10CertificateRequestGenerator.create({

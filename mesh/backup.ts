@@ -28,6 +28,7 @@ const backupSchema = v.strictObject({
     roles: v.array(text(32)),
     usesLeft: integer(0, Number.MAX_SAFE_INTEGER),
     expires_ms: integer(0, Number.MAX_SAFE_INTEGER),
+    tokenLife_ms: v.nullable(integer(0, Number.MAX_SAFE_INTEGER)),
   })),
   addresses: v.array(v.strictObject({
     peer: peerId,

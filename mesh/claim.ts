@@ -17,6 +17,7 @@ import {
   claimRetryMax_ms,
   claimRetryMin_ms,
   maxReasonChars,
+  maxUntoldClaims,
   thirdVoteGrace_ms,
 } from './limits.ts';
 import type { ClaimRow, ClaimTable, Clock, Log, Spool, SpoolWriter } from './ports.ts';
@@ -106,6 +107,11 @@ export class Claimant {
     const fact = this.#options.ledger.first('job', job);
     if (fact === undefined) throw new InkmeshError('not-found', 'there is no such job');
     if (this.#active.has(job)) throw new InkmeshError('busy', 'this node is releasing the job already');
+    if (this.#options.claims.list().filter((row) => row.job === job).length >= maxUntoldClaims) {
+      const message =
+        'a holder of this job has been away for many attempts: wake it, or release it at another node';
+      throw new InkmeshError('busy', message);
+    }
     this.#active.add(job);
     try {
       for (let attempt = 1;; attempt++) {

@@ -8,8 +8,9 @@ import { encode } from './codec.ts';
 import { plaintextLength } from './envelope.ts';
 import { InkmeshError } from './errors.ts';
 import type { Fact } from './facts.ts';
+import { Fence } from './fence.ts';
 import { isPast, jobsDocOf, rowOf } from './facts.ts';
-import { handedDigest, hasEnded, type JobBody, type SettledBody, signReceipt } from './job-facts.ts';
+import { fitsPiece, handsOver, hasEnded, type JobBody, type SettledBody, signReceipt } from './job-facts.ts';
 import { isJobIdOf } from './job-id.ts';
 import { claimantOf, type LeaseAnswer, type LeaseEvent, openClaims } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
@@ -20,7 +21,7 @@ import {
   maxPiecesPerView,
   voteLease_ms,
 } from './limits.ts';
-import { permitted } from './permission.ts';
+import { ownerWhoSent, permitted } from './permission.ts';
 import { longestRetention } from './policy.ts';
 import type { AgeTable, Clock, Log, Piece, PieceTable, Spool, SpoolWriter } from './ports.ts';
 import {
@@ -31,15 +32,12 @@ import {
   type SealRequest,
   type SettleRequest,
   type StoreRequest,
-  viewPurpose,
   type ViewReply,
   type ViewRequest,
   type VoteReply,
   type VoteRequest,
 } from './protocol.ts';
 import { refusalError } from './refusal.ts';
-import { verifyRequest } from './request.ts';
-import { refuseRevoked } from './revocation.ts';
 import type { Body } from './rpc.ts';
 import { unseal } from './seal.ts';
 import { shareBytes } from './shares.ts';
@@ -64,21 +62,23 @@ export interface CustodyOptions {
 export class Custody {
   readonly #options: CustodyOptions;
   readonly #shelf: Shelf;
+  readonly fence: Fence;
 
   private constructor(options: CustodyOptions) {
     this.#options = options;
     this.#shelf = new Shelf(options);
+    this.fence = new Fence({ ...options, storing: (job) => this.#shelf.isStoring(job) });
   }
 
   /** Ends what a crash left half-done, see `Shelf.open`; what was taken back meanwhile goes. */
   static async open(options: CustodyOptions): Promise<Custody> {
     const custody = new Custody(options);
     const { pieces, ledger } = options;
-    for (const { job } of pieces.list()) {
+    for (const job of pieces.jobs()) {
       for (const fact of ledger.about('job', job)) await custody.#logged(custody.#sealHeard(fact));
     }
     await custody.#shelf.open();
-    for (const { job } of pieces.list()) {
+    for (const job of pieces.jobs()) {
       const withdrawn = ledger.latest('withdrawn', job);
       if (withdrawn !== undefined) await custody.#logged(custody.#withdrawn(withdrawn));
       for (const fact of ledger.about('settled', job)) await custody.#logged(custody.#settled(fact));
@@ -156,10 +156,11 @@ export class Custody {
   /**
    * Takes a job's name for whoever writes its envelope. @returns what gives it free
    * @param author PeerId of the node that accepts it
+   * @param anew instead of what this node keeps of it
    * @throws InkmeshError `conflict` when this node keeps the job, or is being sent it; `unavailable` when it keeps
    *   as many of the author's as it may
    */
-  reserve(author: string, job: string): () => void {
+  reserve(author: string, job: string, anew = false): () => void {
     if (!isJobIdOf(job, author)) {
       throw new InkmeshError('forbidden', 'a job’s id is of the node that accepts it');
     }
@@ -167,7 +168,7 @@ export class Custody {
       const message = 'this machine keeps as many jobs of that node as it may: release or cancel some';
       throw new InkmeshError('unavailable', message, { full: 'quota' });
     }
-    return this.#shelf.reserve(job);
+    return this.#shelf.reserve(job, anew);
   }
 
   async seal(from: string, request: SealRequest): Promise<void> {
@@ -177,7 +178,11 @@ export class Custody {
     if (piece === undefined || fact.kind !== 'job' || fact.subject !== request.job) {
       throw new InkmeshError('not-found', 'this job is not kept here');
     }
-    if (fact.author !== from || !this.#fits(fact, piece) || !this.#handsOver(fact, piece, request.handoff)) {
+    const { peerId } = this.#options.self;
+    if (
+      fact.author !== from || !fitsPiece(fact, piece, peerId) ||
+      !handsOver(fact, piece, request.handoff, peerId)
+    ) {
       throw new InkmeshError('forbidden', 'the job fact is not of the piece that is kept here');
     }
     const site = jobsDocOf(fact.doc)?.site ?? '';
@@ -186,15 +191,10 @@ export class Custody {
     }
     const { handoff } = request;
     const waiting = handoff === null ? null : encode([handoff, request.fact]);
-    pieces.seal(request.job, rowOf(fact, request.fact), waiting);
-    ledger.noteHeld(fact, request.fact);
-  }
-
-  /** Whether this is what the job fact has this holder hand over: nothing, if it is the one that was asleep. */
-  #handsOver(fact: Fact, { submitter, ticket }: Piece, handoff: Uint8Array | null): boolean {
-    const { sleeper, handed } = fact.body as JobBody;
-    if (handed === null || sleeper === this.#options.self.peerId) return handoff === null;
-    return handoff !== null && Buffer.from(handedDigest({ submitter, ticket, handoff })).equals(handed);
+    await this.fence.seal(piece, async () => {
+      await pieces.seal(request.job, rowOf(fact, request.fact), waiting);
+      ledger.noteHeld(fact, request.fact);
+    });
   }
 
   /**
@@ -207,17 +207,10 @@ export class Custody {
     const { holders } = fact.body as JobBody;
     const replaced = fact.author === piece.acceptedBy && !holders.includes(this.#options.self.peerId);
     if (replaced) return await this.#shelf.erase(fact.subject);
-    if (!this.#fits(fact, piece)) return;
+    if (!fitsPiece(fact, piece, this.#options.self.peerId)) return;
     // a sleeper's share comes to it sealed: one that it was sent before may be another holder's now
     if ((fact.body as JobBody).sleeper === this.#options.self.peerId) return;
     this.#options.pieces.markSealed(fact.subject);
-  }
-
-  /** Whether the job fact is that of the piece, by the node that gave it. */
-  #fits(fact: Fact, piece: Piece): boolean {
-    const { holders, owner, bytes, epoch } = fact.body as JobBody;
-    return piece.acceptedBy === fact.author && holders.includes(this.#options.self.peerId) &&
-      piece.owner === owner && piece.epoch === epoch && plaintextLength(piece.envelopeBytes) === bytes;
   }
 
   async abandon(from: string, { job }: AbandonRequest): Promise<void> {
@@ -242,6 +235,9 @@ export class Custody {
       this.#options.ledger,
       this.#options.now_ms(),
     );
+    if (this.#options.ledger.latest('withdrawn', job) !== undefined) {
+      throw new InkmeshError('not-found', 'this job was taken back before it was accepted: print it again');
+    }
     // who may only cancel gets no share
     const share = prints ? await this.#shareOf(held) : new Uint8Array(0);
     // from here to the write nothing else runs
@@ -294,7 +290,9 @@ export class Custody {
   /** The envelope from `offset` on (nothing past its end), for the claim that has this holder's vote. */
   fetch(from: string, { job, claim, offset }: FetchRequest): Promise<Body> {
     ownClaim(from, claim);
-    if (this.#shelf.lease(this.#held(job)).vote?.claim !== claim) {
+    const piece = this.#options.pieces.get(job);
+    // its share may be gone by now: another claim of the job has printed while this one went on
+    if (piece === undefined || this.#shelf.lease(piece).vote?.claim !== claim) {
       throw new InkmeshError('forbidden', 'the envelope goes to the claim that has the vote');
     }
     return Promise.resolve(this.#envelope(job, offset));
@@ -315,15 +313,14 @@ export class Custody {
 
   /** What is kept here for the owner who signed the proof, and sent the node that shows it. */
   async view(from: string, { proof }: ViewRequest): Promise<ViewReply> {
-    const expected = { ...viewPurpose, audience: from };
-    const { by } = await verifyRequest(this.#options.trust, proof, expected, this.#options.now_ms());
-    refuseRevoked(this.#options.ledger, by);
-    return { pieces: this.viewOf((piece) => piece.owner === by.user) };
+    const { trust, ledger, now_ms } = this.#options;
+    const owner = await ownerWhoSent(from, proof, trust, ledger, now_ms());
+    return { pieces: this.viewOf(owner) };
   }
 
-  viewOf(which: (piece: Piece) => boolean): ViewReply['pieces'] {
+  viewOf(owner: string, which: (piece: Piece) => boolean = () => true): ViewReply['pieces'] {
     const now_ms = this.#options.clock.monotonic_ms();
-    return this.#shelf.list().filter((piece) => piece.sealed && which(piece)).slice(
+    return this.#shelf.ofOwner(owner).filter((piece) => piece.sealed && which(piece)).slice(
       0,
       maxPiecesPerView,
     ).map(

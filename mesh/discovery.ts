@@ -11,6 +11,7 @@ import {
   directAgain_ms,
   directDial_ms,
   firstLinks,
+  freshFailure_ms,
   maxAddressesPerPeer,
   maxKnownPeers,
   maxUnmetPeers,
@@ -37,6 +38,8 @@ interface Known {
   /** it has been a member in this run or an earlier one */
   met: boolean;
   failures: number;
+  /** when it failed last, by the monotonic clock */
+  failed_ms: number;
   /** it has said that this node may not talk to it */
   refused: boolean;
   next_ms: number;
@@ -86,14 +89,31 @@ export class Discovery {
   /** Takes note of where a member says that it is. */
   met(peer: string, addresses: readonly string[]): void {
     this.#learn(peer, addresses, true);
-    this.#options.addresses.put(peer, [...addresses]);
     const known = this.#known.get(peer);
-    if (known !== undefined) known.failures = 0;
+    if (known !== undefined) {
+      known.failures = 0;
+      known.next_ms = Math.min(known.next_ms, this.#options.clock.monotonic_ms() + shortLink_ms);
+    }
+    try {
+      this.#options.addresses.put(peer, [...addresses]);
+    } catch (thrown) {
+      // a full disk is no reason to shut a peer out: it may be the one that makes room
+      const fields = { peer, reason: asInkmeshError(thrown).message };
+      this.#options.log('warn', 'the address of a peer cannot be kept', fields);
+    }
   }
 
   /** Takes note of where a peer is said to be. */
   heard(peer: string, addresses: readonly string[]): void {
     if (peer !== this.#options.transport.peer) this.#learn(peer, addresses, false);
+  }
+
+  /** A peer may be somewhere else than it was: what failed before says nothing of that. */
+  moved(peer: string): void {
+    const known = this.#known.get(peer);
+    if (known === undefined || known.refused) return;
+    known.failures = Math.min(known.failures, 1);
+    known.next_ms = Math.min(known.next_ms, this.#options.clock.monotonic_ms() + redialMin_ms);
   }
 
   /** The last link to a peer has ended: it may be dialled again at once, unless the link was as short as a refusal. */
@@ -102,9 +122,17 @@ export class Discovery {
     for (const known of this.#entriesOf(peer)) if (known.failures === 0) known.next_ms = 0;
   }
 
-  /** True for a peer that did not answer when it was dialled last. */
+  /** True for a peer that did not answer when it was dialled last, or that nobody knows where to dial. */
   isAway(peer: string): boolean {
-    return (this.#known.get(peer)?.failures ?? 0) > 0 && this.#options.gate.linkTo(peer) === undefined;
+    if (this.#options.gate.linkTo(peer) !== undefined) return false;
+    return (this.#known.get(peer)?.failures ?? 0) > 0 || !this.#isFindable(peer);
+  }
+
+  /** True for a peer that did not answer just now. */
+  hasJustFailed(peer: string): boolean {
+    const { failures = 0, failed_ms = -Infinity } = this.#known.get(peer) ?? {};
+    return this.isAway(peer) && failures > 0 &&
+      this.#options.clock.monotonic_ms() - failed_ms < freshFailure_ms;
   }
 
   /**
@@ -122,7 +150,8 @@ export class Discovery {
       }
     }
     const isOpen = (peer: string, known: Known) =>
-      this.#isDue(known, now_ms) && gate.linkTo(peer) === undefined && this.#mayTry(peer);
+      this.#isDue(known, now_ms) && gate.linkTo(peer) === undefined && this.#mayTry(peer) &&
+      this.#isFindable(peer);
     for (const peer of this.#options.wanted()) {
       const known = this.#entry(peer);
       if (isOpen(peer, known)) this.#connect(peer, known).catch(() => {});
@@ -143,9 +172,9 @@ export class Discovery {
     return await orAborted(this.#connect(peer, known), signal, peer);
   }
 
-  #connect(peer: string, known: Known): Promise<Link> {
+  #connect(peer: string, known: Known, over?: Link): Promise<Link> {
     if (known.connecting !== undefined) return known.connecting;
-    const connecting = this.#greeted(peer, known).then((link) => {
+    const connecting = this.#greeted(peer, known, over).then((link) => {
       known.failures = 0;
       known.refused = false;
       return link;
@@ -161,11 +190,11 @@ export class Discovery {
     return connecting;
   }
 
-  /** Greets over an open link, else over one that it dials. */
-  async #greeted(peer: string, known: Known): Promise<Link> {
+  /** Greets over a link that is open, else over one that it dials. */
+  async #greeted(peer: string, known: Known, over: Link | undefined): Promise<Link> {
     const { transport, gate } = this.#options;
     const open = transport.links(peer).findLast(({ relay }) => this.#options.mayDial(peer, relay !== null));
-    const link = open ?? await this.#dial(peer, known);
+    const link = over ?? open ?? await this.#dial(peer, known);
     await gate.greet(link);
     const allowed = gate.linkTo(peer);
     if (allowed === undefined) {
@@ -174,9 +203,18 @@ export class Discovery {
     return allowed;
   }
 
+  #addressesOf(peer: string): string[] {
+    const { said = [], heard = [] } = this.#known.get(peer) ?? {};
+    return [...new Set([...said, ...heard, ...this.#options.listed(peer)])];
+  }
+
+  #isFindable(peer: string): boolean {
+    return this.#addressesOf(peer).length > 0 || this.#options.transport.links(peer).length > 0;
+  }
+
   async #dial(peer: string, known: Known): Promise<Link> {
-    const { clock, mayDial, listed, isRelay } = this.#options;
-    const all = [...new Set([...known.said, ...known.heard, ...listed(peer)])];
+    const { clock, mayDial, isRelay } = this.#options;
+    const all = this.#addressesOf(peer);
     const direct = mayDial(peer, false) ? all.filter((address) => relayOf(address) === null) : [];
     const isThroughRelay = (address: string) => {
       const relay = relayOf(address);
@@ -211,7 +249,7 @@ export class Discovery {
     const { known } = entry;
     known.connecting = this.#dialAt(null, [address], dialTimeout_ms).then(async (link) => {
       entry.peer = link.peer;
-      await this.#options.gate.greet(link);
+      await this.#connect(link.peer, this.#entry(link.peer), link);
       known.failures = 0;
       known.refused = false;
       return link;
@@ -229,7 +267,8 @@ export class Discovery {
   }
 
   #failed(known: Known, error: InkmeshError): void {
-    const passing = error.code === 'unavailable' || error.code === 'timeout';
+    const passing = ['unavailable', 'timeout', 'busy', 'internal'].includes(error.code);
+    known.failed_ms = this.#options.clock.monotonic_ms();
     known.refused = error.code === 'forbidden';
     known.failures = passing ? Math.min(known.failures + 1, refusedFailures) : refusedFailures;
   }
@@ -258,10 +297,12 @@ export class Discovery {
   #learn(peer: string, addresses: readonly string[], met: boolean): void {
     const usable = addresses.filter(isAddress).slice(0, maxAddressesPerPeer);
     const known = this.#known.get(peer) ?? fresh();
+    const isNew = usable.some((address) => !known.said.includes(address) && !known.heard.includes(address));
     if (met) known.said = usable;
     else known.heard = [...new Set([...usable, ...known.heard])].slice(0, maxAddressesPerPeer);
     known.met ||= met;
     if (usable.length > 0) this.#keep(peer, known);
+    if (isNew) this.moved(peer);
   }
 
   /** Bounded: hearsay is the first to be forgotten, and never displaces who was a member. */
@@ -283,6 +324,7 @@ const fresh = (): Known => ({
   heard: [],
   met: false,
   failures: 0,
+  failed_ms: -Infinity,
   refused: false,
   next_ms: 0,
   relayUntil_ms: -Infinity,

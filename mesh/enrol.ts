@@ -12,7 +12,7 @@ import { InkmeshError } from './errors.ts';
 import { directoryDoc } from './facts.ts';
 import { certificate, certificates, certifyNode, type NodeCertificates } from './issue.ts';
 import type { FactLedger } from './ledger.ts';
-import { enrolAnswer_ms, maxAddressChars, maxAddressesPerPeer } from './limits.ts';
+import { enrolAnswer_ms, maxAddressChars, maxAddressesPerPeer, tokenLife_ms } from './limits.ts';
 import { nodeName, type Role, roles, uuid } from './names.ts';
 import { nameKind, nameTaken, reservedFor } from './node-names.ts';
 import type { Clock, InviteTable, Link, Log } from './ports.ts';
@@ -151,7 +151,8 @@ async function enrolDevice(
   redeemInvite(options, secret);
   const subject = { user, device, roles: invite.roles, publicKey };
   const leaf = await issueUser(authority, subject, clock.wall_ms());
-  await ledger.state(tokenKind, () => directoryDoc, tokenHash.toHex(), { user, device });
+  const token = { user, device, expires_ms: clock.wall_ms() + (invite.tokenLife_ms ?? tokenLife_ms) };
+  await ledger.state(tokenKind, () => directoryDoc, tokenHash.toHex(), token);
   options.log('info', 'a device was enrolled', { user, device });
   return await answer(options, authority, invite, { leaf, issuers: [authority.meshIssuer.der] }, null);
 }
@@ -180,6 +181,7 @@ interface Found {
   site: string;
   user: string | null;
   roles: Role[];
+  tokenLife_ms: number | null;
 }
 
 /** @throws InkmeshError `unauthenticated` unless the secret is that of an invitation for such a subject */
@@ -195,7 +197,8 @@ function findInvite(options: RegistrarOptions, secret: Uint8Array, subject: Enro
   if (invite.expires_ms < options.clock.wall_ms()) {
     throw new InkmeshError('unauthenticated', 'this token has expired: ask for a new one');
   }
-  return { site: invite.site, user: invite.user, roles: invite.roles.filter(isRole) };
+  const { site, user, tokenLife_ms } = invite;
+  return { site, user, roles: invite.roles.filter(isRole), tokenLife_ms };
 }
 
 const isRole = (name: string): name is Role => (roles as readonly string[]).includes(name);

@@ -106,6 +106,11 @@ export class FactStore implements KnownFacts {
     return this.#heldBack.has(id.toHex()) ? undefined : this.table.get(doc, id);
   }
 
+  /** The record of a fact in the table, also of one that others are not told of yet. */
+  recordFor(fact: Fact): Uint8Array | undefined {
+    return this.#rowsBy(fact.author, fact.doc).find((one) => order(one.fact, fact) === 0)?.row.record;
+  }
+
   /** What an author has stated in a document. */
   volume(doc: string, author: string): Volume {
     return this.#index.volume(doc, author);

@@ -30,6 +30,10 @@ export class Frames implements Channel {
     });
     stream.addEventListener('remoteCloseWrite', () => this.#end());
     stream.addEventListener('close', (event) => this.#end(event.error));
+    // what ended before anybody listened says so no more; what had come by then is told in a microtask before this one
+    queueMicrotask(() => {
+      if (stream.remoteWriteStatus !== 'writable' || stream.status !== 'open') this.#end();
+    });
   }
 
   async read(maxBytes: number, stall_ms: number): Promise<Uint8Array | undefined> {
@@ -80,7 +84,12 @@ export class Frames implements Channel {
   }
 
   async end(): Promise<void> {
-    if (this.#stream.writeStatus === 'writable') await this.#stream.close();
+    if (this.#stream.writeStatus !== 'writable') return;
+    try {
+      await this.#stream.close();
+    } catch (cause) {
+      throw new InkmeshError('unavailable', 'the connection to the peer broke', {}, { cause });
+    }
   }
 
   abort(reason: Error): void {

@@ -62,6 +62,10 @@ export class Gate {
   readonly #members = new Map<string, Member>();
   /** calls that wait for the hello of their peer */
   readonly #waiting = new Map<string, Set<() => void>>();
+  /** this node's own hellos that are under way: several callers may want one link */
+  readonly #greeting = new Map<Link, Promise<void>>();
+  /** links over which a hello has passed, one way or the other */
+  readonly #proven = new WeakSet<Link>();
   /** links of others that may not be members, oldest first */
   readonly #strangers = new Set<Link>();
 
@@ -88,22 +92,31 @@ export class Gate {
   }
 
   /**
-   * An open link to a member that may be used, the newest: an older one may be of a machine that has lost its power
-   * since, which nothing has noticed yet. Undefined when there is none.
+   * An open link to a member that may be used, a direct one where there is one, and the newest: an older one may be of
+   * a machine that has lost its power since, which nothing has noticed yet. Undefined when there is none.
    */
   linkTo(peer: string): Link | undefined {
     const member = this.#members.get(peer);
     if (member === undefined) return undefined;
-    return this.#options.links(peer).findLast((link) =>
-      this.#options.refusal(member.identity, link) === undefined
+    const usable = this.#options.links(peer).filter((link) =>
+      this.#proven.has(link) && this.#options.refusal(member.identity, link) === undefined
     );
+    return usable.findLast(({ relay }) => relay === null) ?? usable.at(-1);
   }
 
   /**
-   * Says hello over a link that this node has opened; closes it when the peer does not belong here.
+   * Says hello over a link, once for all who want it at the same time; closes it when the peer does not belong here.
    * @throws InkmeshError
    */
-  async greet(link: Link): Promise<void> {
+  greet(link: Link): Promise<void> {
+    const under = this.#greeting.get(link);
+    if (under !== undefined) return under;
+    const greeting = this.#greet(link).finally(() => this.#greeting.delete(link));
+    this.#greeting.set(link, greeting);
+    return greeting;
+  }
+
+  async #greet(link: Link): Promise<void> {
     const { peer } = link;
     try {
       const how = { link, timeout_ms: helloTimeout_ms };
@@ -113,7 +126,8 @@ export class Gate {
       const error = asInkmeshError(thrown);
       const level = error.code === 'unavailable' ? 'info' : 'warn';
       this.#options.log(level, 'a peer was not admitted', { peer, reason: error.message });
-      link.close();
+      // the peer's own hello may have passed meanwhile, and calls be under way
+      if (!this.#proven.has(link)) link.close();
       throw error;
     }
   }
@@ -160,6 +174,8 @@ export class Gate {
    */
   async admitted(link: Link): Promise<void> {
     const { peer } = link;
+    // the peer is through with the hello that this node is still judging the answer to
+    if (!this.#members.has(peer)) await this.#greeting.get(link)?.catch(() => {});
     const age_ms = this.#options.clock.monotonic_ms() - link.opened_ms;
     if (!this.#members.has(peer) && age_ms < admissionWait_ms) {
       await this.#admission(peer, admissionWait_ms - age_ms);
@@ -253,6 +269,7 @@ export class Gate {
     if (links(peer).length === 0) {
       throw new InkmeshError('unavailable', 'the peer went away in mid-hello');
     }
+    this.#proven.add(link);
     const member = { identity, zero_ms: said.time_ms - clock.uptime_ms() };
     this.#members.set(peer, member);
     for (const wake of [...this.#waiting.get(peer) ?? []]) wake();

@@ -42,6 +42,8 @@ export interface HandoffOptions {
   log: Log;
   /** agreed with the peers */
   now_ms(): number;
+  /** whether a member is connected */
+  isLinked(peer: string): boolean;
 }
 
 export class Handoff {
@@ -93,10 +95,11 @@ export class Handoff {
         await this.#give(peer, job);
         this.#delayed.delete(job);
       } catch (thrown) {
-        const { code, message } = asInkmeshError(thrown);
-        this.#options.log('info', 'a job cannot be handed over yet', { job, peer, reason: message });
+        const reason = asInkmeshError(thrown).message;
+        this.#options.log('info', 'a job cannot be handed over yet', { job, peer, reason });
         this.#delay(job);
-        if (code !== 'unavailable' && code !== 'timeout') continue;
+        // what is wrong with one job must not keep the others from it
+        if (this.#options.isLinked(peer)) continue;
         // it is still asleep: the others need not try
         jobs.slice(i + 1).forEach((other) => this.#delay(other));
         break;
@@ -130,7 +133,7 @@ export class Handoff {
 
   async *#envelope(job: string): AsyncGenerator<Uint8Array> {
     const reader = await this.#options.spool.open(job);
-    if (reader === undefined) throw new InkmeshError('unavailable', 'the envelope is missing here');
+    if (reader === undefined) throw new InkmeshError('corrupt', 'the envelope is missing here');
     try {
       for (let at = 0; at < reader.bytes; at += maxBodyFrameBytes) {
         yield await reader.read(at, Math.min(maxBodyFrameBytes, reader.bytes - at));
@@ -153,10 +156,10 @@ export class Handoff {
     const share = await unseal(self.sealKey, handoff);
     if (share.length !== shareBytes) throw new InkmeshError('corrupt', 'the share that was sealed is none');
     const { owner, bytes } = fact.body as JobBody;
-    // what its author once sent here and this node never sealed
-    await custody.abandon(fact.author, { job });
-    const free = custody.reserve(fact.author, job);
+    const free = custody.reserve(fact.author, job, true);
     try {
+      // what its author once sent here and this node never sealed
+      await custody.abandon(fact.author, { job });
       const writer = await spool.create(job);
       try {
         for await (const part of body) {

@@ -10,6 +10,9 @@ import {
   type ClaimRequest,
   fetchMethod,
   type FetchRequest,
+  findMethod,
+  type FindReply,
+  type FindRequest,
   handoffMethod,
   type HandoffRequest,
   sealMethod,
@@ -39,6 +42,7 @@ export interface Holder {
   settle(request: SettleRequest): Promise<void>;
   fetch(request: FetchRequest): Promise<Body>;
   view(request: ViewRequest): Promise<ViewReply>;
+  find(request: FindRequest, signal: AbortSignal): Promise<FindReply>;
   handoff(request: HandoffRequest, body: Body): Promise<void>;
 }
 
@@ -61,6 +65,7 @@ function localHolder(self: string, custody: Custody): Holder {
     settle: (request) => custody.settle(self, request),
     fetch: (request) => Promise.resolve().then(() => custody.fetch(self, request)),
     view: (request) => custody.view(self, request),
+    find: (request) => custody.fence.find(self, request),
     handoff: () => Promise.reject(new TypeError('a node hands nothing over to itself')),
   };
 }
@@ -78,6 +83,7 @@ function remoteHolder(peer: string, rpc: Rpc): Holder {
     settle: async (request) => void await rpc.call(peer, settleMethod, request),
     fetch: async (request) => (await rpc.call(peer, fetchMethod, request)).body,
     view: async (request) => (await rpc.call(peer, viewMethod, request)).reply,
+    find: async (request, signal) => (await rpc.call(peer, findMethod, request, { signal })).reply,
     handoff: async (request, body) =>
       void await rpc.call(peer, handoffMethod, request, { body, timeout_ms: storeAnswer_ms }),
   };
@@ -97,5 +103,6 @@ export async function serveCustody(rpc: Rpc, custody: Custody, handoff: Handoff)
   await rpc.handle(yieldMethod, async (c) => (await custody.yield(c.from, c.request), { reply: {} }));
   await rpc.handle(settleMethod, async (c) => (await custody.settle(c.from, c.request), { reply: {} }));
   await rpc.handle(fetchMethod, async (c) => ({ reply: {}, body: await custody.fetch(c.from, c.request) }));
+  await rpc.handle(findMethod, async (c) => ({ reply: await custody.fence.find(c.from, c.request) }));
   await rpc.handle(viewMethod, async (c) => ({ reply: await custody.view(c.from, c.request) }));
 }

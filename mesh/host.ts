@@ -14,7 +14,8 @@ import { createLibp2p, type Libp2p } from 'libp2p';
 import { isAddress, relayOf, reservationAt, withoutPeer, withPeer } from './address.ts';
 import { InkmeshError } from './errors.ts';
 import { Frames } from './frames.ts';
-import { lanDiscovery } from './lan.ts';
+import { gathering } from './gathering.ts';
+import { lanDiscovery, meshService } from './lan.ts';
 import {
   dialTimeout_ms,
   handshakeTimeout_ms,
@@ -58,14 +59,14 @@ export async function createTransport(options: HostOptions): Promise<Transport> 
 }
 
 async function createHost(options: HostOptions, rules: { current: RelayRules }) {
-  const serviceTag = `_inkmesh-${options.organisation.slice(0, 12)}._udp.local`;
+  const serviceTag = meshService(options.organisation);
   let reserve: (address: string) => Promise<void> = () => Promise.reject(new TypeError('not started'));
   const host = await createLibp2p({
     start: false,
     privateKey: privateKeyFromProtobuf(options.key),
     addresses: { listen: [...options.listen] },
     transports: [tcp(), circuitRelayTransport({ maxInboundStopStreams: maxRelayedStreams })],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [gathering(noise())],
     // a window under the read buffer's bound, so that a paused stream holds its sender back and never breaks
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 1 * MiB } })],
     peerDiscovery: options.mdns ? [lanDiscovery({ serviceTag, clock: options.clock })] : [],
@@ -119,7 +120,7 @@ class HostTransport implements Transport {
   readonly #options: HostOptions;
   readonly #rules: { current: RelayRules };
   readonly #reserve: (address: string) => Promise<void>;
-  readonly #links = new Map<Connection, Link>();
+  readonly #links = new WeakMap<Connection, Link>();
   readonly #connections = new WeakMap<Link, Connection>();
   #events: TransportEvents | undefined;
 
@@ -136,9 +137,7 @@ class HostTransport implements Transport {
     this.peer = host.peerId.toString();
     host.addEventListener('connection:open', ({ detail }) => this.#events?.opened(this.#linkOf(detail)));
     host.addEventListener('connection:close', ({ detail }) => {
-      const link = this.#linkOf(detail);
-      this.#links.delete(detail);
-      this.#events?.closed(link);
+      this.#events?.closed(this.#linkOf(detail));
     });
     host.addEventListener('peer:discovery', ({ detail }) => {
       this.#events?.found(detail.id.toString(), detail.multiaddrs.map(String));

@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { type Authority, issueNode, issueTls, type NodeSubject, type TlsSubject } from './authority.ts';
 import { maxCertificateBytes, maxIssuers } from './certificate.ts';
 import { bytes } from './codec.ts';
+import { siteHostPrefix } from './names.ts';
 
 export const certificate = bytes(1, maxCertificateBytes);
 export const certificates = v.pipe(v.array(certificate), v.maxLength(maxIssuers));
@@ -45,10 +46,11 @@ export function tlsSubject(
   seenAt: readonly string[],
 ): TlsSubject {
   const loopback = ['127.0.0.1', '::1'];
+  const mdns = name.startsWith(siteHostPrefix) ? [] : [`${name}.local`];
   return {
     publicKey,
     commonName: name,
-    dnsNames: ['localhost', `${name}.local`, `${name}.${site}.inkmesh.internal`],
+    dnsNames: ['localhost', ...mdns, `${name}.${site}.inkmesh.internal`],
     addresses: [...loopback, ...seenAt.filter((ip) => isPrivate(ip) && !loopback.includes(ip))].slice(0, 32),
   };
 }

@@ -3,6 +3,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import * as v from 'valibot';
 import type { NodeIdentity } from './certificate.ts';
 import { bytes, encode, integer, text } from './codec.ts';
+import { plaintextLength } from './envelope.ts';
 import { InkmeshError } from './errors.ts';
 import { type Fact, jobsDoc, type Kind, type KnownFacts, Missing } from './facts.ts';
 import { isJobIdOf } from './job-id.ts';
@@ -10,6 +11,7 @@ import { claimantOf, claimSchema, type Outcome } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
 import { holdersPerJob, maxEnvelopeBytes, maxReasonChars } from './limits.ts';
 import { peerId, userName } from './names.ts';
+import type { Piece } from './ports.ts';
 import { sign, verify } from './signed.ts';
 import type { Submitter } from './submit-token.ts';
 
@@ -85,7 +87,7 @@ export const jobKind: Kind<typeof jobBody> = {
 
 const withdrawnBody = v.strictObject({});
 
-/** Stated by the node that stated the job, when it could not answer "accepted" after all. */
+/** Stated by the node that stated the job: it could not answer "accepted" after all, or its source had been revoked. */
 export const withdrawnKind: Kind<typeof withdrawnBody> = {
   name: 'withdrawn',
   body: withdrawnBody,
@@ -145,6 +147,25 @@ export function hasEnded(ledger: Pick<FactLedger, 'about'>, job: string): boolea
   const over = ({ body }: Fact) =>
     !(['failed', 'interrupted'] as Outcome[]).includes((body as SettledBody).outcome);
   return ledger.about('settled', job).some(over) || ledger.about('withdrawn', job).length > 0;
+}
+
+/** Whether the job fact is that of a holder's piece, by the node that gave it. @param holder its PeerId */
+export function fitsPiece(fact: Fact, piece: Piece, holder: string): boolean {
+  const { holders, owner, bytes, epoch } = fact.body as JobBody;
+  return piece.acceptedBy === fact.author && holders.includes(holder) &&
+    piece.owner === owner && piece.epoch === epoch && plaintextLength(piece.envelopeBytes) === bytes;
+}
+
+/** Whether this is what the job fact has a holder hand over: nothing, if it is the one that was asleep. */
+export function handsOver(
+  fact: Fact,
+  { submitter, ticket }: Piece,
+  handoff: Uint8Array | null,
+  holder: string,
+): boolean {
+  const { sleeper, handed } = fact.body as JobBody;
+  if (handed === null || sleeper === holder) return handoff === null;
+  return handoff !== null && Buffer.from(handedDigest({ submitter, ticket, handoff })).equals(handed);
 }
 
 /** What a holder signs when it has persisted a claim's begin. */

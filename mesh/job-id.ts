@@ -2,7 +2,8 @@
  * The names of jobs: a UUID of version 8 (RFC 9562 section 5.8) that commits to the node that accepts the job, so
  * that nobody else can state a job under it, and who sees an id first does not matter.
  *
- *     octets 0..7    random, but for the version
+ *     octets 0..7    random, but for the version; of a submission that a client can go on with at another node, derived
+ *                    from that one's id and its owner, so that whoever knows these finds the job by its name
  *     octets 8..15   variant, then the first bits of SHA-256("inkmesh job" | author's PeerId | octets 0..7)
  */
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -14,6 +15,20 @@ export function newJobId(author: string): string {
   const random = crypto.getRandomValues(new Uint8Array(randomBytes));
   random[6] = (random[6]! & 0x0f) | 0x80;
   return textOf(random, author);
+}
+
+/**
+ * The id of the job that `author` makes of a submission, the same every time.
+ * @param author its PeerId
+ * @param submission UUID
+ */
+export function jobIdFor(author: string, owner: string, submission: string): string {
+  const derived = sha256(new TextEncoder().encode(`inkmesh submission${submission}${owner}`))
+    .slice(0, randomBytes);
+  derived[6] = (derived[6]! & 0x0f) | 0x80;
+  // never 0 in the first 31 bits, out of which others make a number
+  derived[3] = derived[3]! | 1;
+  return textOf(derived, author);
 }
 
 /** Whether `id` is one that `author` has made. @param author its PeerId */

@@ -112,7 +112,7 @@ class Senders {
   /** Follows the interfaces as they come and go. True when there is a new one. */
   refresh(): boolean {
     let isNew = false;
-    const addresses = new Set(ownAddresses());
+    const addresses = new Set(lanAddresses());
     for (const [address, socket] of this.#sockets) {
       if (addresses.has(address)) continue;
       socket.destroy();
@@ -133,8 +133,13 @@ class Senders {
   }
 }
 
+/** The DNS-SD service that an organisation's nodes find each other by. @param organisation SHA-256 of its root, in hex */
+export function meshService(organisation: string): string {
+  return `_inkmesh-${organisation.slice(0, 12)}._udp.local`;
+}
+
 /** The first IPv4 address of each interface. */
-function ownAddresses(): string[] {
+export function lanAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((addresses = []) =>
     addresses.filter(({ family, internal }) => family === 'IPv4' && !internal).slice(0, 1)
   ).map(({ address }) => address).slice(0, maxInterfaces);

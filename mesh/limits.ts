@@ -20,15 +20,15 @@ export const maxStreamsBeforeAdmission = 2;
 /** the same for methods with large messages */
 export const maxHeavyStreams = 4;
 export const maxConnections = 128;
-/** inbound TCP connections that have not finished the Noise handshake, and how long they may take */
+export const dialTimeout_ms = 5 * second_ms;
+/** inbound TCP connections that have not finished the Noise handshake, and how long they may take: as long as dialling */
 export const maxPendingConnections = 256;
-export const handshakeTimeout_ms = 3 * second_ms;
+export const handshakeTimeout_ms = dialTimeout_ms;
 /** of these, connections of peers that have not said hello: beyond it the oldest is closed */
 export const maxStrangers = 32;
 /** connections that one peer may have opened: beyond it its oldest is closed */
 export const maxLinksPerPeer = 4;
 
-export const dialTimeout_ms = 5 * second_ms;
 export const callTimeout_ms = 10 * second_ms;
 /** for one message to arrive whole, however it trickles in; longer where an answer may take longer */
 export const messageTime_ms = 30 * second_ms;
@@ -39,7 +39,7 @@ export const admissionWait_ms = 2 * second_ms;
 export const strangerLife_ms = 30 * second_ms;
 /**
  * A byte stream that moves nothing for this long is given up. Longer than clients may pause in a document, and than
- * printers may; a peer that has died is noticed by libp2p's heartbeat long before.
+ * printers may; a peer that has died is noticed by its heartbeat (beat.ts) long before.
  */
 export const stallTimeout_ms = 240 * second_ms;
 
@@ -53,6 +53,8 @@ export const maxAddressesPerPeer = 8;
 export const maxAddressChars = 256;
 export const redialMin_ms = 250;
 export const redialMax_ms = 30 * second_ms;
+/** what a failed dial says of a peer is believed for so long */
+export const freshFailure_ms = 60 * second_ms;
 /** a link that ends sooner is no reason to dial at once again */
 export const shortLink_ms = 10 * second_ms;
 /** after a node has said that this one may not talk to it */
@@ -142,6 +144,8 @@ export const voteLease_ms = 10 * second_ms;
 /** how long the third vote is waited for once there is a quorum */
 export const thirdVoteGrace_ms = 150;
 export const claimAttempts = 4;
+/** claims of one job whose ending a holder that is away has not been told */
+export const maxUntoldClaims = 64;
 export const claimRetryMin_ms = 50;
 export const claimRetryMax_ms = 300;
 /** how long `settle` waits for the holders before it goes on in the background */
@@ -226,3 +230,41 @@ export const maxWantedPerTeller = 1024;
 export const nextSource_ms = 1.5 * second_ms;
 /** of an author's arrays in a document that is read again: others are of runs long past */
 export const keptRunsPerAuthor = 8;
+
+/** how long a submit token holds, unless its invitation says otherwise, and the longest that one may say */
+export const tokenLife_ms = 365 * 24 * 3600 * second_ms;
+export const maxTokenLife_ms = 5 * tokenLife_ms;
+/** a registrar that is asked about a source has so long, from the dialling to its answer */
+export const sourceAnswer_ms = 300;
+export const maxRegistrarsAsked = 3;
+/** of one registrar at a time: fewer than the streams that it takes */
+export const maxSourcesAsked = maxStreamsPerMethod / 2;
+
+/**
+ * Documents that one node takes in at once: each is a stream to either holder. Others wait, their clients held back.
+ */
+export const acceptLimits = {
+  slots: maxStreamsPerMethod - 4,
+  line: 1024,
+  patience_ms: 20 * second_ms,
+} as const;
+
+/** nodes that the key of a site's name is sealed for: front nodes of the site, and registrars */
+export const maxFrontNodes = 8;
+export const maxKeyRegistrars = 3;
+/** one fact has room for these, whatever the organisation is called */
+export const maxSealedSiteKeyBytes = 1536;
+export const maxSiteCertificateBytes = 1280;
+/** from what concerns the key of a site's name to the look of the first registrar; each next one comes so much later */
+export const siteKeyDelay_ms = 1 * second_ms;
+/** a registrar that cannot open the key leaves it to those that can, until its certificate lapses in less */
+export const siteKeyWaitMax_ms = 15 * 24 * 3600 * second_ms;
+
+/** how long a node has to answer whether a job has come of a submission that broke off */
+export const findAnswer_ms = 3 * second_ms;
+/** nodes that are asked for a job whose accepting node does not answer */
+export const maxFindersAsked = 24;
+/** jobs that a holder remembers not to be sealed any more */
+export const maxFenced = 1024;
+/** what one turn of the event loop sends over a connection is gathered, up to this */
+export const gatheredBytes = 64 * KiB;

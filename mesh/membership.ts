@@ -6,6 +6,7 @@ import { serveEnrolment } from './enrol.ts';
 import { InkmeshError } from './errors.ts';
 import type { NodeCertificates } from './issue.ts';
 import type { FactLedger } from './ledger.ts';
+import { maxRegistrarsAsked, maxSourcesAsked, sourceAnswer_ms } from './limits.ts';
 import { nameKind, nameTaken } from './node-names.ts';
 import type { Clock, InviteTable, Log } from './ports.ts';
 import { Renewal } from './renewal.ts';
@@ -21,6 +22,11 @@ import { verifyRequest } from './request.ts';
 import { revokedSince } from './revocation.ts';
 import type { Rpc } from './rpc.ts';
 import { Self } from './self.ts';
+import { SiteIssuer } from './site-issue.ts';
+import { SiteKey } from './site-key.ts';
+import { type SourceId, sourceMethod, type Standing, standingOf } from './source.ts';
+import { deadline } from './timing.ts';
+import { Turns } from './turns.ts';
 
 /** Keeps what a node becomes; resolves when it is durable. */
 export interface Keeper {
@@ -56,8 +62,11 @@ export interface MembershipOptions {
 
 export class Membership {
   readonly self: Self;
+  readonly siteKey: SiteKey;
   readonly #options: MembershipOptions;
   readonly #renewal: Renewal;
+  readonly #asking = new Turns(maxSourcesAsked);
+  readonly #siteIssuer: SiteIssuer;
 
   private constructor(options: MembershipOptions) {
     const { identity, issuers, authority, trust, clock, keeper, ledger } = options;
@@ -68,6 +77,8 @@ export class Membership {
       changed: (...now) => ledger.useCertificate(...now),
     });
     this.#renewal = new Renewal({ ...options, self: this.self, registrars: () => this.#registrars() });
+    this.siteKey = new SiteKey({ ...options, self: this.self });
+    this.#siteIssuer = new SiteIssuer({ ...options, self: this.self });
   }
 
   static async open(options: MembershipOptions): Promise<Membership> {
@@ -77,15 +88,21 @@ export class Membership {
     await serveEnrolment({ ...options, self });
     await serveRenewal({ ...options, authority: () => self.authority });
     await serveAppointment({ ...options, self, keep: (file) => keeper.authority(file) });
+    await options.rpc.handle(sourceMethod, ({ request }) => {
+      mustIssue(self.authority);
+      return Promise.resolve({ reply: standingOf(ledger, request, options.now_ms()) });
+    });
     ledger.onFact((fact) => {
       if (fact.kind === nameKind.name && fact.subject === self.identity.name) membership.#lookAtName();
     });
     membership.#lookAtName();
+    await membership.siteKey.open();
     return membership;
   }
 
   close(): void {
     this.#renewal.close();
+    this.#siteIssuer.close();
   }
 
   /** Whether this node enrols others. */
@@ -123,6 +140,33 @@ export class Membership {
       }
     }
     throw failure;
+  }
+
+  /**
+   * How a registrar says that a source stands: this node itself, or the first of some others that knows it.
+   * @throws InkmeshError `unavailable` when none does within `sourceAnswer_ms`
+   */
+  async standingOf(source: SourceId): Promise<Standing> {
+    const { rpc, ledger, clock, now_ms } = this.#options;
+    if (this.isRegistrar()) return standingOf(ledger, source, now_ms());
+    const limit = deadline(clock, sourceAnswer_ms);
+    let unknown: Standing | undefined;
+    const { signal } = limit;
+    const ask = async (peer: string) => {
+      const call = () => rpc.call(peer, sourceMethod, source, { signal });
+      const { reply } = await this.#asking.take(peer, call);
+      if (reply.standing !== 'unknown') return reply;
+      unknown = reply;
+      throw new InkmeshError('not-found', 'this registrar does not know the source');
+    };
+    try {
+      return await Promise.any(this.#registrars().slice(0, maxRegistrarsAsked).map(ask));
+    } catch (cause) {
+      if (unknown !== undefined) return unknown;
+      throw new InkmeshError('unavailable', 'no registrar answers', {}, { cause });
+    } finally {
+      limit.done();
+    }
   }
 
   /** Whether another node has this one's name by the earlier reservation. */

@@ -19,10 +19,12 @@ import { nameKind } from './node-names.ts';
 import { siteKind } from './policy.ts';
 import type { Clock, Log, Spool, Storage, Transport } from './ports.ts';
 import { Replica } from './replica.ts';
+import { Resumption } from './resume.ts';
 import { revokedKind } from './revocation.ts';
 import { presenceKind } from './roster.ts';
 import { Rpc } from './rpc.ts';
 import { sealRecipient } from './seal.ts';
+import { siteKeyKind } from './site-key.ts';
 import { Acceptor } from './store.ts';
 import { tokenKind } from './submit-token.ts';
 
@@ -38,6 +40,8 @@ export interface MeshOptions {
   trust: Trust;
   /** HOST:PORT or multiaddrs of other nodes */
   peers: readonly string[];
+  /** TCP port where this node takes documents of clients, over TLS: told to other nodes */
+  clientPort?: number;
   storage: Storage;
   spool: Spool;
   clock: Clock;
@@ -57,16 +61,19 @@ export interface Mesh {
   readonly custody: Custody;
   readonly holders: Holders;
   readonly acceptor: Acceptor;
+  readonly resumption: Resumption;
   readonly claimant: Claimant;
   readonly membership: Membership;
   /** connected members, without this node */
   members(): Member[];
   /** Whether a node answers, this one too; it is dialled if need be. */
   reaches(peer: string): Promise<boolean>;
-  /** whether a node did not answer when it was dialled last, and has not come back since */
+  /** whether a node did not answer when it was dialled just now, and has not come back since */
   isAway(peer: string): boolean;
   /** the two nodes that face phones and print dialogs for this node's site, fewer where there are fewer */
   supers(): NodeIdentity[];
+  /** where a node takes documents of clients over TLS: HOST:PORT each, none where it does not, or is not known to */
+  clientAddresses(peer: string): string[];
   /** what people call a node: its name, or its PeerId where that is not known */
   nameOf(peer: string): string;
   addresses(): string[];
@@ -84,6 +91,7 @@ const meshKinds: readonly Kind[] = [
   presenceKind,
   nameKind,
   tokenKind,
+  siteKeyKind,
 ];
 
 /** Joins the mesh with a node's identity; resolves when it listens. @throws InkmeshError `unavailable` */
@@ -102,6 +110,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     issuers: () => box.membership?.self.issuers ?? options.issuers,
     addresses: storage.addresses,
     configured: options.peers.map(meshAddress),
+    clientPort: options.clientPort ?? null,
     onMember: (peer) => {
       box.handoff?.woke(peer);
       box.replica?.syncWith(peer).catch((error: Error) => {
@@ -115,7 +124,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   const peers = () => network.members().map((member) => member.identity.peerId);
   const replica = await Replica.open({
     ...{ rpc, self: identity.peerId, table: storage.facts, ledger, peers, clock, log },
-    keeps: (doc) => storage.pieces.list().some(({ job }) => ledger.first(jobKind.name, job)?.doc === doc),
+    keeps: (doc) => storage.pieces.jobs().some((job) => ledger.first(jobKind.name, job)?.doc === doc),
     now_ms: () => network.gate.now_ms(),
   });
   box.replica = replica;
@@ -129,20 +138,16 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     },
     members: () => network.members(),
     reaches: (peer) => peer === identity.peerId ? Promise.resolve(true) : answers(rpc, peer),
-    isAway: (peer) => network.discovery.isAway(peer),
+    isAway: (peer) => network.discovery.hasJustFailed(peer),
     supers: () => network.supers(),
+    clientAddresses: (peer) => network.roster.clientAddresses(peer),
     nameOf: (peer) => ledger.identity(peer)?.name ?? peer,
     addresses: () => transport.addresses(),
     now_ms: () => network.gate.now_ms(),
     close: async () => {
-      network.close();
-      membership.close();
-      parts.acceptor.close();
-      parts.handoff.close();
-      parts.claimant.close();
-      parts.custody.close();
-      replica.close();
-      ledger.close();
+      const { acceptor, handoff, claimant, custody } = parts;
+      const open = [network, membership, acceptor, handoff, claimant, custody, replica, ledger];
+      for (const part of open) part.close();
       await transport.stop();
     },
   };
@@ -188,6 +193,7 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
   const holders = holdersOf(identity.peerId, custody, rpc);
   const handoff = new Handoff({
     ...{ ...common, custody, holders, pieces: storage.pieces, now_ms },
+    isLinked: (peer) => gate.linkTo(peer) !== undefined,
   });
   await serveCustody(rpc, custody, handoff);
   const acceptor = new Acceptor({
@@ -199,7 +205,11 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
     ...{ ...common, holders, claims: storage.claims, now_ms },
     nameOf: (peer) => ledger.identity(peer)?.name ?? peer,
   });
-  return { custody, holders, handoff, acceptor, claimant };
+  const resumption = new Resumption({
+    ...{ holders, ledger, clock, log },
+    likelyHolders: (author) => network.likelyHolders(author),
+  });
+  return { custody, holders, handoff, acceptor, resumption, claimant };
 }
 
 export { generateHostKey, redeem, type RedeemOptions } from './redeem.ts';
@@ -232,15 +242,18 @@ export {
 export type { Claim } from './claim.ts';
 export { directoryDoc, type Fact, type Kind, type KnownFacts, registrarOnly } from './facts.ts';
 export { type Credential, signGrant, verifyGrant } from './grant.ts';
-export { meshAddress } from './address.ts';
+export { hostOf, meshAddress } from './address.ts';
 export { createTransport, type HostOptions } from './host.ts';
-export { type JobBody, quorumOf, type SettledBody } from './job-facts.ts';
+export { lanAddresses, meshService } from './lan.ts';
+export { hasEnded, type JobBody, quorumOf, type SettledBody } from './job-facts.ts';
 export type { Member } from './gate.ts';
 export type * from './ports.ts';
 export { type Permission, viewPurpose } from './protocol.ts';
 export { policyOf, siteKind, type SitePolicy } from './policy.ts';
 export { signRequest, verifyRequest } from './request.ts';
+export type { SiteTls } from './site-key.ts';
 export { refuseRevoked, type Revocable, revocationOf, revokedKind, revokedSince } from './revocation.ts';
+export { type SourceId, type Standing, standingOf } from './source.ts';
 export { cancelProof, deviceOf, submitterOf, tokenHash, tokenKind, type TokenOwner } from './submit-token.ts';
 export { formatToken, hashSecret, type JoinToken, newSecret, parseToken } from './token.ts';
 export {
@@ -249,5 +262,7 @@ export {
   maxInviteLife_ms,
   maxInviteUses,
   maxRetention_ms,
+  maxTokenLife_ms,
   minRetention_ms,
+  tokenLife_ms,
 } from './limits.ts';

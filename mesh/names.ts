@@ -78,3 +78,12 @@ export const roles = ['registrar', 'front', 'panel', 'relay', 'admin'] as const;
 export type Role = typeof roles[number];
 
 export const role = v.picklist(roles);
+
+/** What the mDNS names of sites begin with: no node gets a certificate for such a name. */
+export const siteHostPrefix = 'inkmesh-';
+
+/** The host names of a site, each in lower case: one for an administrator's DNS, one for mDNS (one label, RFC 6762). */
+export function siteHosts(site: string): { readonly dns: string; readonly mdns: string } {
+  const mdns = `${siteHostPrefix}${site}`.slice(0, 63).replace(/-+$/, '');
+  return { dns: `${site}.inkmesh.internal`, mdns: `${mdns}.local` };
+}

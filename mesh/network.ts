@@ -21,7 +21,7 @@ import { defaultPolicy, policyOf, siteKind, type SitePolicy } from './policy.ts'
 import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
 import { Relay } from './relay.ts';
 import { revokedKind, revokedSince } from './revocation.ts';
-import { Roster } from './roster.ts';
+import { presenceKind, Roster } from './roster.ts';
 import type { Rpc } from './rpc.ts';
 import { type Policies, scopeRefusal } from './scope.ts';
 import { every } from './timing.ts';
@@ -37,6 +37,8 @@ export interface NetworkOptions {
   addresses: AddressTable;
   /** multiaddrs to try besides what is found */
   configured: readonly string[];
+  /** TCP port where clients bring documents */
+  clientPort: number | null;
   clock: Clock;
   log: Log;
   /** a peer has been admitted: facts can be exchanged with it */
@@ -68,6 +70,7 @@ export class Network {
       ...{ self, ledger, clock, log },
       now_ms: () => gate.now_ms(),
       addresses: () => transport.addresses(),
+      clientPort: options.clientPort,
     });
     this.#relay = new Relay({ self, transport, gate, policies: (site) => this.#policy(site), clock, log });
     this.discovery = new Discovery({
@@ -149,6 +152,18 @@ export class Network {
     return [...new Set(best)].filter(isLinked);
   }
 
+  /** The nodes that may hold what another one accepts, the likeliest first: those that it should be connected to. */
+  likelyHolders(author: string): string[] {
+    const self = this.#options.self();
+    const candidates = [self, ...this.roster.others()]
+      .filter(({ peerId }) => peerId !== author && !this.discovery.isAway(peerId))
+      .map(({ peerId, site }) => ({ peer: peerId, site, always: false }));
+    const its = new Topology(author, this.#options.ledger.identity(author)?.site ?? self.site);
+    const connected = this.members().map(({ identity }) => identity.peerId);
+    const likely = [self.peerId, ...its.neighbours(candidates), ...its.nearest(candidates), ...connected];
+    return [...new Set(likely)].filter((peer) => peer !== author);
+  }
+
   /** The super nodes of this node's site, as this node sees it. */
   supers(): NodeIdentity[] {
     return this.roster.supers(this.#options.self().site, (peer) => this.discovery.isAway(peer));
@@ -209,6 +224,7 @@ export class Network {
       this.#relay.review();
     };
     if (fact.kind === revokedKind.name) review();
+    if (fact.kind === presenceKind.name) this.discovery.moved(fact.subject);
     if (fact.kind === nodeKind.name) {
       this.gate.renewed(fact.subject, this.#options.ledger.identity(fact.subject));
     }

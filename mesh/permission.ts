@@ -1,11 +1,15 @@
-/** What allows a claim: the owner's grant, or for a cancellation a proof that is made with the token that submitted the job. */
+/**
+ * What allows a claim: the owner's grant, or for a cancellation a proof that is made with the token that submitted the
+ * job. And what allows a node to see an owner's jobs.
+ */
 import type { Trust } from './certificate.ts';
 import { InkmeshError } from './errors.ts';
 import type { KnownFacts } from './facts.ts';
 import { verifyGrant } from './grant.ts';
 import { claimantOf } from './lease.ts';
 import type { Piece } from './ports.ts';
-import type { Permission } from './protocol.ts';
+import { type Permission, viewPurpose } from './protocol.ts';
+import { verifyRequest } from './request.ts';
 import { refuseRevoked } from './revocation.ts';
 import { deviceOf, provesSubmitter } from './submit-token.ts';
 
@@ -52,4 +56,21 @@ export async function permitted(
   const prints = grant.action === 'release';
   const nonce = Buffer.from(grant.nonce).toString('hex');
   return { nonce, target: prints ? grant.target : noTarget, confirm: grant.confirm, prints };
+}
+
+/**
+ * The user by whose proof a node may see what is theirs.
+ * @param from PeerId of the node that shows it
+ * @throws InkmeshError unless it is a signed request for that node, of a user who is not revoked
+ */
+export async function ownerWhoSent(
+  from: string,
+  proof: string,
+  trust: Trust,
+  known: KnownFacts,
+  now_ms: number,
+): Promise<string> {
+  const { by } = await verifyRequest(trust, proof, { ...viewPurpose, audience: from }, now_ms);
+  refuseRevoked(known, by);
+  return by.user;
 }

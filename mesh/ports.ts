@@ -160,14 +160,18 @@ export interface Piece {
   handoff: Uint8Array | null;
 }
 
+/** What `put` and `seal` change is seen at once, and durable when they resolve: several may share one write. */
 export interface PieceTable {
-  put(piece: Piece): void;
+  put(piece: Piece): Promise<void>;
   get(job: string): Piece | undefined;
   list(): Piece[];
+  /** the jobs of all pieces */
+  jobs(): string[];
+  ofOwner(user: string): Piece[];
   /** How many pieces there are of jobs that a node has accepted. */
   countOf(author: string): number;
   /** Marks the piece sealed, adds the job fact and what is to be handed over, in one transaction. */
-  seal(job: string, fact: FactRow, handoff: Uint8Array | null): void;
+  seal(job: string, fact: FactRow, handoff: Uint8Array | null): Promise<void>;
   /** Marks the piece sealed; the job fact is in the table already. */
   markSealed(job: string): void;
   setLease(job: string, lease: Uint8Array): void;
@@ -209,6 +213,8 @@ export interface Invite {
   roles: string[];
   usesLeft: number;
   expires_ms: number;
+  /** of a user's: how long the submit token holds that it gives */
+  tokenLife_ms: number | null;
 }
 
 export interface InviteTable {

@@ -68,6 +68,31 @@ export const abandonMethod: Method<typeof abandonRequest, typeof noReply> = {
   admission: 'member',
 };
 
+const findRequest = v.strictObject({
+  job: jobId,
+  /** a request signed by the owner's credential, see `viewPurpose` */
+  proof: text(16 * 1024),
+  /** the job is not to be sealed any more, if it has not been */
+  fence: v.boolean(),
+});
+export type FindRequest = v.InferOutput<typeof findRequest>;
+
+const findReply = v.strictObject({
+  /** the job fact, if there is one that was not taken back */
+  fact: v.nullable(bytes(1, maxFactBytes)),
+  /** true only from the node that accepts the job, which knows that there is none and will be none */
+  sure: v.boolean(),
+});
+export type FindReply = v.InferOutput<typeof findReply>;
+
+/** Whether a job has come of a submission whose answer was lost, to a node that the owner has sent (resume.ts). */
+export const findMethod: Method<typeof findRequest, typeof findReply> = {
+  name: 'find',
+  request: findRequest,
+  reply: findReply,
+  admission: 'member',
+};
+
 const handoffRequest = v.strictObject({
   job: jobId,
   submitter,

@@ -4,7 +4,7 @@
  * whoever sees the same roster gets the same answers.
  */
 import * as v from 'valibot';
-import { isAddress, subnetOf } from './address.ts';
+import { hostOf, isAddress, subnetOf } from './address.ts';
 import type { NodeIdentity } from './certificate.ts';
 import { integer, text } from './codec.ts';
 import { InkmeshError } from './errors.ts';
@@ -19,6 +19,7 @@ import {
 } from './limits.ts';
 import type { Clock, Log } from './ports.ts';
 import { revokedSince } from './revocation.ts';
+import { hasSiteKey } from './site-key.ts';
 import { every, fraction } from './timing.ts';
 import { rendezvous } from './topology.ts';
 
@@ -34,6 +35,8 @@ const presenceBody = v.strictObject({
   ),
   /** minutes that it was awake, by UTC day, today first */
   awake: v.pipe(v.array(integer(0, minutesPerDay)), v.length(presenceDays)),
+  /** TCP port where it takes documents of clients, over TLS; null where nobody is to come for that */
+  clients: v.nullable(integer(1, 65535)),
 });
 export type Presence = v.InferOutput<typeof presenceBody>;
 
@@ -56,6 +59,8 @@ export interface RosterOptions {
   now_ms(): number;
   /** where this node can be dialled now */
   addresses(): string[];
+  /** TCP port where clients bring documents */
+  clientPort: number | null;
   log: Log;
 }
 
@@ -65,7 +70,7 @@ export class Roster {
   #awake: number[];
   #day: number;
   #minute_ms: number;
-  #stated: { addresses: string; time_ms: number } | undefined;
+  #stated: { place: string; time_ms: number } | undefined;
   #stating = false;
   readonly #jitter_ms = fraction() * presenceInterval_ms / 4;
 
@@ -78,7 +83,7 @@ export class Roster {
     // a site that is switched on in the morning says again only what has changed
     this.#stated = last === undefined
       ? undefined
-      : { addresses: (last.body as Presence).addresses.join(), time_ms: last.time_ms };
+      : { place: placeOf(last.body as Presence), time_ms: last.time_ms };
     this.#awake = shifted(
       last === undefined ? [] : (last.body as Presence).awake,
       last === undefined ? 0 : this.#day - dayOf(last.time_ms),
@@ -93,17 +98,17 @@ export class Roster {
   /** States this node's presence if there is something new to say. */
   async state(): Promise<void> {
     const { self, ledger, now_ms, log } = this.#options;
-    const addresses = this.#options.addresses();
+    const here = { addresses: this.#options.addresses(), clients: this.#options.clientPort };
     const now = now_ms();
     const last = this.#stated;
-    const due = last === undefined || last.addresses !== addresses.join() ||
+    const due = last === undefined || last.place !== placeOf(here) ||
       now - last.time_ms > presenceInterval_ms + this.#jitter_ms || now < last.time_ms - day_ms;
     if (!due || this.#stating) return;
     this.#stating = true;
     try {
       const place = (time_ms: number) => jobsDoc(self.site, time_ms);
-      await ledger.state(presenceKind, place, self.peerId, { addresses, awake: [...this.#awake] });
-      this.#stated = { addresses: addresses.join(), time_ms: now };
+      await ledger.state(presenceKind, place, self.peerId, { ...here, awake: [...this.#awake] });
+      this.#stated = { place: placeOf(here), time_ms: now };
     } catch (thrown) {
       log('error', 'this node cannot tell where it is', { reason: String(thrown) });
     } finally {
@@ -122,6 +127,14 @@ export class Roster {
 
   addressesOf(peer: string): string[] {
     return this.#presence(peer)?.addresses ?? [];
+  }
+
+  /** Where a node takes documents of clients over TLS: HOST:PORT each. */
+  clientAddresses(peer: string): string[] {
+    const { addresses = [], clients = null } = this.#presence(peer) ?? {};
+    if (clients === null) return [];
+    const hosts = addresses.flatMap((address) => hostOf(address) ?? []);
+    return [...new Set(hosts)].map((host) => `${host.includes(':') ? `[${host}]` : host}:${clients}`);
   }
 
   /**
@@ -148,11 +161,15 @@ export class Roster {
    * @param away whether a node is known not to answer
    */
   supers(site: string, away: (peer: string) => boolean): NodeIdentity[] {
-    const { self } = this.#options;
+    const { self, ledger } = this.#options;
     return [self, ...this.others()]
       .filter((node) => node.site === site && node.roles.includes('front') && !away(node.peerId))
-      .map((node) => ({ node, awake: this.#steadiness(node.peerId), rank: rendezvous(site, node.peerId) }))
-      .sort((a, b) => b.awake - a.awake || a.rank - b.rank)
+      .map((node) => ({
+        ...{ node, awake: this.#steadiness(node.peerId), rank: rendezvous(site, node.peerId) },
+        keyed: hasSiteKey(ledger, node),
+      }))
+      // one that cannot serve the site's name comes last
+      .sort((a, b) => Number(b.keyed) - Number(a.keyed) || b.awake - a.awake || a.rank - b.rank)
       .slice(0, 2).map(({ node }) => node);
   }
 
@@ -181,6 +198,9 @@ export class Roster {
     if (since_ms < 2 * minute_ms) this.#awake[0] = Math.min(minutesPerDay, (this.#awake[0] ?? 0) + 1);
   }
 }
+
+const placeOf = ({ addresses, clients }: Pick<Presence, 'addresses' | 'clients'>): string =>
+  [...addresses, clients].join();
 
 const dayOf = (time_ms: number): number => Math.floor(time_ms / day_ms);
 

@@ -52,7 +52,10 @@ export interface Answer<Reply> {
 
 export interface CallOptions {
   body?: Body;
-  /** for the reply to arrive, after the request's body is sent; `callTimeout_ms` unless told */
+  /**
+   * for the reply to arrive; `callTimeout_ms` unless told. It counts from when the request is sent: on a slow link that
+   * documents fill, waiting for one's turn is no sign of a dead peer
+   */
   timeout_ms?: number;
   signal?: AbortSignal;
   /** over this link, not any link to the peer */

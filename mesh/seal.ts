@@ -1,4 +1,4 @@
-/** Octets for one node only: an age file (age-encryption.org/v1) to the X25519 recipient in its `node` fact. */
+/** Octets for certain nodes only: an age file (age-encryption.org/v1) to the X25519 recipients in their `node` facts. */
 import { Decrypter, Encrypter, identityToRecipient } from 'age-encryption';
 import { InkmeshError } from './errors.ts';
 
@@ -7,10 +7,13 @@ export function sealRecipient(sealKey: string): Promise<string> {
   return identityToRecipient(sealKey);
 }
 
-/** @param recipient `age1…` */
-export async function sealFor(recipient: string, octets: Uint8Array): Promise<Uint8Array> {
+/** @param recipients `age1…`, one or several, each of whom can open it */
+export async function sealFor(
+  recipients: string | readonly string[],
+  octets: Uint8Array,
+): Promise<Uint8Array> {
   const encrypter = new Encrypter();
-  encrypter.addRecipient(recipient);
+  for (const recipient of [recipients].flat()) encrypter.addRecipient(recipient);
   return await encrypter.encrypt(octets);
 }
 

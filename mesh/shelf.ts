@@ -54,7 +54,7 @@ export class Shelf {
   async open(): Promise<void> {
     const { pieces, spool, clock } = this.#options;
     await this.#look();
-    for (const piece of pieces.list()) await this.#trying(piece.job, () => this.#mend(piece));
+    for (const job of pieces.jobs()) await this.#trying(job, () => this.#mend(job));
     for (const job of await spool.list()) {
       if (pieces.get(job) === undefined) await this.#trying(job, () => spool.remove(job));
     }
@@ -70,10 +70,10 @@ export class Shelf {
     return this.#options.pieces.get(job);
   }
 
-  /** All that is kept and not past its time. */
-  list(): Piece[] {
+  /** What is kept of a user's and not past its time. */
+  ofOwner(user: string): Piece[] {
     const now_ms = this.#options.clock.monotonic_ms();
-    return this.#options.pieces.list().filter((piece) => !this.#expiry.isDue(piece, now_ms));
+    return this.#options.pieces.ofOwner(user).filter((piece) => !this.#expiry.isDue(piece, now_ms));
   }
 
   /** Jobs whose envelope is missing here, or is not as long as it was. */
@@ -83,14 +83,20 @@ export class Shelf {
 
   /**
    * Takes a job's name for whoever writes its envelope. @returns what gives it free
+   * @param anew instead of what this node keeps of it
    * @throws InkmeshError `conflict` when this node keeps the job, or is being sent it
    */
-  reserve(job: string): () => void {
-    if (this.#storing.has(job) || this.get(job) !== undefined) {
+  reserve(job: string, anew: boolean): () => void {
+    if (this.#storing.has(job) || (!anew && this.get(job) !== undefined)) {
       throw new InkmeshError('conflict', 'this job is kept here already');
     }
     this.#storing.add(job);
     return () => this.#storing.delete(job);
+  }
+
+  /** Whether a job's name is taken: its envelope is being written, or at the node that accepts it, it is not sealed yet. */
+  isStoring(job: string): boolean {
+    return this.#storing.has(job);
   }
 
   /**
@@ -101,7 +107,7 @@ export class Shelf {
     const { job, epoch, owner, submitter, ticket, share } = request;
     const header = await envelope.read(0, headerBytes);
     this.#expiry.note();
-    this.#options.pieces.put({
+    await this.#options.pieces.put({
       ...{ job, epoch, owner, submitter, ticket, share, header },
       envelopeBytes: envelope.bytes,
       acceptedBy: from,
@@ -149,7 +155,9 @@ export class Shelf {
     await spool.remove(job);
   }
 
-  async #mend(piece: Piece): Promise<void> {
+  async #mend(job: string): Promise<void> {
+    const piece = this.get(job);
+    if (piece === undefined) return;
     const lease = this.lease(piece);
     if (lease.erased && openClaims(lease).length === 0) return await this.erase(piece.job);
     if (afterRestart(lease) !== lease) {
@@ -166,7 +174,7 @@ export class Shelf {
 
   /** Erases what is past its time. */
   async #look(): Promise<void> {
-    const jobs = this.#options.pieces.list().map(({ job }) => job);
+    const jobs = this.#options.pieces.jobs();
     if (jobs.length === 0) return;
     await this.#trying('', () => this.#expiry.note());
     for (const job of jobs) {

@@ -11,15 +11,16 @@ import type { Custody } from './custody.ts';
 import { Growing, untilAborted } from './growing.ts';
 import type { Holder, Holders } from './holder.ts';
 import { handedDigest, type JobBody, jobKind, withdrawnKind } from './job-facts.ts';
-import { newJobId } from './job-id.ts';
+import { jobIdFor, newJobId } from './job-id.ts';
 import type { FactLedger } from './ledger.ts';
-import { maxDocumentBytes, sealPatience_ms, sealRetry_ms, withdrawRetry_ms } from './limits.ts';
+import { acceptLimits, maxDocumentBytes, sealPatience_ms, sealRetry_ms, withdrawRetry_ms } from './limits.ts';
 import { degradedBy } from './placement.ts';
 import { policyOf } from './policy.ts';
 import type { Clock, Log, Spool } from './ports.ts';
 import type { StoreRequest } from './protocol.ts';
 import { sealFor } from './seal.ts';
 import { splitKey } from './shares.ts';
+import { Slots } from './slots.ts';
 import type { Submitter } from './submit-token.ts';
 import { sleep } from './timing.ts';
 
@@ -59,11 +60,13 @@ interface Placed {
 
 export class Acceptor {
   readonly #options: StoreOptions;
+  readonly #slots: Slots;
   readonly #retries = new Set<() => void>();
   #closed = false;
 
   constructor(options: StoreOptions) {
     this.#options = options;
+    this.#slots = new Slots(acceptLimits, options.clock);
   }
 
   close(): void {
@@ -76,12 +79,45 @@ export class Acceptor {
     return newJobId(this.#options.self.peerId);
   }
 
+  /** The id of the job that this node makes of a submission, the same every time. @param submission UUID */
+  jobIdFor(owner: string, submission: string): string {
+    return jobIdFor(this.#options.self.peerId, owner, submission);
+  }
+
+  /**
+   * Resolves when a job would be taken now: what keeps it from being taken is heard before its document comes.
+   * @throws InkmeshError as `accept` does
+   */
+  async ready(): Promise<void> {
+    const { spool, candidates, self, custody } = this.#options;
+    const job = this.newJobId();
+    this.#degraded(job, [self.peerId, ...candidates(job)]);
+    const free = custody.reserve(self.peerId, job);
+    try {
+      await (await spool.create(job)).abort();
+    } catch (thrown) {
+      throw this.#told(thrown);
+    } finally {
+      free();
+    }
+  }
+
   /**
    * Resolves when the job's holders have it durably and it is known.
    * @param document octets in pieces of any size; read as fast as it can be encrypted and written
-   * @throws InkmeshError `unavailable` when there are too few holders: then no trace of the job is left
+   * @throws InkmeshError `unavailable` when there are too few holders, `busy` when too many documents come in at
+   *   once: then no trace of the job is left
    */
   async accept(job: NewJob, document: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Fact> {
+    const leave = await this.#slots.take(signal);
+    try {
+      return await this.#accept(job, document, signal);
+    } finally {
+      leave();
+    }
+  }
+
+  async #accept(job: NewJob, document: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Fact> {
     const { spool, candidates, self, custody } = this.#options;
     const others = candidates(job.job);
     const alone = this.#degraded(job.job, [self.peerId, ...others]) === 'one';
@@ -161,7 +197,7 @@ export class Acceptor {
       }
       if (bytes === 0) throw new InkmeshError('bad-request', 'the document is empty');
     }
-    for await (const part of encryptEnvelope(key, job, counted())) {
+    for await (const part of headed(encryptEnvelope(key, job, counted()))) {
       await growing.writer.write(part);
       growing.changed();
     }
@@ -247,7 +283,10 @@ export class Acceptor {
       body,
     );
     try {
-      await Promise.all(peers.map((peer) => this.#sealAt(holders(peer), job.job, record, handoff)));
+      // here last of all: what this node has sealed is sealed everywhere, so its death hides no job (resume.ts)
+      const others = peers.filter((peer) => peer !== self.peerId);
+      await Promise.all(others.map((peer) => this.#sealAt(holders(peer), job.job, record, handoff)));
+      await this.#sealAt(holders(self.peerId), job.job, record, handoff);
     } catch (cause) {
       await this.#withdraw(fact, record);
       const message = 'a machine dropped out at the last moment, and the job was taken back: print again';
@@ -296,6 +335,17 @@ export class Acceptor {
     }
   }
 
+  /**
+   * Takes back a job that this node has accepted: holders erase it, unless a claim is open.
+   * @throws InkmeshError `not-found` for a job that it has not accepted
+   */
+  async withdraw(job: string): Promise<void> {
+    const { ledger, self } = this.#options;
+    const fact = ledger.first(jobKind.name, job);
+    if (fact?.author !== self.peerId) throw new InkmeshError('not-found', 'this node has no such job');
+    await ledger.state(withdrawnKind, () => fact.doc, job, {});
+  }
+
   async #abandon(job: string, untried: readonly string[]): Promise<void> {
     const { custody, self, holders, candidates } = this.#options;
     await custody.abandon(self.peerId, { job }).catch(() => {});
@@ -311,6 +361,19 @@ function noneLeft(full: readonly string[]): InkmeshError {
     : `${full.join(' and ')} ${full.length === 1 ? 'has' : 'have'} no room for documents: ` +
       'release or cancel what waits there, or free some space';
   return new InkmeshError('unavailable', message);
+}
+
+/** The same octets, the header with the first chunk: most documents are a single write then. */
+async function* headed(envelope: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let header: Uint8Array | undefined;
+  for await (const part of envelope) {
+    if (header === undefined) header = part;
+    else if (header.length === 0) yield part;
+    else {
+      yield Buffer.concat([header, part]);
+      header = new Uint8Array(0);
+    }
+  }
 }
 
 function pieceOf(job: NewJob, share: Uint8Array): StoreRequest {

@@ -1,11 +1,16 @@
 /** Whose a submit token is: facts of registrars, of which the first counts. Nobody keeps a token, only its hash. */
 import { sha256 } from '@noble/hashes/sha2.js';
 import * as v from 'valibot';
-import { encode } from './codec.ts';
+import { encode, integer } from './codec.ts';
 import { type Kind, type KnownFacts, registrarOnly } from './facts.ts';
 import { userName, uuid } from './names.ts';
 
-const tokenBody = v.strictObject({ user: userName, device: uuid });
+const tokenBody = v.strictObject({
+  user: userName,
+  device: uuid,
+  /** by the agreed time */
+  expires_ms: integer(0, Number.MAX_SAFE_INTEGER),
+});
 export type TokenOwner = v.InferOutput<typeof tokenBody>;
 
 /**
@@ -42,7 +47,7 @@ export function provesSubmitter(proof: Uint8Array, submitter: Submitter): boolea
 }
 
 /**
- * The device that a submit token was made for, revoked or not; undefined for one that the organisation has not given
+ * The device that a submit token was made for, revoked, expired or not; undefined for one that the organisation has not given
  * out, or of which this node has not heard.
  */
 export function deviceOf(known: KnownFacts, hash: Uint8Array): TokenOwner | undefined {

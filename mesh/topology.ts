@@ -32,7 +32,7 @@ export class Topology {
   neighbours(candidates: readonly Candidate[]): string[] {
     if (candidates.length <= maxFullMesh) return candidates.map(({ peer }) => peer);
     const chosen = new Set(candidates.filter(({ always }) => always).map(({ peer }) => peer));
-    const mates = candidates.filter(({ site }) => site === this.#site);
+    const mates = this.#mates(candidates);
     const elsewhere = candidates.filter(({ site }) => site !== this.#site);
     for (const ring of [mates, candidates]) {
       const next = following(this.#self, ring.map(({ peer }) => peer));
@@ -43,6 +43,15 @@ export class Topology {
     const outside = Math.max(neighboursElsewhere, neighboursOfSite - 1 - mates.length);
     for (const peer of this.#lowest(elsewhere).slice(0, outside)) chosen.add(peer);
     return [...chosen];
+  }
+
+  /** Those of its site, the lowest ranks first. */
+  nearest(candidates: readonly Candidate[]): string[] {
+    return this.#lowest(this.#mates(candidates));
+  }
+
+  #mates(candidates: readonly Candidate[]): Candidate[] {
+    return candidates.filter(({ site }) => site === this.#site);
   }
 
   #lowest(candidates: readonly Candidate[]): string[] {

@@ -4,7 +4,13 @@ import * as assert from 'uvu/assert';
 import { Discovery, type DiscoveryOptions } from '../../mesh/discovery.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Gate } from '../../mesh/gate.ts';
-import { directAgain_ms, maxUnmetPeers, redialMax_ms, refusedAgain_ms } from '../../mesh/limits.ts';
+import {
+  directAgain_ms,
+  freshFailure_ms,
+  maxUnmetPeers,
+  redialMax_ms,
+  refusedAgain_ms,
+} from '../../mesh/limits.ts';
 import type { Link, Transport } from '../../mesh/ports.ts';
 
 const direct = '/ip4/192.0.2.1/tcp/1';
@@ -187,6 +193,47 @@ test('a configured address is dialled until somebody answers there', async () =>
   const before = dialled.length;
   for (let second = 0; second < 60; second++) await pass(1000);
   assert.is(dialled.length, before);
+});
+
+test('a peer is dialled as soon as it is known where it is, or where it is now', async () => {
+  let listed: string[] = [];
+  let up = false;
+  const { discovery, dialled, pass } = world(
+    { wanted: () => ['late'], listed: () => listed },
+    () => up ? link('late') : new InkmeshError('unavailable', 'nobody there'),
+  );
+  for (let second = 0; second < 60; second++) await pass(1000);
+  assert.equal(dialled, []);
+  assert.ok(discovery.isAway('late'));
+  listed = [direct];
+  await pass(1000);
+  assert.is(dialled.length, 1, 'nothing had failed before');
+  for (let second = 0; second < 120; second++) await pass(1000);
+  up = true;
+  discovery.heard('late', ['/ip4/192.0.2.77/tcp/1']);
+  await pass(1000);
+  assert.not(discovery.isAway('late'));
+});
+
+test('a disk that is full shuts nobody out', () => {
+  const put = () => {
+    throw new InkmeshError('unavailable', 'the disk is full');
+  };
+  const { discovery } = world({ addresses: { list: () => [], put } });
+  discovery.met('near', [direct]);
+  assert.not(discovery.isAway('near'));
+});
+
+test('what a dial has told of a peer is not believed for long', async () => {
+  let may = true;
+  const { discovery, pass } = world({ mayDial: () => may });
+  discovery.met('gone', [direct]);
+  await discovery.reach('gone', new AbortController().signal).catch(() => {});
+  assert.ok(discovery.hasJustFailed('gone'));
+  may = false;
+  await pass(freshFailure_ms);
+  assert.ok(discovery.isAway('gone'));
+  assert.not(discovery.hasJustFailed('gone'));
 });
 
 test('callers that need a peer at once share one dial, and none waits for another that gave up', async () => {
