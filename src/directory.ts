@@ -12,7 +12,6 @@ import {
   revocationOf,
   revokedKind,
   revokedSince,
-  tokenHash,
   tokenKind,
   type TokenOwner,
 } from '../mesh/mod.ts';
@@ -52,7 +51,12 @@ export interface Device {
   /** ISO 8601, as is `revoked` */
   enrolled: string;
   revoked: string | null;
+  /** ISO 8601: till when its printer address holds */
+  token_expires: string;
 }
+
+/** the last moment that has a date */
+const latest_ms = 8.64e15;
 
 /** The kinds of facts that the mesh must carry for printing. */
 export const directoryKinds: readonly Kind[] = [userKind, printerKind];
@@ -87,12 +91,12 @@ export class Directory {
   }
 
   /** @throws InkmeshError `conflict` when the token is another device's */
-  async addToken(hash: Uint8Array, user: string, device: string): Promise<void> {
+  async addToken(hash: Uint8Array, { user, device, expires_ms }: TokenOwner): Promise<void> {
     const first = deviceOf(this.#mesh.ledger, hash);
     if (first !== undefined && first.device !== device) {
       throw new InkmeshError('conflict', 'this submit token is known already: log in again');
     }
-    await this.#mesh.ledger.state(tokenKind, () => directoryDoc, hash.toHex(), { user, device });
+    await this.#mesh.ledger.state(tokenKind, () => directoryDoc, hash.toHex(), { user, device, expires_ms });
   }
 
   /** Every device that has logged in. */
@@ -102,9 +106,10 @@ export class Directory {
       ledger.first(tokenKind.name, fact.subject) ?? []
     );
     return devices.map(({ body, time_ms }) => {
-      const { user, device } = body as TokenOwner;
+      const { user, device, expires_ms } = body as TokenOwner;
       const revoked = this.revokedSince('device', device) ?? this.revokedSince('user', user);
-      return { id: device, user, enrolled: new Date(time_ms).toISOString(), revoked };
+      const token_expires = new Date(Math.min(expires_ms, latest_ms)).toISOString();
+      return { id: device, user, enrolled: new Date(time_ms).toISOString(), revoked, token_expires };
     });
   }
 
@@ -117,14 +122,6 @@ export class Directory {
   revokedSince(what: Revocable, id: string): string | null {
     const since_ms = revokedSince(this.#mesh.ledger, what, id);
     return since_ms === undefined ? null : new Date(since_ms).toISOString();
-  }
-
-  /** Whose a submit token is; undefined for one that is not of this organisation, or revoked. */
-  tokenOwner(token: string): string | undefined {
-    const { ledger } = this.#mesh;
-    const device = deviceOf(ledger, tokenHash(token));
-    if (device === undefined || revokedSince(ledger, 'device', device.device) !== undefined) return undefined;
-    return revokedSince(ledger, 'user', device.user) === undefined ? device.user : undefined;
   }
 
   printers(): Printer[] {

@@ -4,8 +4,8 @@ import type { FactRow, FactTable } from '../mesh/mod.ts';
 
 type Row = Record<string, SQLOutputValue>;
 
-/** What the table uses of the database. */
-interface Database {
+/** What a table uses of the database. */
+export interface Database {
   rows(sql: string, ...values: SQLInputValue[]): Row[];
   row(sql: string, ...values: SQLInputValue[]): Row | undefined;
   run(sql: string, ...values: SQLInputValue[]): number;

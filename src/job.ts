@@ -2,12 +2,22 @@
 import * as v from 'valibot';
 import { integer, text } from '../mesh/codec.ts';
 
+export const maxPageRanges = 64;
+const page = integer(1, 0x7fffffff);
+export const numbersUp = [1, 2, 4, 6, 9, 16] as const;
+
 /** Job template attributes that travel with a job, under their PWG 5100 names and keywords. */
 export const jobOptionsSchema = v.strictObject({
   copies: v.optional(integer(1, 999)),
   sides: v.optional(v.picklist(['one-sided', 'two-sided-long-edge', 'two-sided-short-edge'])),
   'print-color-mode': v.optional(v.picklist(['auto', 'color', 'monochrome'])),
   media: v.optional(text(255)),
+  /** first and last page of each range, ascending */
+  'page-ranges': v.optional(v.pipe(v.array(v.strictTuple([page, page])), v.maxLength(maxPageRanges))),
+  'number-up': v.optional(v.picklist(numbersUp)),
+  'job-sheets': v.optional(v.picklist(['none', 'standard'])),
+  /** 3 draft, 4 normal, 5 high */
+  'print-quality': v.optional(v.picklist([3, 4, 5])),
 });
 export type JobOptions = v.InferOutput<typeof jobOptionsSchema>;
 

@@ -37,11 +37,67 @@ export const submitLimits = {
   /** jobs that were created and whose document is not stored yet */
   maxOpenJobs: 1024,
   maxOpenJobsPerToken: 16,
+  /** what a request may be longer than its document */
+  maxRequestBytes: ippLimits.maxHeaderBytes,
+  maxDocumentsPerJob: 100,
+  /** jobs whose documents are shown as one, and jobs whose user's own name is known */
+  maxKnownJobs: 1000,
+  /** requesting-user-name, UTF-16 units */
+  maxUserName: 255,
+  /** of Identify-Printer, as the log keeps it */
+  maxMessageBytes: 127,
   /** between Create-Job and Send-Document, told as multiple-operation-time-out */
   openJob_ms: 120_000,
   maxJobsListed: 500,
   /** compressed octets that are inflated at a time, so that what they expand to (1032 times at most) stays small */
   inflateStepBytes: 4096,
+} as const;
+
+/** Tokens and passwords that are not valid. */
+export const refusalLimits = {
+  /** from one address, until more of them are not looked into; those that are valid always are */
+  maxFailures: 10,
+  failures_ms: 60_000,
+  maxAddresses: 10_000,
+  /** what a registrar has said of a source is not asked again for so long, and one that is silent not either */
+  answerLife_ms: 5_000,
+  maxAnswers: 1024,
+} as const;
+
+/** What was accepted without a registrar's word on its source. */
+export const unconfirmedLimits = { look_ms: 5_000, maxRows: 10_000 } as const;
+
+export const auditLimits = {
+  /** of refusals, and of all else */
+  maxRowsOfEach: 50_000,
+  cutAfterRows: 1000,
+  maxPending: 10_000,
+  write_ms: 1000,
+  maxDetailChars: 200,
+  maxListed: 10_000,
+} as const;
+
+/** Submission by HTTP. */
+export const httpLimits = {
+  /** of a multipart body: besides the one file */
+  maxFields: 16,
+  maxFieldBytes: 1024,
+  maxPartHeaders: 16,
+} as const;
+
+/** Event subscriptions of IPP clients (RFC 3995, RFC 3996). */
+export const subscriptionLimits = {
+  max: 256,
+  maxPerToken: 16,
+  maxUserDataBytes: 63,
+  leaseDefault_s: 3600,
+  leaseMax_s: 86_400,
+  /** how long an event can be asked for, told as ippget-event-life */
+  eventLife_s: 300,
+  /** how often clients are told to ask, as notify-get-interval */
+  interval_s: 30,
+  /** of one subscription: the oldest go first */
+  maxEvents: 200,
 } as const;
 
 /** Printers, when a job is delivered to them. */
@@ -77,3 +133,29 @@ export const storageLimits = {
 } as const;
 /** the volume is looked at after so many octets: others fill it too */
 export const freeLookBytes = 16 * 1024 ** 2;
+/** and after so long, when a document comes in */
+export const freeLook_ms = 1000;
+
+/** What a site's queue is advertised with by mDNS (RFC 6762). */
+export const mdnsLimits = {
+  maxInterfaces: 16,
+  /** interfaces come and go */
+  interfaceLook_ms: 5_000,
+  /** a question for shared records is answered after a random time (section 6) */
+  delayMin_ms: 20,
+  delayMax_ms: 120,
+  /** nothing is said to everybody again sooner (section 6) */
+  answerAgain_ms: 1_000,
+  /** between the two announcements of a start (section 8.3) */
+  announceAgain_ms: 1_000,
+  /** how long a stopping node waits for its goodbye to be sent */
+  goodbye_ms: 200,
+  /** questions of one packet that are looked at */
+  maxQuestions: 32,
+  /** so few that no packet is cut into pieces: TXT records have some 600 octets, and every sixth is one */
+  recordsPerPacket: 4,
+  /** addresses that other nodes give for the same host */
+  maxOthers: 8,
+  /** how often a node looks whether it is one of its site's super nodes, and who the other one is */
+  supersLook_ms: 500,
+} as const;

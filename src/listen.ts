@@ -18,6 +18,8 @@ export interface Listening {
   readonly port: number;
   /** Serves TLS with these from the next connection on; nothing to do where there is no TLS. */
   renew(tls: TlsKeys): void;
+  /** The same for clients that ask for one of these host names; undefined: like all others. */
+  serveAs(hosts: readonly string[], tls: TlsKeys | undefined): void;
   /** Takes no new connection; resolves when the requests under way are answered. */
   close(): Promise<void>;
   /** Ends what is left. */
@@ -46,9 +48,10 @@ export async function listen(
   const { fetch, tls } = options;
   const listener = getRequestListener(fetch, { overrideGlobalObjects: false });
   const current = tls === undefined ? undefined : { context: secureContext(tls) };
+  const named = new Map<string, SecureContext>();
   const server = current === undefined
     ? plainServer(listener, limits)
-    : createTlsServer(() => current.context, listener, limits);
+    : createTlsServer((host) => named.get(host.toLowerCase()) ?? current.context, listener, limits);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: Error) => {
       reject(
@@ -67,6 +70,12 @@ export async function listen(
     port,
     renew: (renewed) => {
       if (current !== undefined) current.context = secureContext(renewed);
+    },
+    serveAs: (hosts, keys) => {
+      for (const host of hosts) {
+        if (keys === undefined) named.delete(host);
+        else named.set(host, secureContext(keys));
+      }
     },
     close: () => new Promise((resolve) => void server.close(() => resolve())),
     kill: () => server.closeAllConnections(),

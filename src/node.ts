@@ -1,39 +1,33 @@
 /** The composition root of an edge node: builds its parts, starts them, and stops them in order. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  cancelProof,
-  createTransport,
-  type Log,
-  maxDocumentBytes,
-  type Mesh,
-  openMesh,
-  tokenHash,
-  verifyRenewable,
-} from '../mesh/mod.ts';
-import { InkmeshError } from '../mesh/errors.ts';
+import { Hono } from 'hono';
+import { createTransport, type Log, type Mesh, openMesh, verifyRenewable } from '../mesh/mod.ts';
 import { adminRoutes } from './api/admin.ts';
 import { systemClock } from './clock.ts';
 import { createApi } from './api/app.ts';
+import { auditRoutes } from './api/audit.ts';
 import { jobRoutes } from './api/jobs.ts';
 import { siteRoutes } from './api/sites.ts';
+import { isSubmission, submissionRoutes } from './api/submissions.ts';
 import { standingRoutes } from './api/standing.ts';
 import type { Config } from './config.ts';
 import { type NodeSecrets, readNode, type RunFile, writeRun } from './datadir.ts';
 import { Directory, directoryKinds } from './directory.ts';
-import type { Ticket } from './job.ts';
+import { Front } from './front.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 import { Jobs } from './release/jobs.ts';
 import { ReleaseDoor } from './release/release.ts';
 import { type EnvelopeSpool, openSpool } from './spool.ts';
 import { askLapsed, keeperOf, readAuthority, renewedAtStart } from './standing.ts';
 import { State } from './state.ts';
-import { ippApp, type IppDoor } from './submit/ipp.ts';
+import { httpApp } from './submit/http.ts';
+import { ippApp } from './submit/ipp.ts';
+import { Recheck } from './submit/recheck.ts';
+import { Sources } from './submit/source.ts';
 import { SubmitDoor } from './submit/submit.ts';
+import { tokenDoor } from './token-door.ts';
 import { warningsOf } from './warnings.ts';
-
-/** jobs submitted by tokens in this run, remembered so that print dialogs can see how they ended */
-const maxRemembered = 1000;
 
 export interface EdgeNode {
   readonly run: RunFile;
@@ -61,6 +55,8 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
       clock: systemClock,
     }),
     peers,
+    // a port that the system chooses is nobody's to know before
+    ...(config.ports.https === 0 ? {} : { clientPort: config.ports.https }),
     storage: state,
     spool,
     clock: systemClock,
@@ -73,9 +69,32 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
     }),
     askLapsed: () => askLapsed({ secrets, peers, addresses }),
   });
+  const doors = openDoors({ mesh, state, secrets, spool, log });
+  const servers = await openPorts(config, served.tls, doors.submission.fetch, doors.api.fetch);
+  served.renew = (tls) => [servers.https, servers.release].forEach((server) => server.renew(tls));
+  const front = new Front({ mesh, config, servers, tls: () => served.tls, door: doors.door, log });
+  const run = runFile(mesh, servers);
+  await writeRun(dir, run);
+  const stop = () => stopNode({ dir, config, log, mesh, state, ...doors, front, servers });
+  return { run, mesh, stop };
+}
+
+interface DoorParts {
+  mesh: Mesh;
+  state: State;
+  secrets: NodeSecrets;
+  spool: EnvelopeSpool;
+  log: Log;
+}
+
+/** The doors, and what calls them over HTTP. */
+function openDoors({ mesh, state, secrets, spool, log }: DoorParts) {
   const directory = new Directory(mesh);
   const jobs = new Jobs(mesh);
-  const submit = new SubmitDoor(mesh);
+  const { audit } = state;
+  const sources = new Sources(mesh, audit);
+  const recheck = new Recheck({ mesh, sources, table: state.unconfirmed, audit, log });
+  const submit = new SubmitDoor({ mesh, sources, recheck, audit });
   const release = new ReleaseDoor(mesh);
   const api = createApi({
     trust: secrets.trust,
@@ -83,8 +102,10 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
     now_ms: () => mesh.now_ms(),
     known: mesh.ledger,
     log,
+    audit,
   });
-  jobRoutes(api, { mesh, directory, jobs, submit, release });
+  submissionRoutes(api, { mesh, submit });
+  jobRoutes(api, { mesh, directory, jobs, release });
   const admin = {
     ...{ mesh, trust: secrets.trust, directory, state, log },
     status: () => status(mesh, state, spool, submit, release),
@@ -92,13 +113,10 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
   adminRoutes(api, admin);
   standingRoutes(api, admin);
   siteRoutes(api, admin);
-  const ipp = ippApp(ippDoor({ directory, jobs, submit, release, secrets }), log);
-  const servers = await openPorts(config, served.tls, ipp.fetch, api.fetch);
-  served.renew = (tls) => [servers.https, servers.release].forEach((server) => server.renew(tls));
-  const run = runFile(mesh, servers);
-  await writeRun(dir, run);
-  const stop = () => stopNode({ dir, config, log, mesh, state, submit, release, servers });
-  return { run, mesh, stop };
+  auditRoutes(api, audit);
+  const door = tokenDoor({ sources, jobs, submit, release, secrets, audit });
+  const submission = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));
+  return { submit, recheck, release, door, submission, api };
 }
 
 interface Servers {
@@ -110,12 +128,13 @@ interface Servers {
 async function openPorts(
   config: Config,
   tls: TlsKeys,
-  ipp: ListenOptions['fetch'],
+  submission: ListenOptions['fetch'],
   api: ListenOptions['fetch'],
 ): Promise<Servers> {
   const { address, ports } = config;
+  const signed: typeof api = (request, env) => (isSubmission(request) ? api : submission)(request, env);
   return {
-    https: await listen({ fetch: ipp, address, port: ports.https, tls, what: 'IPPS submission' }),
+    https: await listen({ fetch: signed, address, port: ports.https, tls, what: 'submission over TLS' }),
     // until panels and phones come to it, only this machine's own commands do
     release: await listen({
       fetch: api,
@@ -126,7 +145,7 @@ async function openPorts(
     }),
     http: ports.http === null
       ? null
-      : await listen({ fetch: ipp, address, port: ports.http, what: 'plain IPP submission' }),
+      : await listen({ fetch: submission, address, port: ports.http, what: 'plain submission' }),
   };
 }
 
@@ -160,6 +179,7 @@ async function status(
     roles: mesh.self.roles,
     addresses: mesh.addresses(),
     members: mesh.members().map(({ identity }) => ({ name: identity.name, site: identity.site })),
+    supers: mesh.supers().map(({ name }) => name),
     holding: { jobs: pieces.length, bytes: pieces.reduce((sum, piece) => sum + piece.envelopeBytes, 0) },
     damaged: mesh.custody.damaged(),
     storage: await spool.usage(),
@@ -169,55 +189,6 @@ async function status(
   };
 }
 
-interface DoorParts {
-  directory: Directory;
-  jobs: Jobs;
-  submit: SubmitDoor;
-  release: ReleaseDoor;
-  secrets: NodeSecrets;
-}
-
-function ippDoor({ directory, jobs, submit, release, secrets }: DoorParts): IppDoor {
-  const remembered = new Map<string, { token: string; ticket: Ticket }>();
-  const submittedWith = (token: string) => {
-    const key = tokenHash(token).toHex();
-    return new Map([...remembered].filter(([, r]) => r.token === key).map(([id, r]) => [id, r.ticket]));
-  };
-  return {
-    owner: (token) => {
-      const user = directory.tokenOwner(token);
-      return Promise.resolve(user === undefined ? undefined : { user });
-    },
-    newJobId: (taken) => submit.newJobId(taken),
-    submit: async (token, job, ticket, document, signal) => {
-      const user = directory.tokenOwner(token);
-      if (user === undefined) {
-        throw new InkmeshError('unauthenticated', 'this printer address is not valid any more');
-      }
-      await submit.submit({ user, token }, job, ticket, document, signal);
-      remembered.set(job, { token: tokenHash(token).toHex(), ticket });
-      const [oldest] = remembered.keys();
-      if (remembered.size > maxRemembered && oldest !== undefined) remembered.delete(oldest);
-    },
-    jobs: (token) => jobs.local(submittedWith(token), tokenHash(token)),
-    cancel: (token, job) => release.cancel(job, { proof: cancelProof(token, job) }),
-    queue: {
-      name: 'inkmesh',
-      uuid: queueUuid(secrets),
-      organisation: secrets.trust.organisation,
-    },
-    maxDocumentBytes,
-  };
-}
-
-/** One UUID for the queue of a site, whichever of its nodes serves it (RFC 9562 version 8 out of names). */
-function queueUuid({ trust, identity }: NodeSecrets): string {
-  const hex = tokenHash(`inkmesh queue ${trust.fingerprint} ${identity.site}`).toHex();
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${
-    hex.slice(20, 32)
-  }`;
-}
-
 async function stopNode(parts: {
   dir: string;
   config: Config;
@@ -225,11 +196,15 @@ async function stopNode(parts: {
   mesh: Mesh;
   state: State;
   submit: SubmitDoor;
+  recheck: Recheck;
   release: ReleaseDoor;
+  front: Front;
   servers: Servers;
 }): Promise<void> {
   const { submit, release, servers, mesh, state, log } = parts;
+  await parts.front.close();
   submit.close();
+  parts.recheck.close();
   const all = [servers.https, servers.release, ...(servers.http === null ? [] : [servers.http])];
   const answered = Promise.all(all.map((server) => server.close()));
   const deadline_ms = performance.now() + parts.config.drain_s * 1000;

@@ -5,7 +5,7 @@
 import { readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InkmeshError } from '../mesh/errors.ts';
-import { freeLookBytes } from './limits.ts';
+import { freeLook_ms, freeLookBytes } from './limits.ts';
 
 /** Octets. */
 export interface Quota {
@@ -31,6 +31,8 @@ export class Room {
   /** free on the volume when it was last looked at, less what has been taken since */
   #free = 0;
   #sinceLook = Infinity;
+  /** performance.now() */
+  #looked_ms = -Infinity;
 
   private constructor(dir: string, quota: Quota, taken: Map<string, number>) {
     this.#dir = dir;
@@ -44,15 +46,16 @@ export class Room {
     const taken = new Map<string, number>();
     for (const name of await readdir(dir)) {
       // an administrator may be clearing up at this moment
-      const size = await stat(join(dir, name)).then((found) => found.size, () => 0);
-      taken.set(name, size);
+      const found = await stat(join(dir, name)).catch(unlessGone);
+      if (found !== undefined) taken.set(name, found.size);
     }
     return new Room(dir, quota, taken);
   }
 
   /** Whether anything can be begun at all. @throws InkmeshError as `take` does */
   async any(): Promise<void> {
-    await this.#look();
+    const old = performance.now() - this.#looked_ms > freeLook_ms;
+    if (old || this.#free - 1 < this.#quota.reserve_bytes) await this.#look();
     this.#check(1);
   }
 
@@ -96,7 +99,12 @@ export class Room {
     const { bavail, bsize } = await statfs(this.#dir);
     this.#free = bavail * bsize;
     this.#sinceLook = 0;
+    this.#looked_ms = performance.now();
   }
+}
+
+function unlessGone(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 /** That the disk is full, whether it was foreseen or not. */

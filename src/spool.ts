@@ -8,6 +8,8 @@ import { moved } from './memory.ts';
 import { diskFull, type Quota, Room, type Usage } from './room.ts';
 
 const partSuffix = '.part';
+/** of the beginning of an envelope, kept while it is written: its header is */
+const headBytes = 64;
 
 export interface EnvelopeSpool extends Spool {
   usage(): Promise<Usage>;
@@ -20,27 +22,37 @@ export async function openSpool(dataDir: string, quota: Quota = storageLimits): 
   for (const name of await readdir(dir)) {
     if (name.endsWith(partSuffix)) await rm(join(dir, name), { force: true });
   }
-  const room = await Room.open(dir, quota);
+  const folder: Folder = { dir, room: await Room.open(dir, quota), names: new Names(dir) };
+  const { room, names } = folder;
   return {
     create: async (job) => {
       await room.any();
-      return await createWriter(dir, job, room);
+      return await createWriter(folder, job);
     },
     open: (job) => openReader(join(dir, job)),
     remove: async (job) => {
       await rm(join(dir, job), { force: true });
       room.leave(job);
-      await syncDirectory(dir);
+      await names.sync();
     },
     list: async () => (await readdir(dir)).filter((name) => !name.endsWith(partSuffix)),
     usage: () => room.usage(),
   };
 }
 
-async function createWriter(dir: string, job: string, room: Room): Promise<SpoolWriter> {
+interface Folder {
+  dir: string;
+  room: Room;
+  names: Names;
+}
+
+/** The last octets are in memory too: whoever follows the envelope mostly wants these. */
+async function createWriter({ dir, room, names }: Folder, job: string): Promise<SpoolWriter> {
   const part = join(dir, job + partSuffix);
   const file = await open(part, 'wx+', 0o600).catch(refuseFull);
   let bytes = 0;
+  let head: Uint8Array = new Uint8Array(0);
+  let tail: Uint8Array = new Uint8Array(0);
   return {
     get bytes() {
       return bytes;
@@ -48,13 +60,20 @@ async function createWriter(dir: string, job: string, room: Room): Promise<Spool
     write: async (chunk) => {
       await room.take(job, chunk.length);
       await writeAll(file, chunk, bytes).catch(refuseFull);
+      if (bytes === 0) head = chunk.slice(0, headBytes);
+      tail = chunk;
       bytes += chunk.length;
     },
-    read: (offset, length) => readAll(file, offset, length),
+    read: async (offset, length) => {
+      const from = bytes - tail.length;
+      if (offset >= from) return tail.subarray(offset - from, offset - from + length);
+      if (offset + length <= head.length) return head.subarray(offset, offset + length);
+      return await readAll(file, offset, length);
+    },
     finish: async () => {
       await file.sync().catch(refuseFull);
       await rename(part, join(dir, job)).catch(refuseFull);
-      await syncDirectory(dir);
+      await names.sync();
     },
     abort: async () => {
       await file.close().catch(() => {});
@@ -62,7 +81,10 @@ async function createWriter(dir: string, job: string, room: Room): Promise<Spool
       await rm(join(dir, job), { force: true });
       room.leave(job);
     },
-    close: () => file.close(),
+    close: () => {
+      tail = new Uint8Array(0);
+      return file.close();
+    },
   };
 }
 
@@ -103,13 +125,32 @@ async function readAll(file: FileHandle, offset: number, length: number): Promis
   return out;
 }
 
-/** Makes a rename or removal durable. Windows has no such call, and needs none: NTFS journals names. */
-async function syncDirectory(dir: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(dir, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
+/** Makes renames and removals durable. Windows has no such call, and needs none: NTFS journals names. */
+class Names {
+  readonly #dir: string;
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** Resolves when all that was renamed and removed before is durable: those who come meanwhile share the next turn. */
+  sync(): Promise<void> {
+    if (process.platform === 'win32') return Promise.resolve();
+    this.#next ??= this.#after(this.#running);
+    return this.#next;
+  }
+
+  async #after(running: Promise<void> | undefined): Promise<void> {
+    await running?.catch(() => {});
+    this.#running = this.#next;
+    this.#next = undefined;
+    const handle = await open(this.#dir, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   }
 }

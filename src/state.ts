@@ -15,21 +15,25 @@ import type {
   PieceTable,
   Storage,
 } from '../mesh/mod.ts';
+import { Audit, auditSchema } from './audit.ts';
 import { factSchema, factTable, insertFact } from './fact-table.ts';
+import { Group } from './group.ts';
 import { diskFull } from './room.ts';
+import { unconfirmedSchema, type UnconfirmedTable, unconfirmedTable } from './unconfirmed.ts';
 
-const schemaVersion = 4;
+const schemaVersion = 5;
 
 const schema = `
-${factSchema}  CREATE TABLE pieces (job TEXT PRIMARY KEY, epoch INTEGER, owner TEXT, token BLOB, cancel BLOB, acceptedBy TEXT, ticket BLOB,
+${factSchema}${auditSchema}${unconfirmedSchema}  CREATE TABLE pieces (job TEXT PRIMARY KEY, epoch INTEGER, owner TEXT, token BLOB, cancel BLOB, acceptedBy TEXT, ticket BLOB,
     share BLOB, header BLOB, envelopeBytes INTEGER, stored_ms INTEGER, afterOff INTEGER, sealed INTEGER, lease BLOB,
     handoff BLOB) STRICT;
   CREATE INDEX pieces_to_hand_over ON pieces (job) WHERE handoff IS NOT NULL;
   CREATE INDEX pieces_by_author ON pieces (acceptedBy);
+  CREATE INDEX pieces_by_owner ON pieces (owner);
   CREATE TABLE claims (claim TEXT PRIMARY KEY, job TEXT, phase TEXT, holders TEXT, receipts TEXT, settlement BLOB,
     target TEXT) STRICT;
   CREATE TABLE invites (secretHash TEXT PRIMARY KEY, kind TEXT, site TEXT, user TEXT, roles TEXT, usesLeft INTEGER,
-    expires_ms INTEGER) STRICT;
+    expires_ms INTEGER, tokenLife_ms INTEGER) STRICT;
   CREATE TABLE addresses (peer TEXT PRIMARY KEY, addresses TEXT) STRICT;
   CREATE TABLE age (one INTEGER PRIMARY KEY CHECK (one = 1), age_ms INTEGER, uptime_ms INTEGER, zero_ms INTEGER,
     off INTEGER) STRICT;
@@ -42,12 +46,17 @@ type Row = Record<string, SQLOutputValue>;
 export class State implements Storage {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #group: Group;
+  /** within a transaction, or a change of the group's */
+  #inside = false;
   readonly facts: FactTable = factTable(this);
   readonly pieces: PieceTable = pieceTable(this);
   readonly claims: ClaimTable = claimTable(this);
   readonly invites: InviteTable = inviteTable(this);
   readonly addresses: AddressTable = addressTable(this);
   readonly age: AgeTable = ageTable(this);
+  readonly audit: Audit = new Audit(this);
+  readonly unconfirmed: UnconfirmedTable = unconfirmedTable(this);
 
   constructor(dir: string) {
     const path = join(dir, 'state.sqlite');
@@ -55,6 +64,13 @@ export class State implements Storage {
     closeSync(openSync(path, 'a', 0o600));
     chmodSync(path, 0o600);
     this.#db = new DatabaseSync(path);
+    const db = this.#db;
+    this.#group = new Group({
+      run: (sql) => this.#execute(sql),
+      get isTransaction() {
+        return db.isTransaction;
+      },
+    });
     // EXCLUSIVE: one node per directory; FULL: a commit is on disk when it returns; secure_delete: what is
     // removed is overwritten
     this.#db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 1000');
@@ -89,19 +105,48 @@ export class State implements Storage {
 
   /** @returns the number of rows changed @throws InkmeshError `unavailable` when the disk is full */
   run(sql: string, ...values: SQLInputValue[]): number {
+    if (!this.#inside) this.#group.commit();
+    return this.#execute(sql, ...values);
+  }
+
+  #execute(sql: string, ...values: SQLInputValue[]): number {
     return refusingFull(() => Number(this.#statement(sql).run(...values).changes));
   }
 
   /** @throws InkmeshError `unavailable` when the disk is full: then nothing of it is written */
   transaction(change: () => void): void {
+    this.#group.commit();
     this.#db.exec('BEGIN IMMEDIATE');
     try {
-      change();
-      this.run('COMMIT');
+      this.#within(change);
+      this.#execute('COMMIT');
     } catch (error) {
       // a full disk may have ended the transaction already
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw error;
+    }
+  }
+
+  /**
+   * Makes a change, which is seen at once, together with others that come soon after. Resolves when it is on disk; what
+   * else is written puts it there first.
+   * @throws InkmeshError `unavailable` when the disk is full: then nothing of it is written
+   */
+  async grouped(change: () => void): Promise<void> {
+    await this.#group.add(() => this.#within(change));
+  }
+
+  /** Puts on disk at once what waits for others. */
+  commit(): void {
+    this.#group.commit();
+  }
+
+  #within(change: () => void): void {
+    this.#inside = true;
+    try {
+      change();
+    } finally {
+      this.#inside = false;
     }
   }
 
@@ -111,6 +156,8 @@ export class State implements Storage {
   }
 
   close(): void {
+    this.audit.close();
+    this.#group.commit();
     this.#statements.clear();
     this.#db.close();
   }
@@ -162,36 +209,40 @@ function pieceOf(row: Row): Piece {
   };
 }
 
+/** In the order of their columns. */
+function valuesOf(p: Piece): SQLInputValue[] {
+  const { token, cancel } = p.submitter ?? { token: null, cancel: null };
+  const kept = [p.ticket, p.share, p.header, p.envelopeBytes, p.stored_ms];
+  const states = [p.afterOff ? 1 : 0, p.sealed ? 1 : 0, p.lease, p.handoff];
+  return [p.job, p.epoch, p.owner, token, cancel, p.acceptedBy, ...kept, ...states];
+}
+
+function insertPiece(state: State, p: Piece): void {
+  state.run(
+    `INSERT INTO pieces (job, epoch, owner, token, cancel, acceptedBy, ticket, share, header, envelopeBytes,
+      stored_ms, afterOff, sealed, lease, handoff) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...valuesOf(p),
+  );
+}
+
 function pieceTable(state: State): PieceTable {
   return {
-    put: (p) => {
-      state.run(
-        `INSERT INTO pieces (job, epoch, owner, token, cancel, acceptedBy, ticket, share, header, envelopeBytes,
-          stored_ms, afterOff, sealed, lease, handoff) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        ...[
-          p.job,
-          p.epoch,
-          p.owner,
-          p.submitter?.token ?? null,
-          p.submitter?.cancel ?? null,
-          p.acceptedBy,
-          p.ticket,
-          p.share,
-          p.header,
-          p.envelopeBytes,
-        ],
-        ...[p.stored_ms, p.afterOff ? 1 : 0, p.sealed ? 1 : 0, p.lease, p.handoff],
-      );
-    },
+    put: (piece) => state.grouped(() => insertPiece(state, piece)),
     get: (job) => {
       const row = state.row('SELECT * FROM pieces WHERE job = ?', job);
       return row === undefined ? undefined : pieceOf(row);
     },
     list: () => state.rows('SELECT * FROM pieces').map(pieceOf),
+    jobs: () => state.rows('SELECT job FROM pieces').map((row) => string(row['job'])),
+    ofOwner: (user) => {
+      // what is told of them is durable
+      state.commit();
+      return state.rows('SELECT * FROM pieces WHERE owner = ?', user).map(pieceOf);
+    },
     countOf: (author) =>
       number(state.row('SELECT count(*) AS n FROM pieces WHERE acceptedBy = ?', author)?.['n']),
     seal: (job, fact, handoff) =>
-      state.transaction(() => {
+      state.grouped(() => {
         state.run('UPDATE pieces SET sealed = 1, handoff = ? WHERE job = ?', handoff, job);
         insertFact(state, fact);
       }),
@@ -257,6 +308,7 @@ function inviteOf(row: Row): Invite {
     roles: list(row['roles']),
     usesLeft: number(row['usesLeft']),
     expires_ms: number(row['expires_ms']),
+    tokenLife_ms: row['tokenLife_ms'] === null ? null : number(row['tokenLife_ms']),
   };
 }
 
@@ -264,8 +316,17 @@ function inviteTable(state: State): InviteTable {
   return {
     put: (i) => {
       state.run(
-        'INSERT INTO invites (secretHash, kind, site, user, roles, usesLeft, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',
-        ...[i.secretHash, i.kind, i.site, i.user, JSON.stringify(i.roles), i.usesLeft, i.expires_ms],
+        'INSERT INTO invites VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+        ...[
+          i.secretHash,
+          i.kind,
+          i.site,
+          i.user,
+          JSON.stringify(i.roles),
+          i.usesLeft,
+          i.expires_ms,
+          i.tokenLife_ms,
+        ],
       );
     },
     get: (hash): Invite | undefined => {

@@ -30,6 +30,10 @@ class Valve extends Duplex {
     socket.once('close', () => this.destroy());
   }
 
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+
   hold(held: boolean): void {
     this.#held = held;
     this.#turn();
@@ -68,11 +72,12 @@ export interface TlsServer extends Server {
 
 /**
  * A client that takes its time is dropped, from its first octet on.
- * @param context the key and certificate for the next connection, so that they can be renewed while it runs
+ * @param context the key and certificate for the next connection, so that they can be renewed while it runs, by the
+ * host name that the client asks for (RFC 6066 section 3), empty where it asks for none
  * @param listener of requests, whose bodies `paced` reads
  */
 export function createTlsServer(
-  context: () => SecureContext,
+  context: (host: string) => SecureContext,
   listener: RequestListener,
   limits: ListenLimits = listenLimits,
 ): TlsServer {
@@ -83,7 +88,8 @@ export function createTlsServer(
     const valve = new Valve(socket);
     const secure = new TLSSocket(valve, {
       isServer: true,
-      secureContext: context(),
+      secureContext: context(''),
+      SNICallback: (host, done) => done(null, context(host)),
       ALPNProtocols: ['http/1.1'],
     });
     valves.set(secure, valve);
@@ -111,6 +117,13 @@ export function createTlsServer(
 export function connectionOf(env: unknown): object | undefined {
   const { incoming }: { incoming?: IncomingMessage } = env ?? {};
   return incoming?.socket;
+}
+
+/** The IP address that a request came from; empty in tests without a server. */
+export function addressOf(env: unknown): string {
+  const { incoming }: { incoming?: IncomingMessage } = env ?? {};
+  const valve = incoming === undefined ? undefined : valves.get(incoming.socket);
+  return (valve ?? incoming?.socket)?.remoteAddress?.replace(/^::ffff:/, '') ?? '';
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   type Log,
   maxInviteLife_ms,
   maxInviteUses,
+  maxTokenLife_ms,
   type Mesh,
   newSecret,
   type Storage,
@@ -35,7 +36,10 @@ const inviteRequest = v.strictObject({
   roles: v.pipe(v.array(role), v.maxLength(5)),
 });
 const userRequest = v.strictObject({ name: userName, email: v.optional(text(254)) });
-const userInviteRequest = v.strictObject({ life_ms: integer(1000, maxInviteLife_ms) });
+const userInviteRequest = v.strictObject({
+  life_ms: integer(1000, maxInviteLife_ms),
+  tokenLife_ms: integer(1000, maxTokenLife_ms),
+});
 const printerRequest = v.strictObject({ name: printerName, uri: text(1023), site: siteName });
 
 export function adminRoutes(api: Api, doors: AdminDoors): void {
@@ -61,12 +65,12 @@ export function adminRoutes(api: Api, doors: AdminDoors): void {
 async function inviteNode(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
   requireRegistrar(c, doors);
   const { site, uses, life_ms, roles } = check(inviteRequest, await signedJson(c));
-  return c.json(invite(doors, { kind: 'node', site, user: null, roles, uses, life_ms }));
+  return c.json(invite(doors, { kind: 'node', site, user: null, roles, uses, life_ms, tokenLife_ms: null }));
 }
 
 async function inviteUser(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
   requireRegistrar(c, doors);
-  const { life_ms } = check(userInviteRequest, await signedJson(c));
+  const { life_ms, tokenLife_ms } = check(userInviteRequest, await signedJson(c));
   const name = check(userName, c.req.param('name') ?? '');
   if (doors.directory.revokedSince('user', name) !== null) {
     throw new InkmeshError('conflict', `the user ${name} is revoked`);
@@ -75,7 +79,7 @@ async function inviteUser(c: Context<ApiEnv>, doors: AdminDoors): Promise<Respon
     throw new InkmeshError('not-found', `there is no user "${name}": inkmesh user add ${name}`);
   }
   const { site } = doors.mesh.self;
-  return c.json(invite(doors, { kind: 'user', site, user: name, roles: [], uses: 1, life_ms }));
+  return c.json(invite(doors, { kind: 'user', site, user: name, roles: [], uses: 1, life_ms, tokenLife_ms }));
 }
 
 function invite(
@@ -87,11 +91,12 @@ function invite(
     roles: string[];
     uses: number;
     life_ms: number;
+    tokenLife_ms: number | null;
   },
 ): { token: string; expires: string } {
   const secret = newSecret();
   const expires = Date.now() + wanted.life_ms;
-  const { kind, site, user, roles, uses } = wanted;
+  const { kind, site, user, roles, uses, tokenLife_ms } = wanted;
   doors.state.invites.put({
     secretHash: hashSecret(secret),
     kind,
@@ -100,6 +105,7 @@ function invite(
     roles,
     usesLeft: uses,
     expires_ms: expires,
+    tokenLife_ms,
   });
   const root = new Uint8Array(Buffer.from(doors.trust.fingerprint, 'hex'));
   const common = { root, secret, site, expires, addresses: doors.mesh.addresses() };

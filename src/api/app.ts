@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type Context, Hono } from 'hono';
-import { asInkmeshError, type Code, InkmeshError } from '../../mesh/errors.ts';
+import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import {
   type KnownFacts,
   type Log,
@@ -13,6 +13,10 @@ import {
   type UserIdentity,
   verifyRequest,
 } from '../../mesh/mod.ts';
+import { Attempts } from '../attempts.ts';
+import type { Audit } from '../audit.ts';
+import { httpStatus } from '../http-status.ts';
+import { addressOf } from '../tls-server.ts';
 import { traceOf } from '../trace.ts';
 
 export interface ApiEnv {
@@ -33,21 +37,8 @@ export interface ApiOptions {
   /** where revocations are looked up */
   known: KnownFacts;
   log: Log;
+  audit: Audit;
 }
-
-const status: Record<Code, 400 | 401 | 403 | 404 | 409 | 413 | 422 | 500 | 503 | 504> = {
-  'bad-request': 400,
-  unauthenticated: 401,
-  forbidden: 403,
-  'not-found': 404,
-  busy: 409,
-  conflict: 409,
-  'too-large': 413,
-  corrupt: 422,
-  internal: 500,
-  unavailable: 503,
-  timeout: 504,
-};
 
 const scheme = 'Inkmesh ';
 const maxJsonBytes = 64 * 1024;
@@ -59,6 +50,7 @@ const nonceLife_ms = 5 * 60_000;
 export function createApi(options: ApiOptions): Api {
   const app: Api = new Hono<ApiEnv>();
   const seen = new Nonces();
+  const attempts = new Attempts();
   app.use(async (c, next) => {
     const header = c.req.header('authorization') ?? '';
     if (!header.startsWith(scheme)) {
@@ -80,22 +72,49 @@ export function createApi(options: ApiOptions): Api {
     c.set('by', by);
     c.set('covered', bodyHash !== null);
     await next();
+    noteAsked(c, options.audit);
   });
   app.onError((thrown, c) => {
     const error = asInkmeshError(thrown);
+    noteRefused(c, options.audit, attempts, error);
     if (error.code === 'internal' && !c.req.raw.signal.aborted) {
       const { method, path } = c.req;
       options.log('error', 'an API request failed', { method, path, error: traceOf(thrown) });
     }
     return c.json(
       { error: { code: error.code, message: error.message, details: error.about } },
-      status[error.code],
+      httpStatus[error.code],
     );
   });
   app.notFound((c) =>
     c.json({ error: { code: 'not-found', message: 'there is no such address', details: {} } }, 404)
   );
   return app;
+}
+
+/** What changes nothing is not noted. */
+function noteAsked(c: Context<ApiEnv>, audit: Audit): void {
+  const { method, path } = c.req;
+  if (method === 'GET' || c.error !== undefined) return;
+  const detail = `${method} ${path}`;
+  audit.record({ what: 'asked', who: c.var.by.user, from: addressOf(c.env), detail });
+}
+
+/** Of an address that is refused often only the first are. */
+function noteRefused(
+  c: Context<ApiEnv>,
+  audit: Audit,
+  attempts: Attempts,
+  { code, message }: InkmeshError,
+): void {
+  const from = addressOf(c.env);
+  if ((code !== 'unauthenticated' && code !== 'forbidden') || attempts.limited_ms(from) > 0) return;
+  attempts.failed(from);
+  const { method, path } = c.req;
+  // before the signature is checked nobody is certain
+  const by: UserIdentity | undefined = c.var.by;
+  const detail = `${method} ${path}: ${message}`;
+  audit.record({ what: 'refused', who: by?.user ?? null, from, detail });
 }
 
 /** Answers with an error unless the asker is an administrator. @throws InkmeshError `forbidden` */

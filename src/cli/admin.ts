@@ -48,14 +48,17 @@ export const userAdd: Command = {
 
 export const userInvite: Command = {
   name: 'user invite',
-  usage: 'NAME --dir DIR [--ttl 7d]',
-  about: 'print an invitation that makes a device the user’s',
-  options: { ...common, ttl: option.text },
+  usage: 'NAME --dir DIR [--ttl 7d] [--token-ttl 365d]',
+  about: 'print an invitation that makes a device the user’s; its printer address holds for --token-ttl',
+  options: { ...common, ttl: option.text, 'token-ttl': option.text },
   positionals: 1,
   run: async (args) => {
     const name = args.at(0);
     const path = `/v1/users/${encodeURIComponent(name)}/invite`;
-    const invite = await (await adminClient(args)).post<Token>(path, { life_ms: args.duration('ttl', '7d') });
+    const invite = await (await adminClient(args)).post<Token>(path, {
+      life_ms: args.duration('ttl', '7d'),
+      tokenLife_ms: args.duration('token-ttl', '365d'),
+    });
     return { json: invite, text: `${name}, until ${invite.expires}:\n  inkmesh login ${invite.token}` };
   },
 };
@@ -121,6 +124,8 @@ interface StatusView {
   node: string;
   site: string;
   members: { name: string }[];
+  /** names of the site's super nodes */
+  supers: string[];
   warnings: string[];
   holding: { jobs: number; bytes: number };
   damaged: string[];
@@ -140,12 +145,13 @@ export const status: Command = {
     const { jobs } = view.holding;
     const { used_bytes, quota_bytes, free_bytes } = view.storage;
     const damaged = view.damaged.length === 0 ? '' : `; envelopes damaged here: ${view.damaged.join(', ')}`;
+    const supers = view.supers.length === 0 ? '' : `; ${view.supers.join(' and ')} face phones`;
     const warnings = view.warnings.map((warning) => `\n${warning}`).join('');
     return {
       json: view,
       text: `${view.node} at site ${view.site}: reaches ${reached}; holds pieces of ${jobs} jobs (${
         size(used_bytes)
-      } of ${size(quota_bytes)}, ${size(free_bytes)} free on the disk)${damaged}${warnings}`,
+      } of ${size(quota_bytes)}, ${size(free_bytes)} free on the disk)${supers}${damaged}${warnings}`,
     };
   },
 };

@@ -3,30 +3,41 @@ import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { request as httpsRequest } from 'node:https';
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { asInkmeshError, type Code, codes, InkmeshError } from '../../mesh/errors.ts';
 import { isDue, renewPurpose, signRequest, toPem, viewPurpose } from '../../mesh/mod.ts';
-import {
-  files,
-  readCredential,
-  readRun,
-  renewCredential,
-  type RunFile,
-  type StoredCredential,
-} from '../datadir.ts';
+import { files, readCredential, readRun, renewCredential, type StoredCredential } from '../datadir.ts';
 import type { Args } from './command.ts';
 
-export interface Call {
+/** Where a node is asked. */
+export interface Endpoint {
+  /** what people call it */
+  name: string;
+  /** PeerId */
+  peer: string;
+  /** IP address or host name */
+  host: string;
+  port: number;
+  /** the name that its TLS certificate must have; null for its IP address */
+  servername: string | null;
+}
+
+interface Call {
   method: 'GET' | 'POST';
   path: string;
   json?: unknown;
   body?: AsyncIterable<Uint8Array>;
   headers?: Record<string, string>;
+  /** how long nothing may move; half an hour unless told, for printers that take their time */
+  silence_ms?: number;
 }
 
-const timeout_ms = 30 * 60_000;
+const silence_ms = 30 * 60_000;
+/** of connecting, and of a node that takes a document, from the last octet to its answer: holders may take a minute */
+const connect_ms = 5_000;
+const uploadSilence_ms = 120_000;
 /** codes of TLS: the certificate does not lead to the root that the credential knows */
 const untrusted = /ISSUER_CERT|SELF_SIGNED|VERIFY_LEAF/;
 
@@ -49,18 +60,35 @@ export async function adminClient(args: Args): Promise<Client> {
   return await Client.open(dir, args.optional('credential') ?? files.adminCredential(dir));
 }
 
+/** The node of this machine that runs in a data directory. @throws InkmeshError `unavailable` when none has */
+export async function localEndpoint(dir: string): Promise<Endpoint> {
+  const { peer, ports } = await readRun(dir);
+  return {
+    name: `the node in ${dir}`,
+    peer,
+    host: '127.0.0.1',
+    port: ports.release,
+    servername: 'localhost',
+  };
+}
+
+/** Whether an error says that no answer came: what was asked may have been done all the same. */
+export function isUnanswered(error: InkmeshError): boolean {
+  return error.about['unanswered'] !== undefined;
+}
+
 export class Client {
   readonly credential: StoredCredential;
-  readonly run: RunFile;
+  readonly node: Endpoint;
 
-  private constructor(credential: StoredCredential, run: RunFile) {
+  constructor(credential: StoredCredential, node: Endpoint) {
     this.credential = credential;
-    this.run = run;
+    this.node = node;
   }
 
   /** @throws InkmeshError when no node runs in `dir`, or the credential is not usable */
   static async open(dir: string, credential: string): Promise<Client> {
-    const client = new Client(await readCredential(credential), await readRun(dir));
+    const client = new Client(await readCredential(credential), await localEndpoint(dir));
     // what it was opened for is not to wait for a registrar that is asleep: there are weeks left
     if (isDue(client.credential.identity, Date.now())) await client.#renew(credential).catch(() => {});
     return client;
@@ -68,7 +96,7 @@ export class Client {
 
   /** Has the credential renewed by a registrar that the node reaches; the next command uses the new one. */
   async #renew(path: string): Promise<void> {
-    const expected = { ...renewPurpose, audience: this.run.peer };
+    const expected = { ...renewPurpose, audience: this.node.peer };
     const proof = await signRequest(this.credential, expected, Date.now());
     const { leaf, issuers } = await this.post<{ leaf: string; issuers: string[] }>('/v1/credential', {
       proof,
@@ -79,12 +107,16 @@ export class Client {
     });
   }
 
-  async get<T>(path: string, headers: Record<string, string> = {}): Promise<T> {
-    return await this.#json<T>({ method: 'GET', path, headers });
+  async get<T>(path: string, options: Pick<Call, 'headers' | 'silence_ms'> = {}): Promise<T> {
+    return await this.#json<T>({ method: 'GET', path, ...options });
   }
 
-  async post<T>(path: string, json: unknown): Promise<T> {
-    return await this.#json<T>({ method: 'POST', path, json });
+  async post<T>(
+    path: string,
+    json: unknown,
+    options: Pick<Call, 'headers' | 'silence_ms'> = {},
+  ): Promise<T> {
+    return await this.#json<T>({ method: 'POST', path, json, ...options });
   }
 
   /** Sends a document as it is read. */
@@ -93,7 +125,7 @@ export class Client {
     body: AsyncIterable<Uint8Array>,
     headers: Record<string, string>,
   ): Promise<T> {
-    return await this.#json<T>({ method: 'POST', path, body, headers });
+    return await this.#json<T>({ method: 'POST', path, body, headers, silence_ms: uploadSilence_ms });
   }
 
   /** Calls `step` for each line of JSON that the node answers with. */
@@ -109,58 +141,67 @@ export class Client {
 
   /** The header by which the node may ask holders for this user's tickets. */
   async viewHeader(): Promise<Record<string, string>> {
-    const expected = { ...viewPurpose, audience: this.run.peer };
+    const expected = { ...viewPurpose, audience: this.node.peer };
     return { 'inkmesh-view': await signRequest(this.credential, expected, Date.now()) };
   }
 
   async #json<T>(call: Call): Promise<T> {
-    const response = await this.#send(call);
-    return JSON.parse(await collect(response)) as T;
+    const content = await this.#collect(await this.#send(call));
+    try {
+      return JSON.parse(content) as T;
+    } catch (cause) {
+      throw this.#unanswered(cause);
+    }
   }
 
   async #send(call: Call): Promise<IncomingMessage> {
     const content = call.json === undefined ? undefined : Buffer.from(JSON.stringify(call.json));
     const bodyHash = content === undefined ? undefined : createHash('sha256').update(content).digest();
-    const target = { method: call.method, path: call.path, audience: this.run.peer };
+    const target = { method: call.method, path: call.path, audience: this.node.peer };
     const signed = await signRequest(
       this.credential,
       bodyHash === undefined ? target : { ...target, bodyHash: new Uint8Array(bodyHash) },
       Date.now(),
     );
     const response = await this.#exchange(call, content, signed).catch((cause: unknown) => {
-      if (untrusted.test(String((cause as { code?: unknown }).code))) {
-        throw new InkmeshError(
-          'unauthenticated',
-          `the node on port ${this.run.ports.release} is not of the credential’s organisation: use another --credential FILE`,
-          {},
-          { cause },
-        );
-      }
-      throw new InkmeshError(
-        'unavailable',
-        `the node does not answer on port ${this.run.ports.release}: ${
-          asInkmeshError(cause).message
-        }; is it running?`,
-        {},
-        { cause },
-      );
+      throw this.#unanswered(cause);
     });
     if ((response.statusCode ?? 500) >= 400) {
-      throw errorOf(await collect(response), response.statusCode ?? 500);
+      throw errorOf(await this.#collect(response), response.statusCode ?? 500);
     }
     return response;
   }
 
+  /** @param cause what a document's reader has thrown goes on as it is */
+  #unanswered(cause: unknown): InkmeshError {
+    if (cause instanceof InkmeshError) return cause;
+    const { name, host, port } = this.node;
+    const about = { unanswered: name };
+    if (untrusted.test(String((cause as { code?: unknown }).code))) {
+      return new InkmeshError(
+        'unauthenticated',
+        `${name} on port ${port} is not of the credential’s organisation: use another --credential FILE`,
+        about,
+        { cause },
+      );
+    }
+    const reason = asInkmeshError(cause).message;
+    return new InkmeshError(
+      'unavailable',
+      `${name} does not answer at ${host} on port ${port}: ${reason}; is it running?`,
+      about,
+      { cause },
+    );
+  }
+
   #exchange(call: Call, content: Buffer | undefined, signed: string): Promise<IncomingMessage> {
+    const { host, port, servername } = this.node;
     return new Promise((resolve, reject) => {
       const request = httpsRequest({
-        host: '127.0.0.1',
-        port: this.run.ports.release,
-        servername: 'localhost',
+        ...{ host, port, method: call.method, path: call.path },
+        ...(servername === null ? {} : { servername }),
         ca: toPem('CERTIFICATE', this.credential.trust.root),
-        method: call.method,
-        path: call.path,
-        timeout: timeout_ms,
+        timeout: call.silence_ms ?? silence_ms,
         headers: {
           ...call.headers,
           authorization: `Inkmesh ${signed}`,
@@ -168,19 +209,40 @@ export class Client {
             ? {}
             : { 'content-type': 'application/json', 'content-length': content.length }),
         },
-      }, resolve);
+      }, (response) => {
+        // who has answered does not want the rest
+        response.once('end', () => {
+          if (!request.writableFinished) request.destroy();
+        });
+        resolve(response);
+      });
       request.on('error', reject);
       request.on('timeout', () => request.destroy(new Error('no answer came')));
+      connectInTime(request);
       if (call.body !== undefined) pipeline(Readable.from(call.body), request).catch(reject);
       else request.end(content);
     });
   }
+
+  async #collect(response: IncomingMessage): Promise<string> {
+    let content = '';
+    try {
+      for await (const part of response.setEncoding('utf8')) content += String(part);
+    } catch (cause) {
+      throw this.#unanswered(cause);
+    }
+    return content;
+  }
 }
 
-async function collect(response: IncomingMessage): Promise<string> {
-  let content = '';
-  for await (const part of response.setEncoding('utf8')) content += String(part);
-  return content;
+/** A machine that is switched off does not even refuse a connection. */
+function connectInTime(request: ClientRequest): void {
+  request.once('socket', (socket) => {
+    if (!socket.connecting) return;
+    setTimeout(() => {
+      if (socket.connecting) request.destroy(new Error('it cannot be reached'));
+    }, connect_ms).unref();
+  });
 }
 
 function errorOf(content: string, status: number): InkmeshError {

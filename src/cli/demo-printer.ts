@@ -14,6 +14,7 @@ import { InkmeshError } from '../../mesh/errors.ts';
 import type { Log } from '../../mesh/mod.ts';
 import { jobNumber, type JobView, type Ticket } from '../job.ts';
 import { ippApp, type IppDoor } from '../submit/ipp.ts';
+import type { Client } from '../submit/source.ts';
 import { endChild, freePort } from './children.ts';
 
 export interface KeepingPrinter {
@@ -41,6 +42,10 @@ class KeepingDoor implements IppDoor {
     this.#kept = kept;
   }
 
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
   newJobId(taken: ReadonlySet<number>): string {
     for (;;) {
       const id = crypto.randomUUID();
@@ -53,7 +58,7 @@ class KeepingDoor implements IppDoor {
   }
 
   async submit(
-    _token: string,
+    _client: Client,
     job: string,
     ticket: Ticket,
     document: AsyncIterable<Uint8Array>,

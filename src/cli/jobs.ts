@@ -1,84 +1,12 @@
-/** Commands of users: print, list, show, release and cancel jobs. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { basename, extname } from 'node:path';
+/** Commands of users: list, show, release and cancel jobs. */
 import { encode } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { signGrant } from '../../mesh/mod.ts';
-import { type JobOptions, jobOptionsSchema, type JobView } from '../job.ts';
+import type { JobView } from '../job.ts';
 import type { Released } from '../release/release.ts';
 import { userClient } from './client.ts';
-import {
-  type Args,
-  checkArgument,
-  type Command,
-  option,
-  type Result,
-  size,
-  table,
-  type Terminal,
-} from './command.ts';
-
-const common = { dir: option.text, credential: option.text } as const;
-const template = { copies: option.text, sides: option.text, color: option.text, media: option.text } as const;
-const templateUsage = '[--copies N] [--sides SIDES] [--color MODE] [--media SIZE]';
-
-/** Document formats by file name, IANA media types. */
-const formats: Readonly<Record<string, string>> = {
-  '.pdf': 'application/pdf',
-  '.ps': 'application/postscript',
-  '.jpg': 'image/jpeg',
-  '.jpeg': 'image/jpeg',
-  '.pwg': 'image/pwg-raster',
-  '.urf': 'image/urf',
-};
-
-export const print: Command = {
-  name: 'print',
-  usage: `FILE --dir DIR [--title T] ${templateUsage}`,
-  about: 'submit a document; it waits until you release it',
-  options: { ...common, ...template, title: option.text },
-  positionals: 1,
-  run: async (args, terminal) => {
-    const file = args.at(0);
-    const total = await sizeOf(file);
-    const client = await userClient(args);
-    const ticket = {
-      title: args.optional('title') ?? basename(file),
-      format: formats[extname(file).toLowerCase()] ?? 'application/octet-stream',
-      options: jobOptions(args),
-    };
-    const header = Buffer.from(JSON.stringify(ticket)).toString('base64url');
-    const accepted = await client.upload<{ id: string; bytes: number; holders: string[] }>(
-      '/v1/jobs',
-      read(file, total, terminal),
-      { 'inkmesh-ticket': header, 'content-type': 'application/octet-stream' },
-    );
-    return {
-      json: accepted,
-      text: `${accepted.id}  ${size(accepted.bytes)}, held on ${accepted.holders.join(', ')}\n` +
-        `Next: inkmesh release ${accepted.id} --printer NAME`,
-    };
-  },
-};
-
-/** @throws InkmeshError `not-found` */
-async function sizeOf(file: string): Promise<number> {
-  try {
-    return (await stat(file)).size;
-  } catch (cause) {
-    throw new InkmeshError('not-found', `${file} cannot be read: is the name right?`, {}, { cause });
-  }
-}
-
-async function* read(file: string, total: number, terminal: Terminal): AsyncGenerator<Uint8Array> {
-  let sent = 0;
-  for await (const part of createReadStream(file, { highWaterMark: 256 * 1024 })) {
-    sent += (part as Uint8Array).length;
-    terminal.progress('sending', sent, total);
-    yield part as Uint8Array;
-  }
-}
+import { type Command, option, type Result, size, table } from './command.ts';
+import { common, jobOptions, template, templateUsage } from './job-options.ts';
 
 export const jobs: Command = {
   name: 'jobs',
@@ -88,7 +16,7 @@ export const jobs: Command = {
   positionals: 0,
   run: async (args) => {
     const client = await userClient(args);
-    const list = await client.get<JobView[]>('/v1/jobs', await client.viewHeader());
+    const list = await client.get<JobView[]>('/v1/jobs', { headers: await client.viewHeader() });
     const rows = list.map((job) => [job.id, stateOf(job), size(job.bytes), titleOf(job), job.submitted]);
     return {
       json: list,
@@ -120,7 +48,7 @@ export const jobShow: Command = {
     const client = await userClient(args);
     const job = await client.get<Shown>(
       `/v1/jobs/${encodeURIComponent(args.at(0))}`,
-      await client.viewHeader(),
+      { headers: await client.viewHeader() },
     );
     const head = `${job.id}  ${stateOf(job)}  ${titleOf(job)}  ${size(job.bytes)}`;
     const open = job.claims.map((claim) => `unsettled claim: ${claim}`);
@@ -144,7 +72,7 @@ export const cancel: Command = {
     const grant = await signGrant(
       client.credential,
       {
-        ...{ job, claimant: client.run.peer, action: 'cancel', target: '' },
+        ...{ job, claimant: client.node.peer, action: 'cancel', target: '' },
         options: new Uint8Array(0),
         confirm,
       },
@@ -168,7 +96,7 @@ export const release: Command = {
     const printer = args.required('printer');
     const options = jobOptions(args);
     const grant = await signGrant(client.credential, {
-      ...{ job, claimant: client.run.peer, target: printer, options: encode(options) },
+      ...{ job, claimant: client.node.peer, target: printer, options: encode(options) },
       action: 'release',
       confirm: args.list('confirm-reprint'),
     }, Date.now());
@@ -188,18 +116,3 @@ export const release: Command = {
     return { json: result, text: `${result.outcome} at ${printer}${why}`, code: ok ? 0 : 1 };
   },
 };
-
-const colorModes: Readonly<Record<string, string>> = { on: 'color', off: 'monochrome' };
-
-/** @throws UsageError */
-function jobOptions(args: Args): JobOptions {
-  const color = args.optional('color');
-  const given = {
-    copies: args.optional('copies') === undefined ? undefined : args.integer('copies', 1),
-    sides: args.optional('sides'),
-    'print-color-mode': color === undefined ? undefined : colorModes[color] ?? color,
-    media: args.optional('media'),
-  };
-  const chosen = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return checkArgument(jobOptionsSchema, chosen, 'options');
-}

@@ -1,12 +1,16 @@
 /** Finds the command in the arguments, runs it, and prints what it gives. */
 import { asInkmeshError } from '../../mesh/errors.ts';
 import { inviteNode, printerAdd, printerList, status, userAdd, userInvite, userList } from './admin.ts';
+import { audit } from './audit.ts';
 import { orgExport, orgRestore } from './backup.ts';
 import { Args, type Command, type Result, sentence, type Terminal, UsageError } from './command.ts';
 import { demo } from './demo.ts';
 import { joinCommand, login, orgInit } from './enrol.ts';
-import { cancel, jobs, jobShow, print, release } from './jobs.ts';
+import { cancel, jobs, jobShow, release } from './jobs.ts';
 import { node } from './node.ts';
+import { print } from './print.ts';
+import { installQueue } from './queue.ts';
+import { siteProfile } from './profile.ts';
 import { siteList, siteSet } from './sites.ts';
 import { deviceList, deviceRevoke, nodeList, nodeRevoke, registrarAdd, userRevoke } from './standing.ts';
 import { version } from './version.ts';
@@ -30,14 +34,17 @@ const commands: readonly Command[] = [
   deviceRevoke,
   siteList,
   siteSet,
+  siteProfile,
   printerAdd,
   printerList,
   print,
+  installQueue,
   jobs,
   jobShow,
   release,
   cancel,
   status,
+  audit,
   demo,
   version,
 ];

@@ -94,6 +94,7 @@ interface DeviceView {
   user: string;
   enrolled: string;
   revoked: string | null;
+  token_expires: string;
 }
 
 export const deviceList: Command = {
@@ -106,11 +107,11 @@ export const deviceList: Command = {
     const user = args.optional('user');
     const query = user === undefined ? '' : `?user=${encodeURIComponent(user)}`;
     const devices = await (await adminClient(args)).get<DeviceView[]>(`/v1/devices${query}`);
-    const rows = devices.map(({ id, user, enrolled, revoked }) => [
-      ...[id, user, enrolled],
+    const rows = devices.map(({ id, user, enrolled, token_expires, revoked }) => [
+      ...[id, user, enrolled, token_expires],
       revoked === null ? '' : `revoked ${revoked}`,
     ]);
-    return { json: devices, text: table([['DEVICE', 'USER', 'ENROLLED', 'STATE'], ...rows]) };
+    return { json: devices, text: table([['DEVICE', 'USER', 'ENROLLED', 'PRINTS UNTIL', 'STATE'], ...rows]) };
   },
 };
 

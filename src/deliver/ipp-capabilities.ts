@@ -2,14 +2,18 @@
 import { InkmeshError } from '../../mesh/errors.ts';
 import {
   type Attribute,
+  attribute,
   attributesOf,
+  enumeration,
   find,
   firstNumber,
   integer,
   type IppMessage,
   keyword,
+  numberOf,
   stringOf,
   stringsOf,
+  type Value,
 } from '../ipp/message.ts';
 import { groups, operations, printerStateEnum, statusName } from '../ipp/registry.ts';
 import type { Ticket } from '../job.ts';
@@ -26,6 +30,10 @@ const wanted = [
   'sides-supported',
   'print-color-mode-supported',
   'media-supported',
+  'page-ranges-supported',
+  'number-up-supported',
+  'job-sheets-supported',
+  'print-quality-supported',
 ];
 
 /** @throws InkmeshError `unavailable` and what `IppSession.ask` throws */
@@ -100,11 +108,38 @@ export function template(printer: readonly Attribute[], { options }: Ticket): Te
     const most = find(printer, 'copies-supported')?.values[0];
     add(integer('copies', copies), most?.syntax === 'rangeOfInteger' && copies <= most.upper);
   }
-  for (const name of ['sides', 'print-color-mode', 'media'] as const) {
+  const supported = (name: string) => find(printer, `${name}-supported`)?.values ?? [];
+  for (const name of ['sides', 'print-color-mode', 'media', 'job-sheets'] as const) {
     const value = options[name];
-    if (value === undefined) continue;
-    const supported = find(printer, `${name}-supported`)?.values ?? [];
-    add(keyword(name, value), supported.some((known) => stringOf(known) === value));
+    if (value !== undefined) {
+      add(
+        keyword(name, value),
+        supported(name).some((known) => stringOf(known) === value),
+      );
+    }
+  }
+  const { 'page-ranges': ranges, 'number-up': up, 'print-quality': quality } = options;
+  if (ranges !== undefined) {
+    const values = ranges.map(([lower, upper]) => ({ syntax: 'rangeOfInteger', lower, upper }) as const);
+    const [takes] = supported('page-ranges');
+    add(attribute('page-ranges', ...values), takes?.syntax === 'boolean' && takes.value);
+  }
+  if (up !== undefined) {
+    add(
+      integer('number-up', up),
+      supported('number-up').some((known) => includes(known, up)),
+    );
+  }
+  if (quality !== undefined) {
+    add(
+      enumeration('print-quality', quality),
+      supported('print-quality').some((known) => includes(known, quality)),
+    );
   }
   return result;
+}
+
+function includes(known: Value, number: number): boolean {
+  if (known.syntax === 'rangeOfInteger') return known.lower <= number && number <= known.upper;
+  return numberOf(known) === number;
 }

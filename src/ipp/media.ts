@@ -14,6 +14,7 @@ export const mediaSizes: readonly MediaSize[] = [
   { name: 'iso_a5_148x210mm', x: 14800, y: 21000 },
   { name: 'na_legal_8.5x14in', x: 21590, y: 35560 },
   { name: 'na_ledger_11x17in', x: 27940, y: 43180 },
+  { name: 'na_index-4x6_4x6in', x: 10160, y: 15240 },
 ];
 
 export const mediaDefault = 'iso_a4_210x297mm';

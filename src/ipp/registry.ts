@@ -12,7 +12,7 @@ function pick<const N extends string>(table: object, names: readonly N[]): Reado
   return found as Record<N, number>;
 }
 
-export const versions = { '1.1': 0x0101, '2.0': 0x0200 } as const;
+export const versions = { '1.1': 0x0101, '2.0': 0x0200, '2.1': 0x0201, '2.2': 0x0202 } as const;
 
 export const groups = pick(ipp.tags, [
   'operation-attributes-tag',
@@ -20,6 +20,9 @@ export const groups = pick(ipp.tags, [
   'end-of-attributes-tag',
   'printer-attributes-tag',
   'unsupported-attributes-tag',
+  'subscription-attributes-tag',
+  'event-notification-attributes-tag',
+  'document-attributes-tag',
 ]);
 
 export const operations = pick(ipp.operations, [
@@ -31,21 +34,65 @@ export const operations = pick(ipp.operations, [
   'Get-Job-Attributes',
   'Get-Jobs',
   'Get-Printer-Attributes',
+  'Hold-Job',
+  'Release-Job',
+  'Restart-Job',
+  'Pause-Printer',
+  'Resume-Printer',
+  'Purge-Jobs',
+  'Set-Printer-Attributes',
+  'Set-Job-Attributes',
+  'Get-Printer-Supported-Values',
+  'Create-Printer-Subscriptions',
+  'Get-Subscription-Attributes',
+  'Get-Subscriptions',
+  'Renew-Subscription',
+  'Cancel-Subscription',
+  'Get-Notifications',
+  'Enable-Printer',
+  'Disable-Printer',
+  'Pause-Printer-After-Current-Job',
+  'Hold-New-Jobs',
+  'Release-Held-New-Jobs',
+  'Restart-Printer',
+  'Shutdown-Printer',
+  'Startup-Printer',
+  'Reprocess-Job',
+  'Cancel-Current-Job',
+  'Suspend-Current-Job',
+  'Resume-Job',
+  'Promote-Job',
+  'Schedule-Job-After',
+  'Cancel-Document',
+  'Get-Document-Attributes',
+  'Get-Documents',
+  'Set-Document-Attributes',
+  'Cancel-Jobs',
+  'Cancel-My-Jobs',
+  'Resubmit-Job',
+  'Close-Job',
+  'Identify-Printer',
 ]);
 export type OperationName = keyof typeof operations;
 
 export const statuses = pick(ipp.statusCodes, [
   'successful-ok',
   'successful-ok-ignored-or-substituted-attributes',
+  'successful-ok-ignored-subscriptions',
   'client-error-bad-request',
   'client-error-forbidden',
   'client-error-not-authenticated',
+  'client-error-not-authorized',
   'client-error-not-possible',
   'client-error-not-found',
   'client-error-request-entity-too-large',
   'client-error-document-format-not-supported',
   'client-error-attributes-or-values-not-supported',
+  'client-error-uri-scheme-not-supported',
   'client-error-charset-not-supported',
+  'client-error-attributes-not-settable',
+  'client-error-ignored-all-subscriptions',
+  'client-error-too-many-subscriptions',
   'client-error-compression-not-supported',
   'client-error-compression-error',
   'server-error-internal-error',
@@ -55,7 +102,7 @@ export const statuses = pick(ipp.statusCodes, [
   'server-error-temporary-error',
   'server-error-busy',
   'server-error-job-canceled',
-  'server-error-multiple-document-jobs-not-supported',
+  'server-error-too-many-documents',
 ]);
 export type StatusName = keyof typeof statuses;
 
@@ -71,6 +118,15 @@ export const jobStateEnum = pick(Reflect.get(ipp.enums, 'job-state'), [
   'pending-held',
   'processing',
   'processing-stopped',
+  'canceled',
+  'aborted',
+  'completed',
+]);
+
+/** PWG 5100.5 section 6.1.9 */
+export const documentStateEnum = pick(Reflect.get(ipp.enums, 'document-state'), [
+  'pending',
+  'processing',
   'canceled',
   'aborted',
   'completed',

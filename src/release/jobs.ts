@@ -49,10 +49,14 @@ export class Jobs {
    * What was submitted with a token at this node: held here, or remembered of this run.
    * @param remembered job id -> ticket
    */
-  async local(remembered: ReadonlyMap<string, Ticket>, tokenHash: Uint8Array): Promise<JobView[]> {
+  async local(
+    owner: string,
+    remembered: ReadonlyMap<string, Ticket>,
+    tokenHash: Uint8Array,
+  ): Promise<JobView[]> {
     const bySubmitter = (piece: Piece) =>
       piece.submitter !== null && Buffer.from(piece.submitter.token).equals(tokenHash);
-    const held = new Map(this.#mesh.custody.viewOf(bySubmitter).map((piece) => [piece.job, piece]));
+    const held = new Map(this.#mesh.custody.viewOf(owner, bySubmitter).map((piece) => [piece.job, piece]));
     const ids = [...new Set([...held.keys(), ...remembered.keys()])];
     const known = ids.map((id): Known => {
       const piece = held.get(id);

@@ -56,3 +56,16 @@ async function* inflated(
     throw refusal('client-error-compression-error', `the document is not ${compression}`);
   }
 }
+
+/** Whether a body has no octet, and the same body, unread. */
+export async function isEmpty(
+  body: AsyncIterable<Uint8Array>,
+): Promise<{ empty: boolean; document: AsyncIterable<Uint8Array> }> {
+  const chunks = body[Symbol.asyncIterator]();
+  let next = await chunks.next();
+  while (next.done !== true && next.value.length === 0) next = await chunks.next();
+  async function* again(): AsyncGenerator<Uint8Array> {
+    for (let chunk = next; chunk.done !== true; chunk = await chunks.next()) yield chunk.value;
+  }
+  return { empty: next.done === true, document: again() };
+}

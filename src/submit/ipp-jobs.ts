@@ -1,10 +1,18 @@
-/** Jobs as IPP clients see them (RFC 8011 section 5.3), and those that are not stored yet. */
-import { InkmeshError } from '../../mesh/errors.ts';
+/** Jobs as IPP clients see them (RFC 8011 section 5.3). */
 import * as ipp from '../ipp/message.ts';
 import { type Attribute } from '../ipp/message.ts';
 import { jobStateEnum } from '../ipp/registry.ts';
-import { jobNumber, type JobState, type JobView, type Ticket } from '../job.ts';
-import { submitLimits } from '../limits.ts';
+import { jobNumber, type JobState, type JobView } from '../job.ts';
+import type { OpenJob } from './ipp-open.ts';
+
+/** A job of a client's: what is held, released and listed elsewhere are its documents, each by itself. */
+export interface IppJob {
+  view: JobView;
+  /** those that are stored, in order */
+  documents: JobView[];
+  /** while it can take a document */
+  open?: OpenJob;
+}
 
 interface Shown {
   state: keyof typeof jobStateEnum;
@@ -33,6 +41,9 @@ const shownStates: Readonly<Record<JobState, Shown>> = {
   expired: { state: 'aborted', reason: 'aborted-by-system', message: 'not released in time' },
 };
 
+export const shownOf = (view: JobView): Shown => shownStates[view.state];
+export const stateOf = (view: JobView): number => jobStateEnum[shownOf(view).state];
+
 /** What the owner of an interrupted job can do: only a credential confirms what may print twice. */
 export function interruption(view: JobView): string {
   const confirmed = view.claims.map((claim) => ` --confirm-reprint ${claim}`).join('');
@@ -50,14 +61,38 @@ function sentenceOf(view: JobView): string {
 
 /** Whether a job has come to its end, so that Get-Jobs lists it as completed. */
 export function isCompleted(view: JobView): boolean {
-  return jobStateEnum[shownStates[view.state].state] >= jobStateEnum.canceled;
+  return stateOf(view) >= jobStateEnum.canceled;
 }
+
+/** `proof-print` (PWG 5100.11) lists none: no job is printed before its owner is there. */
+export const whichJobs = ['completed', 'not-completed', 'proof-print'] as const;
 
 const seconds = (iso: string) => Math.max(Math.floor(Date.parse(iso) / 1000), 0);
 
+/** What counts of a job's documents, first that which keeps the job from having ended. */
+const leading: readonly JobState[] = [
+  'delivering',
+  'claimed',
+  'storing',
+  'interrupted',
+  'held',
+  'expired',
+  'cancelled',
+  'sent',
+  'printed',
+];
+
+/** Several documents as one job. @param documents one at least */
+export function together(id: string, documents: readonly JobView[]): JobView {
+  const [first] = documents as [JobView];
+  const shown = leading.map((state) => documents.find((view) => view.state === state)).find(Boolean) ?? first;
+  const bytes = documents.reduce((sum, view) => sum + view.bytes, 0);
+  return { ...shown, id, bytes, title: first.title, claims: documents.flatMap((view) => view.claims) };
+}
+
 /** @param printerUri as the client calls the printer: the job's own URI is below it */
-export function jobAttributes(view: JobView, printerUri: string): Attribute[] {
-  const shown = shownStates[view.state];
+export function jobAttributes({ view, documents }: IppJob, printerUri: string): Attribute[] {
+  const shown = shownOf(view);
   const number = jobNumber(view.id);
   const pending = jobStateEnum[shown.state] < jobStateEnum.processing;
   return [
@@ -71,12 +106,13 @@ export function jobAttributes(view: JobView, printerUri: string): Attribute[] {
     ipp.nameAttribute('job-originating-user-name', ipp.withinOctets(view.owner, 255)),
     ipp.uri('job-uuid', `urn:uuid:${view.id}`),
     ipp.integer('job-k-octets', Math.min(Math.ceil(view.bytes / 1024), 0x7fffffff)),
-    ipp.integer('number-of-documents', view.state === 'storing' ? 0 : 1),
+    ipp.integer('number-of-documents', documents.length),
     ipp.integer('time-at-creation', seconds(view.submitted)),
     ipp.dateTime('date-time-at-creation', new Date(view.submitted)),
     pending ? ipp.noValue('time-at-processing') : ipp.integer('time-at-processing', seconds(view.submitted)),
     ipp.noValue('time-at-completed'),
     ipp.integer('job-printer-up-time', Math.floor(Date.now() / 1000)),
+    ...(pending ? [ipp.keyword('job-hold-until', 'indefinite')] : []),
   ];
 }
 
@@ -86,20 +122,7 @@ export function requestedJobAttributes(attributes: Attribute[], requested: reado
   return attributes.filter((attribute) => requested.includes(attribute.name));
 }
 
-/** A job between its creation and the moment when it is stored. Lives in memory only. */
-export interface OpenJob {
-  /** UUID, lower case */
-  readonly id: string;
-  readonly token: string;
-  ticket: Ticket;
-  readonly created: Date;
-  /** performance.now() */
-  readonly created_ms: number;
-  /** its document is on the way; such a job does not time out */
-  incoming: boolean;
-  readonly cancelled: AbortController;
-}
-
+/** A job that has no document yet. */
 export function openJobView(job: OpenJob, owner: string): JobView {
   const created = job.created.toISOString();
   return {
@@ -115,52 +138,4 @@ export function openJobView(job: OpenJob, owner: string): JobView {
     holders: [],
     claims: [],
   };
-}
-
-/** The jobs that are not stored yet, bounded in number for each token and in all, and in time. */
-export class OpenJobs {
-  readonly #jobs = new Map<string, OpenJob>();
-  readonly #newJobId: (taken: ReadonlySet<number>) => string;
-
-  /** @param newJobId an id whose number is none of those taken */
-  constructor(newJobId: (taken: ReadonlySet<number>) => string) {
-    this.#newJobId = newJobId;
-  }
-
-  /** @throws InkmeshError `busy` when there are too many */
-  add(token: string, ticket: Ticket): OpenJob {
-    this.#sweep();
-    const own = this.of(token);
-    if (this.#jobs.size >= submitLimits.maxOpenJobs || own.length >= submitLimits.maxOpenJobsPerToken) {
-      throw new InkmeshError('busy', 'too many jobs are being submitted at once: try again in a moment');
-    }
-    const taken = new Set(own.map((job) => jobNumber(job.id)));
-    const job: OpenJob = {
-      id: this.#newJobId(taken),
-      token,
-      ticket,
-      created: new Date(),
-      created_ms: performance.now(),
-      incoming: false,
-      cancelled: new AbortController(),
-    };
-    this.#jobs.set(job.id, job);
-    return job;
-  }
-
-  of(token: string): OpenJob[] {
-    this.#sweep();
-    return [...this.#jobs.values()].filter((job) => job.token === token);
-  }
-
-  remove(job: OpenJob): void {
-    this.#jobs.delete(job.id);
-  }
-
-  #sweep(): void {
-    const oldest = performance.now() - submitLimits.openJob_ms;
-    for (const job of this.#jobs.values()) {
-      if (!job.incoming && job.created_ms < oldest) this.#jobs.delete(job.id);
-    }
-  }
 }

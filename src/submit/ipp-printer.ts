@@ -1,18 +1,15 @@
 /** The printer that clients see (RFC 8011 section 5.4, PWG 5100.7, PWG 5100.13): what is held may be printed anywhere. */
 import * as ipp from '../ipp/message.ts';
 import { type Attribute } from '../ipp/message.ts';
-import { margin, mediaCollection, mediaDefault, mediaSizeMembers, mediaSizes } from '../ipp/media.ts';
-import { operations, printerStateEnum } from '../ipp/registry.ts';
-import { submitLimits } from '../limits.ts';
-import {
-  colorModes,
-  compressions,
-  documentFormats,
-  maxCopies,
-  resolutions_dpi,
-  sides,
-  template,
-} from './ipp-ticket.ts';
+import { margin, mediaCollection, mediaSizeMembers, mediaSizes } from '../ipp/media.ts';
+import { operations, printerStateEnum, versions } from '../ipp/registry.ts';
+import { submitLimits, subscriptionLimits } from '../limits.ts';
+import { whichJobs } from './ipp-jobs.ts';
+import { pageUris } from './ipp-page.ts';
+import { events } from './ipp-subscriptions.ts';
+import { jobTemplate, onRequest } from './ipp-printer-template.ts';
+import { resolutions_dpi, template } from './ipp-template.ts';
+import { compressions, documentFormats } from './ipp-ticket.ts';
 
 export interface PrinterFacts {
   name: string;
@@ -22,52 +19,13 @@ export interface PrinterFacts {
   /** as the client calls it */
   printerUri: string;
   secure: boolean;
-  moreInfo: string;
   queuedJobs: number;
   maxDocumentBytes: number;
 }
 
-const sizes = mediaSizes.map((size) => size.name);
-const defaultSize = mediaSizes.filter((size) => size.name === mediaDefault);
-const mediaCollections = mediaSizes.map(mediaCollection);
 const started = new Date();
 /** printer-up-time counts from the epoch, so that every node that serves this printer says the same */
 const seconds = (moment: Date) => Math.floor(moment.getTime() / 1000);
-
-/** Attributes that only an explicit request names (PWG 5100.7 section 6.3.4). */
-const onRequest: Attribute[] = [ipp.collection('media-col-database', ...mediaCollections)];
-
-const jobTemplate: Attribute[] = [
-  ipp.integer('copies-default', 1),
-  ipp.range('copies-supported', 1, maxCopies),
-  ipp.enumeration('finishings-default', 3),
-  ipp.enumeration('finishings-supported', 3),
-  ipp.keyword('media-default', mediaDefault),
-  ipp.keyword('media-supported', ...sizes),
-  ipp.keyword('media-ready', ...sizes),
-  ipp.collection('media-col-default', ...defaultSize.map(mediaCollection)),
-  ipp.collection('media-col-ready', ...mediaCollections),
-  ipp.keyword('multiple-document-handling-default', 'separate-documents-collated-copies'),
-  ipp.keyword('multiple-document-handling-supported', 'separate-documents-collated-copies'),
-  ipp.enumeration('orientation-requested-default', 3),
-  ipp.enumeration('orientation-requested-supported', 3),
-  ipp.keyword('output-bin-default', 'auto'),
-  ipp.keyword('output-bin-supported', 'auto'),
-  ipp.keyword('print-color-mode-default', 'auto'),
-  ipp.keyword('print-color-mode-supported', ...colorModes),
-  ipp.keyword('print-content-optimize-default', 'auto'),
-  ipp.keyword('print-content-optimize-supported', 'auto'),
-  ipp.enumeration('print-quality-default', 4),
-  ipp.enumeration('print-quality-supported', 4),
-  ipp.keyword('print-rendering-intent-default', 'auto'),
-  ipp.keyword('print-rendering-intent-supported', 'auto'),
-  ipp.keyword('print-scaling-default', 'auto'),
-  ipp.keyword('print-scaling-supported', 'auto'),
-  ipp.dotsPerInch('printer-resolution-default', 600),
-  ipp.dotsPerInch('printer-resolution-supported', ...resolutions_dpi),
-  ipp.keyword('sides-default', 'one-sided'),
-  ipp.keyword('sides-supported', ...sides),
-];
 
 /** What does not change while this process runs, and is the same for everyone. */
 const description: Attribute[] = [
@@ -78,8 +36,10 @@ const description: Attribute[] = [
   ipp.mimeMediaType('document-format-default', 'application/octet-stream'),
   ipp.mimeMediaType('document-format-supported', ...documentFormats),
   ipp.naturalLanguage('generated-natural-language-supported', 'en'),
-  ipp.keyword('ipp-features-supported', 'none'),
-  ipp.keyword('ipp-versions-supported', '1.1', '2.0'),
+  ipp.keyword('identify-actions-default', 'display'),
+  ipp.keyword('identify-actions-supported', 'display'),
+  ipp.keyword('ipp-features-supported', 'document-object', 'ipp-everywhere', 'subscription-object'),
+  ipp.keyword('ipp-versions-supported', ...Object.keys(versions)),
   ipp.keyword(
     'job-creation-attributes-supported',
     'job-name',
@@ -87,14 +47,18 @@ const description: Attribute[] = [
     ...Object.keys(template),
   ),
   ipp.boolean('job-ids-supported', true),
+  ipp.keyword('job-settable-attributes-supported', 'none'),
   ...['bottom', 'left', 'right', 'top'].map((edge) => ipp.integer(`media-${edge}-margin-supported`, margin)),
-  ipp.keyword('media-col-supported', ...(mediaCollections[0] ?? []).map((member) => member.name)),
+  ipp.keyword(
+    'media-col-supported',
+    ...mediaSizes.slice(0, 1).flatMap(mediaCollection).map(({ name }) => name),
+  ),
   ipp.collection('media-size-supported', ...mediaSizes.map(mediaSizeMembers)),
   ipp.keyword('media-source-supported', 'auto'),
   ipp.keyword('media-type-supported', 'stationery'),
-  ipp.boolean('multiple-document-jobs-supported', false),
+  ipp.boolean('multiple-document-jobs-supported', true),
   ipp.integer('multiple-operation-time-out', submitLimits.openJob_ms / 1000),
-  ipp.keyword('multiple-operation-time-out-action', 'abort-job'),
+  ipp.keyword('multiple-operation-time-out-action', 'process-job'),
   ipp.naturalLanguage('natural-language-configured', 'en'),
   ipp.enumeration('operations-supported', ...Object.values(operations)),
   ipp.integer('pages-per-minute', 30),
@@ -115,29 +79,59 @@ const description: Attribute[] = [
   ipp.keyword('pwg-raster-document-sheet-back', 'normal'),
   ipp.keyword('pwg-raster-document-type-supported', 'black_1', 'sgray_8', 'srgb_8'),
   ipp.keyword('urf-supported', 'V1.4', 'CP1', 'DM1', 'IS1', 'MT1', 'OB9', 'PQ4', 'RS300-600', 'SRGB24', 'W8'),
-  ipp.keyword('which-jobs-supported', 'completed', 'not-completed'),
+  ipp.keyword('which-jobs-supported', ...whichJobs),
   ipp.integer('printer-config-change-time', seconds(started)),
   ipp.dateTime('printer-config-change-date-time', started),
   ipp.integer('printer-state-change-time', seconds(started)),
   ipp.dateTime('printer-state-change-date-time', started),
 ];
 
+/** Of a printer that is no device (PWG 5100.9, PWG 5100.13). Supplies are other, and of unknown capacity and level. */
+const device: Attribute[] = [
+  octets('printer-alert', 'code=configurationChange;severity=other;group=generalPrinter;groupindex=1;'),
+  ipp.text('printer-alert-description', 'What is printed is held until its owner releases it at a printer.'),
+  ipp.attribute('printer-geo-location', { syntax: 'unknown' }),
+  ipp.text('printer-message-from-operator', ''),
+  ipp.text('printer-organizational-unit', ''),
+  ipp.keyword('printer-settable-attributes-supported', 'none'),
+  octets('printer-supply', 'index=1;class=other;type=other;unit=other;maxcapacity=-2;level=-2;'),
+  ipp.text('printer-supply-description', 'The printers show their own supplies'),
+];
+
+function octets(name: string, value: string): Attribute {
+  return ipp.attribute(name, { syntax: 'octetString', value: new TextEncoder().encode(value) });
+}
+
+/** RFC 3995 section 5.3, RFC 3996 section 8 */
+const notification: Attribute[] = [
+  ipp.integer('ippget-event-life', subscriptionLimits.eventLife_s),
+  ipp.keyword('notify-events-default', 'job-completed'),
+  ipp.keyword('notify-events-supported', ...events),
+  ipp.integer('notify-lease-duration-default', subscriptionLimits.leaseDefault_s),
+  ipp.range('notify-lease-duration-supported', 1, subscriptionLimits.leaseMax_s),
+  ipp.integer('notify-max-events-supported', events.length),
+  ipp.keyword('notify-pull-method-supported', 'ippget'),
+];
+
 function changing(facts: PrinterFacts): Attribute[] {
   const now = new Date();
+  const uris = pageUris(facts.printerUri);
   return [
     ipp.range('job-k-octets-supported', 0, Math.min(Math.floor(facts.maxDocumentBytes / 1024), 0x7fffffff)),
     ipp.dateTime('printer-current-time', now),
     ipp.text('printer-dns-sd-name', ipp.withinOctets(facts.name, 63)),
     ipp.text('printer-info', ipp.withinOctets(facts.name, 127)),
     ipp.text('printer-location', ipp.withinOctets(facts.organisation, 127)),
-    ipp.uri('printer-more-info', facts.moreInfo),
+    ipp.uri('printer-icons', ...uris.icons),
+    ipp.uri('printer-more-info', uris.page),
     ipp.nameAttribute('printer-name', ipp.withinOctets(facts.name, 127)),
     ipp.text('printer-organization', ipp.withinOctets(facts.organisation, 127)),
+    ipp.uri('printer-supply-info-uri', uris.supplies),
     ipp.integer('printer-up-time', seconds(now)),
     ipp.uri('printer-uri-supported', facts.printerUri),
     ipp.uri('printer-uuid', `urn:uuid:${facts.uuid}`),
     ipp.integer('queued-job-count', facts.queuedJobs),
-    ipp.keyword('uri-authentication-supported', 'none'),
+    ipp.keyword('uri-authentication-supported', /\/print$/.test(facts.printerUri) ? 'basic' : 'none'),
     ipp.keyword('uri-security-supported', facts.secure ? 'tls' : 'none'),
   ];
 }
@@ -153,7 +147,7 @@ export function printerAttributes(facts: PrinterFacts, requested: readonly strin
       ? attributes
       : attributes.filter((attribute) => asked.has(attribute.name));
   return [
-    ...chosen([...description, ...changing(facts)], 'printer-description'),
+    ...chosen([...description, ...device, ...notification, ...changing(facts)], 'printer-description'),
     ...chosen(jobTemplate, 'job-template'),
     ...onRequest.filter((attribute) => asked.has(attribute.name)),
   ];

@@ -38,6 +38,8 @@ export interface Reply {
   status: StatusName;
   /** status-message, for people */
   message?: string;
+  /** further operation attributes */
+  operation?: Attribute[];
   /** attributes and values that were not taken (RFC 8011 section 4.1.7) */
   unsupported?: Attribute[];
   groups?: Group[];
@@ -69,6 +71,7 @@ export function encodeReply(request: Pick<IppMessage, 'version' | 'requestId'>, 
   if (reply.message !== undefined) {
     operation.push(text('status-message', withinOctets(reply.message, maxMessageBytes)));
   }
+  operation.push(...reply.operation ?? []);
   const unsupported = { tag: groups['unsupported-attributes-tag'], attributes: reply.unsupported ?? [] };
   return encodeMessage({
     version: replyVersion(request.version),
@@ -87,7 +90,7 @@ const isSupported = (version: number) => version >> 8 === 1 || version >> 8 === 
 /** The closest version to the one that was asked for (RFC 8011 section 4.1.8). */
 function replyVersion(asked: number): number {
   if (isSupported(asked)) return asked;
-  return asked < versions['1.1'] ? versions['1.1'] : versions['2.0'];
+  return asked < versions['1.1'] ? versions['1.1'] : versions['2.2'];
 }
 
 /**
@@ -97,7 +100,7 @@ function replyVersion(asked: number): number {
  */
 export function checkRequest(message: IppMessage): Attribute[] {
   if (!isSupported(message.version)) {
-    throw refusal('server-error-version-not-supported', 'use IPP version 1.1 or 2.0');
+    throw refusal('server-error-version-not-supported', 'use an IPP version from 1.1 to 2.2');
   }
   if (message.requestId <= 0) throw refusal('client-error-bad-request', 'the request-id must be positive');
   if (message.groups[0]?.tag !== groups['operation-attributes-tag']) {

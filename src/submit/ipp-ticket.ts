@@ -1,8 +1,8 @@
 /** From the attributes of a Print-Job, Validate-Job or Create-Job to a ticket (RFC 8011 sections 4.1.7, 4.2.1). */
 import type { JobOptions, Ticket } from '../job.ts';
-import { type Attribute, find, stringOf, type Value } from '../ipp/message.ts';
-import { mediaOfCollection, mediaSizes } from '../ipp/media.ts';
+import { type Attribute, find, stringOf } from '../ipp/message.ts';
 import { booleanValue, refusal, type Reply, stringValue } from './ipp-request.ts';
+import { template } from './ipp-template.ts';
 
 export const documentFormats = [
   'application/pdf',
@@ -15,53 +15,6 @@ export const documentFormats = [
 
 export const compressions = ['none', 'gzip', 'deflate'] as const;
 export type Compression = typeof compressions[number];
-
-export const maxCopies = 999;
-export const sides = ['one-sided', 'two-sided-long-edge', 'two-sided-short-edge'] as const;
-export const colorModes = ['auto', 'color', 'monochrome'] as const;
-export const resolutions_dpi = [300, 600] as const;
-
-/** What a value adds to the options, or undefined when it is not supported. */
-type Taken = JobOptions | undefined;
-const oneOf = <T extends string>(values: readonly T[], value: Value): T | undefined => {
-  const string = stringOf(value);
-  return values.find((known) => known === string);
-};
-const only = (accepted: (value: Value) => boolean) => (value: Value): Taken =>
-  accepted(value) ? {} : undefined;
-const enumIs = (number: number) => only((value) => value.syntax === 'enum' && value.value === number);
-const keywordIs = (keyword: string) => only((value) => stringOf(value) === keyword);
-
-/**
- * The job template attributes that are understood. Those that a ticket does not carry are taken only with the value
- * that changes nothing.
- */
-export const template: Readonly<Record<string, (value: Value) => Taken>> = {
-  copies: (value) =>
-    value.syntax === 'integer' && value.value >= 1 && value.value <= maxCopies
-      ? { copies: value.value }
-      : undefined,
-  sides: (value) => optional('sides', oneOf(sides, value)),
-  'print-color-mode': (value) => optional('print-color-mode', oneOf(colorModes, value)),
-  media: (value) => optional('media', oneOf(mediaSizes.map((size) => size.name), value)),
-  'media-col': (value) => optional('media', mediaOfCollection(value)),
-  finishings: enumIs(3),
-  'orientation-requested': enumIs(3),
-  'print-quality': enumIs(4),
-  'printer-resolution': only((value) =>
-    value.syntax === 'resolution' && value.units === 3 && value.cross === value.feed &&
-    resolutions_dpi.some((dpi) => dpi === value.cross)
-  ),
-  'output-bin': keywordIs('auto'),
-  'multiple-document-handling': keywordIs('separate-documents-collated-copies'),
-  'print-content-optimize': keywordIs('auto'),
-  'print-rendering-intent': keywordIs('auto'),
-  'print-scaling': keywordIs('auto'),
-};
-
-function optional<K extends keyof JobOptions>(key: K, value: JobOptions[K] | undefined): Taken {
-  return value === undefined ? undefined : { [key]: value };
-}
 
 export interface Accepted {
   ticket: Ticket;
@@ -77,8 +30,7 @@ export function acceptTicket(operation: readonly Attribute[], job: readonly Attr
   let options: JobOptions = {};
   for (const attribute of job) {
     const accept = Object.hasOwn(template, attribute.name) ? template[attribute.name] : undefined;
-    const [value] = attribute.values;
-    const taken = value !== undefined && attribute.values.length === 1 ? accept?.(value) : undefined;
+    const taken = accept?.(attribute.values);
     if (taken !== undefined) options = { ...options, ...taken };
     else {unsupported.push(
         accept === undefined ? { ...attribute, values: [{ syntax: 'unsupported' }] } : attribute,

@@ -2,22 +2,25 @@
 import { encode } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { type Fact, type Mesh, submitterOf } from '../../mesh/mod.ts';
+import type { Audit } from '../audit.ts';
 import { jobNumber, type Ticket } from '../job.ts';
+import type { Recheck } from './recheck.ts';
+import type { Source, Sources } from './source.ts';
 
-/** Who submits: a user by credential, or by a submit token of theirs. */
-export interface Source {
-  user: string;
-  /** a secret: only what submitterOf makes of it goes further */
-  token: string | null;
+export interface SubmitOptions {
+  mesh: Mesh;
+  sources: Sources;
+  recheck: Recheck;
+  audit: Audit;
 }
 
 export class SubmitDoor {
-  readonly #mesh: Mesh;
+  readonly #options: SubmitOptions;
   #active = 0;
   #closed = false;
 
-  constructor(mesh: Mesh) {
-    this.#mesh = mesh;
+  constructor(options: SubmitOptions) {
+    this.#options = options;
   }
 
   /** Submissions under way. */
@@ -42,24 +45,43 @@ export class SubmitDoor {
     document: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<Fact> {
-    if (this.#closed) throw new InkmeshError('unavailable', 'this node is stopping: print again in a moment');
+    if (this.#closed) throw stopping();
+    const { mesh, sources, recheck, audit } = this.#options;
     this.#active++;
     try {
-      const submitter = source.token === null ? null : submitterOf(source.token, job);
-      return await this.#mesh.acceptor.accept(
-        { job, owner: source.user, submitter, ticket: encode(ticket) },
-        document,
-        signal,
-      );
+      const confirmed = await sources.confirm(source);
+      const remembered = !confirmed && recheck.remember(job, source);
+      try {
+        const submitter = 'token' in source ? submitterOf(source.token, job) : null;
+        const wanted = { job, owner: source.user, submitter, ticket: encode(ticket) };
+        const fact = await mesh.acceptor.accept(wanted, document, signal);
+        const by = 'token' in source ? 'a submit token' : `device ${source.device}`;
+        const offline = confirmed ? '' : ', judged offline';
+        const detail = `job ${job} by ${by}${offline}`;
+        audit.record({ what: 'submitted', who: source.user, from: source.address, detail });
+        return fact;
+      } catch (thrown) {
+        if (remembered) recheck.forget(job);
+        throw thrown;
+      }
     } finally {
       this.#active--;
     }
   }
+
+  /** @throws InkmeshError when no job can be taken now, as `submit` would after its document has come */
+  async ready(): Promise<void> {
+    if (this.#closed) throw stopping();
+    await this.#options.mesh.acceptor.ready();
+  }
+
   /** A job id whose IPP job-id is a valid one, and none of `taken`. */
   newJobId(taken: ReadonlySet<number> = new Set()): string {
     for (;;) {
-      const id = this.#mesh.acceptor.newJobId();
+      const id = this.#options.mesh.acceptor.newJobId();
       if (jobNumber(id) !== 0 && !taken.has(jobNumber(id))) return id;
     }
   }
 }
+
+const stopping = () => new InkmeshError('unavailable', 'this node is stopping: print again in a moment');

@@ -1,0 +1,50 @@
+/** How often an address has been refused lately: a bounded table. It never stands in the way of what is valid. */
+import { refusalLimits } from './limits.ts';
+
+interface Failures {
+  count: number;
+  /** when they are forgotten */
+  until_ms: number;
+}
+
+export class Attempts {
+  readonly #failures = new Map<string, Failures>();
+  readonly #now_ms: () => number;
+
+  constructor(now_ms: () => number = () => performance.now()) {
+    this.#now_ms = now_ms;
+  }
+
+  /** How long further failures of this address are not looked into; 0 when they are. */
+  limited_ms(address: string): number {
+    const failures = this.#failures.get(network(address));
+    const left_ms = (failures?.until_ms ?? 0) - this.#now_ms();
+    return failures !== undefined && failures.count >= refusalLimits.maxFailures ? Math.max(left_ms, 0) : 0;
+  }
+
+  /** Counts one more. @returns how many it is by now */
+  failed(address: string): number {
+    const key = network(address);
+    const now_ms = this.#now_ms();
+    const known = this.#failures.get(key);
+    if (known !== undefined && known.until_ms > now_ms) return ++known.count;
+    // the oldest come first, and are the first to be forgotten
+    this.#failures.delete(key);
+    this.#failures.set(key, { count: 1, until_ms: now_ms + refusalLimits.failures_ms });
+    const [oldest] = this.#failures.keys();
+    if (this.#failures.size > refusalLimits.maxAddresses && oldest !== undefined) {
+      this.#failures.delete(oldest);
+    }
+    return 1;
+  }
+}
+
+/** Whom an address belongs to: of IPv6 the /64 of one subscriber. */
+function network(address: string): string {
+  if (!address.includes(':') || address.startsWith('::ffff:')) return address;
+  const [head = '', tail] = address.split('%')[0]?.split('::') ?? [];
+  const front = head.split(':');
+  const back = tail === undefined ? [] : tail.split(':').filter((part) => part !== '');
+  const zeros = new Array<string>(Math.max(8 - front.length - back.length, 0)).fill('0');
+  return [...front, ...(tail === undefined ? [] : zeros), ...back].slice(0, 4).join(':');
+}

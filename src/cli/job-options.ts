@@ -1,0 +1,27 @@
+/** What the commands of users share: where they act, and how a document is to come out. */
+import { type JobOptions, jobOptionsSchema } from '../job.ts';
+import { type Args, checkArgument, option } from './command.ts';
+
+export const common = { dir: option.text, credential: option.text } as const;
+export const template = {
+  copies: option.text,
+  sides: option.text,
+  color: option.text,
+  media: option.text,
+} as const;
+export const templateUsage = '[--copies N] [--sides SIDES] [--color MODE] [--media SIZE]';
+
+const colorModes: Readonly<Record<string, string>> = { on: 'color', off: 'monochrome' };
+
+/** @throws UsageError */
+export function jobOptions(args: Args): JobOptions {
+  const color = args.optional('color');
+  const given = {
+    copies: args.optional('copies') === undefined ? undefined : args.integer('copies', 1),
+    sides: args.optional('sides'),
+    'print-color-mode': color === undefined ? undefined : colorModes[color] ?? color,
+    media: args.optional('media'),
+  };
+  const chosen = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return checkArgument(jobOptionsSchema, chosen, 'options');
+}

@@ -1,0 +1,50 @@
+/** The organisation's nodes on this LAN, for a device that knows of none: by mDNS, as nodes find each other (WIRE.md). */
+import multicastDns, { type Options } from 'multicast-dns';
+import { hostOf, lanAddresses, meshService } from '../../mesh/mod.ts';
+import type { Endpoint } from './client.ts';
+
+const patience_ms = 2_000;
+const maxFound = 16;
+/** where nodes take documents unless they are told otherwise; mDNS says where the mesh is only */
+const submissionPort = 9265;
+
+/**
+ * Asks once and waits two seconds. What is heard is hearsay: the certificate that is served there must lead to the
+ * organisation's root, and the node must be the one that a request is signed for.
+ * @param organisation SHA-256 of its root, hexadecimal
+ */
+export async function nearbyNodes(organisation: string): Promise<Endpoint[]> {
+  const service = meshService(organisation);
+  const found = new Map<string, Endpoint>();
+  const sockets = lanAddresses().map((address) => {
+    // bound to all addresses: one that is bound to its own gets no multicast
+    const options: Options & { bind: string } = { interface: address, bind: '0.0.0.0' };
+    return multicastDns(options);
+  });
+  for (const socket of sockets) {
+    socket.on('response', ({ answers, additionals }) => {
+      for (const record of [...answers ?? [], ...additionals ?? []]) {
+        if (record.type !== 'TXT' || !record.name.endsWith(service)) continue;
+        for (const text of [record.data].flat()) note(String(text), found);
+      }
+    });
+    // an interface that takes no multicast is no LAN, and the others go on
+    socket.on('error', () => {});
+    socket.query([{ name: service, type: 'PTR' }]);
+  }
+  try {
+    if (sockets.length > 0) await new Promise((resolve) => setTimeout(resolve, patience_ms));
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+  return [...found.values()].slice(0, maxFound);
+}
+
+/** @param text of a TXT record: `dnsaddr=<multiaddr>/p2p/<PeerId>` */
+function note(text: string, found: Map<string, Endpoint>): void {
+  const [, address, peer] = /^dnsaddr=(.+)\/p2p\/(12D3KooW\w{44})$/.exec(text) ?? [];
+  const host = address === undefined ? undefined : hostOf(address);
+  if (host === undefined || peer === undefined) return;
+  const endpoint = { name: `the node at ${host}`, peer, host, port: submissionPort, servername: null };
+  found.set(`${peer} ${host}`, endpoint);
+}

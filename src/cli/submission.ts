@@ -1,0 +1,120 @@
+/**
+ * One document on its way to the first node that takes it. A node that stops answering in the middle may have made a
+ * job of it, or not: the next one is asked to find out (mesh/resume.ts), and is sent the document if there is none.
+ */
+import { asInkmeshError, type Code, InkmeshError } from '../../mesh/errors.ts';
+import type { Accepted, ClientNode } from '../api/submissions.ts';
+import type { StoredCredential } from '../datadir.ts';
+import type { Ticket } from '../job.ts';
+import { Client, type Endpoint, isUnanswered } from './client.ts';
+import { nearbyNodes } from './nearby.ts';
+import { endpointsOf, keepNodes, knownNodes } from './nodes.ts';
+
+export interface SubmissionOptions {
+  credential: StoredCredential;
+  /** its file: what nodes there are is kept beside it */
+  path: string;
+  /** asked before all others; null where none runs on this machine */
+  local: Endpoint | null;
+  ticket: Ticket;
+  /** reads it from its beginning, on its way to a node */
+  document(node: Endpoint): AsyncIterable<Uint8Array>;
+  /** a node did not take it, and others are asked */
+  onFailure(reason: string): void;
+}
+
+/** The document or the command is at fault, and no other node would say anything else. */
+const final: ReadonlySet<Code> = new Set(['bad-request', 'too-large', 'not-found']);
+const ask_ms = 10_000;
+/** asking a node that is gone, and then the holders twice, takes a few seconds for each node that was tried */
+const resume_ms = 30_000;
+
+export class Submission {
+  readonly #options: SubmissionOptions;
+  readonly #id = crypto.randomUUID();
+  /** still to be asked, the best first */
+  #queue: Endpoint[];
+  /** every address once */
+  readonly #seen = new Set<string>();
+  /** PeerIds of nodes that were sent the document, or have refused it */
+  readonly #asked = new Set<string>();
+  /** of these, those that have not answered */
+  readonly #tried: string[] = [];
+
+  private constructor(options: SubmissionOptions, queue: Endpoint[]) {
+    this.#options = options;
+    this.#queue = queue;
+  }
+
+  /**
+   * Resolves when a node has accepted the document.
+   * @throws InkmeshError why none has
+   */
+  static async send(options: SubmissionOptions): Promise<Accepted> {
+    const known = endpointsOf(await knownNodes(options.path));
+    return await new Submission(options, [...options.local === null ? [] : [options.local], ...known])
+      .#send();
+  }
+
+  async #send(): Promise<Accepted> {
+    let failure: InkmeshError | undefined;
+    for await (const node of this.#nodes()) {
+      const address = `${node.peer} ${node.host} ${node.port}`;
+      if (this.#asked.has(node.peer) || this.#seen.has(address)) continue;
+      this.#seen.add(address);
+      try {
+        return await this.#sendTo(node);
+      } catch (thrown) {
+        const error = asInkmeshError(thrown);
+        if (final.has(error.code)) throw error;
+        if (!isUnanswered(error)) this.#asked.add(node.peer);
+        // what a node has said tells more than that another one is switched off
+        if (failure === undefined || (isUnanswered(failure) && !isUnanswered(error))) failure = error;
+        this.#options.onFailure(error.message);
+      }
+    }
+    throw failure ?? new InkmeshError(
+      'unavailable',
+      'no node is known here and none is found on this network: give the --dir DIR of one on this machine',
+    );
+  }
+
+  /** Those that are known, as they become known; at last those that are near. */
+  async *#nodes(): AsyncGenerator<Endpoint> {
+    for (let node = this.#queue.shift(); node !== undefined; node = this.#queue.shift()) yield node;
+    yield* await nearbyNodes(this.#options.credential.trust.fingerprint);
+  }
+
+  async #sendTo(node: Endpoint): Promise<Accepted> {
+    const { credential, ticket, document } = this.#options;
+    const client = new Client(credential, node);
+    const listed = await client.get<ClientNode[]>('/v1/submission-nodes', { silence_ms: ask_ms });
+    await this.#note(listed);
+    const job = await this.#jobOf(client);
+    if (job !== null) return job;
+    this.#asked.add(node.peer);
+    try {
+      return await client.upload<Accepted>(`/v1/jobs?submission=${this.#id}`, document(node), {
+        'inkmesh-ticket': Buffer.from(JSON.stringify(ticket)).toString('base64url'),
+        'content-type': 'application/octet-stream',
+      });
+    } catch (thrown) {
+      if (isUnanswered(asInkmeshError(thrown))) this.#tried.push(node.peer);
+      throw thrown;
+    }
+  }
+
+  /** The job that nodes have made of the submission that did not answer. */
+  async #jobOf(client: Client): Promise<Accepted | null> {
+    if (this.#tried.length === 0) return null;
+    const request = { submission: this.#id, tried: this.#tried };
+    const options = { headers: await client.viewHeader(), silence_ms: resume_ms };
+    return (await client.post<{ job: Accepted | null }>('/v1/jobs/resume', request, options)).job;
+  }
+
+  /** A node that answers knows best who else is there. */
+  async #note(listed: readonly ClientNode[]): Promise<void> {
+    await keepNodes(this.#options.path, listed);
+    this.#queue = [...endpointsOf(listed), ...this.#queue];
+  }
+}
