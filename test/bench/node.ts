@@ -9,10 +9,10 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer, Socket } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
+import { encode } from '../../mesh/codec.ts';
 import { readConfig } from '../../src/config.ts';
 import { files } from '../../src/datadir.ts';
 import { startNode } from '../../src/node.ts';
-import { SubmitDoor } from '../../src/submit/submit.ts';
 
 /** how much of a document a front hands on at a time */
 const pieceBytes = 64 * 1024;
@@ -28,7 +28,7 @@ countMesh();
 const node = await startNode(dir, config, (level, what, fields = {}) => {
   process.stderr.write(`${level} ${what} ${JSON.stringify(fields)}\n`);
 });
-const door = new SubmitDoor(node.mesh);
+const { acceptor } = node.mesh;
 /** incompressible, and touched before any time is taken */
 const noise = randomBytes(copyBytes);
 
@@ -51,19 +51,19 @@ async function* arriving(bytes: number): AsyncGenerator<Uint8Array> {
   yield* pieces(bytes, pieceBytes);
 }
 
-/** Has the mesh accept documents through the door of the fronts, `abreast` at a time. */
+/** Has the mesh accept documents as the door of the fronts does, `abreast` at a time. */
 async function store(owner: string, bytes: number, count: number, abreast: number): Promise<string[]> {
-  const ids = Array.from({ length: count }, () => door.newJobId());
-  const ticket = {
+  const ids = Array.from({ length: count }, () => acceptor.newJobId());
+  const ticket = encode({
     title: 'Quarterly figures of the north',
     format: 'application/pdf',
     options: { copies: 1 },
-  };
+  });
   const left = [...ids];
   const worker = async () => {
     for (let id = left.pop(); id !== undefined; id = left.pop()) {
       const { signal } = new AbortController();
-      await door.submit({ user: owner, token: null }, id, ticket, arriving(bytes), signal);
+      await acceptor.accept({ job: id, owner, submitter: null, ticket }, arriving(bytes), signal);
     }
   };
   await Promise.all(Array.from({ length: abreast }, worker));

@@ -2,13 +2,11 @@
  * What one held job costs in bytes beside its envelope: in the memory and on the disk of the node that accepted it, of
  * its other holders and of a node that only knows of it, and on the network between all of them.
  */
-import { copyFileSync, existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { envelopeLength } from '../../mesh/envelope.ts';
 import { runInside } from '../../src/cli/run.ts';
-import { tempDir, waitFor } from '../fakes/processes.ts';
+import { waitFor } from '../fakes/processes.ts';
 import { type Cluster, startCluster } from './cluster.ts';
+import { databaseCopy } from '../fakes/held.ts';
 import type { Row, Table } from './run.ts';
 
 /** stored before anything is measured: code is compiled, tables and pools have grown */
@@ -36,12 +34,7 @@ const minus = (a: Cost, b: Cost): Cost => ({
 
 /** Octets of a node's database, with what is still in its log. */
 function databaseBytes(dir: string): number {
-  const copy = join(tempDir(), 'state.sqlite');
-  for (const suffix of ['', '-wal']) {
-    const from = join(dir, `state.sqlite${suffix}`);
-    if (existsSync(from)) copyFileSync(from, copy + suffix);
-  }
-  const db = new DatabaseSync(copy);
+  const db = databaseCopy(dir);
   try {
     const pragma = (name: string) => Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
     return (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');

@@ -1,8 +1,12 @@
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { tempDir } from '../fakes/processes.ts';
 import { canIsolate } from './hosts/namespaces.ts';
 import { Network } from './hosts/network.ts';
-import { HostOrganisation } from './hosts/organisation.ts';
-import type { Machine } from './hosts/machine.ts';
+import { type Accepted, HostOrganisation, noise } from './hosts/organisation.ts';
+import { Machine } from './hosts/machine.ts';
 
 /** from the moment when the last of them is ready */
 const mdns_ms = 3000;
@@ -59,6 +63,19 @@ if (canIsolate()) {
   test('the other LAN is reached by address', async () => {
     await org.registrar.start();
     await org.connected();
+  });
+
+  test('a machine without a node finds one by mDNS, and prints there', async () => {
+    const guest = new Machine(network.place('guest', site));
+    try {
+      const credential = join(tempDir(), 'ada');
+      copyFileSync(org.ada, credential);
+      const { file } = await noise(200_000);
+      const { holders } = await guest.run<Accepted>('print', file, '--credential', credential);
+      assert.is(holders.length, 3);
+    } finally {
+      await guest.close();
+    }
   });
 } else test.skip('hosts need network namespaces');
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { AuditView } from '../../src/audit.ts';
 import { runInside } from '../../src/cli/run.ts';
 import { refusalOf } from '../fakes/organisation.ts';
 import { freePort, type Kept, line, spawnKept, stop, tempDir, waitFor } from '../fakes/processes.ts';
@@ -110,6 +111,29 @@ test('a revoked user is shut out with every device, for good', async () => {
   await refused(['user', 'revoke', 'admin', ...at(a1)], 'conflict', /this is you/);
   const users = (await ink<{ name: string; revoked: string | null }[]>(['user', 'list', ...at(a1)])).json;
   assert.equal(users.filter(({ revoked }) => revoked !== null).map(({ name }) => name), ['mallory']);
+});
+
+test('what was asked of a node, and whom it refused, is in its audit trail', async () => {
+  const token = org.user('ada').print_uri.split('/').at(-1) ?? '';
+  const printing = async (password: string) =>
+    (await fetch(`http://127.0.0.1:${a2.ports.http}/print?title=Confidential`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${btoa(`ada:${password}`)}`, 'content-type': 'application/pdf' },
+      body: 'a document',
+    })).status;
+  assert.equal([await printing(token), await printing('a guess')], [201, 401]);
+  await refused(['audit', ...org.as('ada', 'a2')], 'forbidden', /administrator/);
+  const trail = async (node: Node) => (await ink<AuditView[]>(['audit', ...at(node)])).json;
+  const here = await trail(a2);
+  const rows = here.slice(0, 3).map(({ what, who, from }) => [what, who, from]);
+  assert.equal(rows, [
+    ['refused', 'ada', '127.0.0.1'],
+    ['refused', null, '127.0.0.1'],
+    ['submitted', 'ada', '127.0.0.1'],
+  ]);
+  const revoking = (await trail(a1)).find(({ detail }) => detail === 'POST /v1/users/mallory/revoke');
+  assert.equal([revoking?.what, revoking?.who, revoking?.from], ['asked', 'admin', '127.0.0.1']);
+  for (const secret of [token, 'a guess', 'Confidential']) assert.not.match(JSON.stringify(here), secret);
 });
 
 test('a machine that has joined and was never seen gives its name back when it is revoked', async () => {

@@ -1,7 +1,6 @@
 /** A private cupsd on 127.0.0.1: its state is in a temporary folder, and it browses nothing. */
 import { execFile } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
@@ -14,6 +13,7 @@ const start_ms = 20_000;
 const client_ms = 60_000;
 
 export interface Cups {
+  readonly port: number;
   /** Runs a CUPS client against this server and resolves to its output. @throws Error when it fails */
   client(command: string, ...args: string[]): Promise<string>;
   /** the end of the error log, to say why a test failed */
@@ -26,26 +26,39 @@ export interface Cups {
   stop(): Promise<void>;
 }
 
+/** Where it runs, and more lines of its two configuration files; of two about the same the later counts. */
+export interface CupsSettings {
+  /** how it and its clients are run on another machine */
+  inside?: (...command: string[]) => [string, ...string[]];
+  cupsd?: readonly string[];
+  files?: readonly string[];
+}
+
 /** Needs cupsd. */
-export async function startCups(): Promise<Cups> {
+export async function startCups(settings: CupsSettings = {}): Promise<Cups> {
   const dir = tempDir();
   const port = await freePort();
-  configure(dir, port);
+  configure(dir, port, settings);
   const home = join(dir, 'home');
   const files = ['-c', join(dir, 'cupsd.conf'), '-s', join(dir, 'cups-files.conf')];
-  const cupsd = spawnKept(toolPath('cupsd') ?? 'cupsd', ['-f', ...files], { env: { HOME: home } });
-  const answers = () => cupsd.exit() === undefined && isOpen(port);
+  const inside = settings.inside ?? ((...command: string[]) => command as [string, ...string[]]);
+  const [daemon, ...flags] = inside(toolPath('cupsd') ?? 'cupsd', '-f', ...files);
+  const cupsd = spawnKept(daemon, flags, { env: { HOME: home } });
+  const env = { ...process.env, HOME: home, CUPS_SERVER: `127.0.0.1:${port}` };
+  const log = () => readFileSync(join(dir, 'error_log'), 'utf8');
+  const client = async (command: string, ...args: string[]) => {
+    const [file, ...rest] = inside(toolPath(command) ?? command, ...args);
+    const { stdout } = await run(file, rest, { env, timeout: client_ms });
+    return stdout;
+  };
+  const answers = async () =>
+    cupsd.exit() === undefined && (await client('lpstat', '-r')).includes('is running');
   await waitFor(async () => await answers() ? true : undefined, {
     deadline_ms: start_ms,
     what: 'cupsd to answer',
   });
-  const env = { ...process.env, HOME: home, CUPS_SERVER: `127.0.0.1:${port}` };
-  const log = () => readFileSync(join(dir, 'error_log'), 'utf8');
-  const client = async (command: string, ...args: string[]) => {
-    const { stdout } = await run(toolPath(command) ?? command, args, { env, timeout: client_ms });
-    return stdout;
-  };
   return {
+    port,
     client,
     log: () => log().slice(-8000),
     addEverywhere: async (name, uri) => {
@@ -59,7 +72,7 @@ export async function startCups(): Promise<Cups> {
   };
 }
 
-function configure(dir: string, port: number): void {
+function configure(dir: string, port: number, more: CupsSettings): void {
   // filters and backends run as another user when the server is root
   const asRoot = process.getuid?.() === 0;
   chmodSync(dir, 0o755);
@@ -80,6 +93,7 @@ function configure(dir: string, port: number): void {
     `ServerKeychain ${dir}/ssl`,
     ...['Access', 'Error', 'Page'].map((kind) => `${kind}Log ${dir}/${kind.toLowerCase()}_log`),
     ...(asRoot ? ['SystemGroup root', 'User lp', 'Group lp'] : []),
+    ...(more.files ?? []),
   ];
   const open = ['  Order allow,deny', '  Allow from all'];
   const cupsdConf = [
@@ -90,6 +104,7 @@ function configure(dir: string, port: number): void {
     'WebInterface No',
     ...['<Location />', ...open, '</Location>', '<Location /admin>', ...open, '</Location>'],
     ...['<Policy default>', '<Limit All>', ...open, '</Limit>', '</Policy>'],
+    ...(more.cupsd ?? []),
   ];
   writeFileSync(join(dir, 'cups-files.conf'), filesConf.join('\n') + '\n');
   writeFileSync(join(dir, 'cupsd.conf'), cupsdConf.join('\n') + '\n');
@@ -98,12 +113,4 @@ function configure(dir: string, port: number): void {
 function groupId(name: string): string {
   const entry = readFileSync('/etc/group', 'utf8').split('\n').find((line) => line.startsWith(`${name}:`));
   return entry?.split(':')[2] ?? '0';
-}
-
-function isOpen(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ host: '127.0.0.1', port });
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
 }

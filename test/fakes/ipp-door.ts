@@ -1,10 +1,14 @@
 /** An IppDoor that keeps nothing but digests, and the servers that tests reach it by. */
 import { createHash } from 'node:crypto';
+import { Hono } from 'hono';
 import { InkmeshError } from '../../mesh/errors.ts';
+import type { Log } from '../../mesh/mod.ts';
 import type { JobState, JobView, Ticket } from '../../src/job.ts';
 import type { ListenLimits } from '../../src/limits.ts';
 import { listen } from '../../src/listen.ts';
+import { httpApp } from '../../src/submit/http.ts';
 import { ippApp, type IppDoor } from '../../src/submit/ipp.ts';
+import type { Client, Shown } from '../../src/submit/source.ts';
 
 export interface Submitted {
   job: string;
@@ -31,8 +35,13 @@ export class MemoryDoor implements IppDoor {
   stateAfter: JobState = 'held';
   aborted = 0;
 
-  owner(asked: string): Promise<{ user: string } | undefined> {
-    return Promise.resolve(asked === token ? { user: 'ada' } : undefined);
+  owner(shown: Shown): Promise<{ user: string } | undefined> {
+    const known = shown.token === token && (shown.user === null || shown.user === 'ada');
+    return Promise.resolve(known ? { user: 'ada' } : undefined);
+  }
+
+  ready(): Promise<void> {
+    return Promise.resolve();
   }
 
   newJobId(): string {
@@ -40,7 +49,7 @@ export class MemoryDoor implements IppDoor {
   }
 
   async submit(
-    _token: string,
+    _client: Client,
     job: string,
     ticket: Ticket,
     document: AsyncIterable<Uint8Array>,
@@ -87,7 +96,7 @@ export class MemoryDoor implements IppDoor {
     })));
   }
 
-  cancel(_token: string, job: string): Promise<void> {
+  cancel(_client: Client, job: string): Promise<void> {
     const kept = this.submitted.find((kept) => kept.job === job);
     if (kept === undefined) throw new InkmeshError('not-found', 'there is no such job');
     kept.state = 'cancelled';
@@ -111,7 +120,8 @@ export async function serveDoor(
   limits?: ListenLimits,
 ): Promise<Served> {
   const logged: Served['logged'] = [];
-  const { fetch } = ippApp(door, (_level, what, fields) => logged.push({ what, ...fields }));
+  const log: Log = (_level, what, fields) => void logged.push({ what, ...fields });
+  const { fetch } = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));
   const secure = tls === undefined ? {} : { tls };
   const listening = await listen({ fetch, address: '127.0.0.1', port: 0, what: 'a test', ...secure }, limits);
   const { port } = listening;

@@ -4,11 +4,15 @@ import { delimiter, join } from 'node:path';
 import process from 'node:process';
 
 const packages: Readonly<Record<string, string>> = {
+  'avahi-browse': 'avahi-utils',
+  'avahi-daemon': 'avahi-daemon',
   cupsd: 'cups',
+  curl: 'curl',
   'dbus-daemon': 'dbus',
   gs: 'ghostscript',
   ip: 'iproute2',
   ippeveprinter: 'cups-ipp-utils',
+  ippfind: 'cups-ipp-utils',
   ipptool: 'cups-ipp-utils',
   lp: 'cups-client',
   lpadmin: 'cups-client',

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { copyFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { type ClientRequest, request } from 'node:http';
 import { request as secureRequest } from 'node:https';
@@ -12,8 +12,8 @@ import { encodeMessage } from '../../src/ipp/codec.ts';
 import { charset, mimeMediaType, naturalLanguage, uri } from '../../src/ipp/message.ts';
 import { groups, operations } from '../../src/ipp/registry.ts';
 import { selfSigned } from '../fakes/certificate.ts';
-import { startCups } from '../fakes/cups.ts';
 import { MemoryDoor, type Served, serveDoor, token } from '../fakes/ipp-door.ts';
+import { pdf } from '../fakes/ipp-samples.ts';
 import { tempDir, waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 
@@ -21,26 +21,6 @@ const run = promisify(execFile);
 const dir = tempDir();
 const suites = '/usr/share/cups/ipptool';
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-
-/** One blank page. */
-function pdf(): Uint8Array {
-  const objects = [
-    '<</Type/Catalog/Pages 2 0 R>>',
-    '<</Type/Pages/Kids[3 0 R]/Count 1>>',
-    '<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<<>>>>',
-  ];
-  let text = '%PDF-1.4\n';
-  const offsets = objects.map((object, index) => {
-    const at = text.length;
-    text += `${index + 1} 0 obj\n${object}\nendobj\n`;
-    return `${String(at).padStart(10, '0')} 00000 n \n`;
-  });
-  const start = text.length;
-  text += `xref\n0 4\n0000000000 65535 f \n${
-    offsets.join('')
-  }trailer\n<</Size 4/Root 1 0 R>>\nstartxref\n${start}\n%%EOF\n`;
-  return new TextEncoder().encode(text);
-}
 
 const small = join(dir, 'small.pdf');
 writeFileSync(small, pdf());
@@ -121,31 +101,6 @@ if (requireTools(['ipptool', 'openssl'])) {
       }
     }
     assert.equal(door.submitted, []);
-  });
-
-  test('the suites of IPP/1.1 and 2.0, reported', async () => {
-    const door = new MemoryDoor();
-    door.stateAfter = 'printed';
-    const served = await serveDoor(door);
-    const own = tempDir();
-    try {
-      for (const name of readdirSync(suites)) copyFileSync(join(suites, name), join(own, name));
-      // the queue does not render: any octets do for the sample documents that the package leaves out
-      for (const name of ['document-a4', 'document-letter']) {
-        for (const type of ['pdf', 'ps']) writeFileSync(join(own, `${name}.${type}`), pdf());
-      }
-      for (const name of ['color.jpg', 'gray.jpg']) writeFileSync(join(own, name), pdf());
-      for (const suite of ['ipp-1.1', 'ipp-2.0']) {
-        const args = ['-t', '-I', '-d', 'uriuser=ada', '-f', small, served.uri, join(own, `${suite}.test`)];
-        const { stdout } = await run('ipptool', args, { timeout: 120_000 }).catch((
-          error: { stdout: string },
-        ) => error);
-        const count = (result: string) => stdout.split(`[${result}]`).length - 1;
-        console.log(`${suite}: ${count('PASS')} passed, ${count('FAIL')} failed, ${count('SKIP')} skipped`);
-      }
-    } finally {
-      await served.close();
-    }
   });
 }
 
@@ -234,34 +189,5 @@ test('a client that goes away in mid-document leaves no job', async () => {
     await served.close();
   }
 });
-
-if (requireTools(['cupsd', 'lpadmin', 'lp', 'openssl'])) {
-  for (const scheme of ['ipp', 'ipps']) {
-    test(`CUPS adds the queue as IPP Everywhere and prints to it over ${scheme}`, async () => {
-      const door = new MemoryDoor();
-      const served = await serveDoor(door, scheme === 'ipps' ? selfSigned() : undefined);
-      const cups = await startCups();
-      try {
-        await cups.addEverywhere('inkmesh', served.uri);
-        const options = ['-o', 'media=iso_a4_210x297mm', '-o', 'sides=two-sided-long-edge', '-n', '2'];
-        await cups.client('lp', '-d', 'inkmesh', '-t', 'Quarterly figures', ...options, small);
-        const job = await waitFor(() => door.submitted[0], { deadline_ms: 30_000, what: 'CUPS to submit' });
-        assert.is(job.ticket.format, 'application/pdf');
-        assert.is(job.ticket.title, 'Quarterly figures');
-        assert.is(job.ticket.options.copies, 2);
-        assert.is(job.ticket.options.sides, 'two-sided-long-edge');
-        assert.is(job.ticket.options.media, 'iso_a4_210x297mm');
-        const left = async () => (await cups.client('lpstat', '-o')).trim() === '' ? true : undefined;
-        await waitFor(left, { deadline_ms: 30_000, what: 'CUPS to be done with the held job' });
-        assert.is(door.submitted.length, 1);
-      } catch (cause) {
-        throw new Error(cups.log(), { cause });
-      } finally {
-        await cups.stop();
-        await served.close();
-      }
-    });
-  }
-}
 
 test.run();

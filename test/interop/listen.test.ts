@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -163,6 +164,41 @@ for (const scheme of ['http', 'https']) {
       return next.said.includes('read') ? true : undefined;
     }, { deadline_ms: 5000, what: 'room for one more' });
   }, { maxConnections: 2, headers_ms: 10_000 });
+}
+
+if (requireTools(['openssl'])) {
+  test('a client that asks for another name is shown the certificate of that name, while there is one', async () => {
+    const [own, other, renewed] = [selfSigned(), selfSigned(), selfSigned()];
+    const fetch = () => new Response('read');
+    const server = await listen({ fetch, address: '127.0.0.1', port: 0, what: 'a test', tls: own }, limits);
+    const shown = async (servername: string) => {
+      const socket = connectTls({
+        host: '127.0.0.1',
+        port: server.port,
+        servername,
+        rejectUnauthorized: false,
+      });
+      await once(socket, 'secureConnect');
+      const { raw } = socket.getPeerCertificate();
+      socket.destroy();
+      return createHash('sha256').update(raw).digest('hex');
+    };
+    try {
+      server.serveAs(['site.test', 'site.local'], other);
+      assert.is(await shown('site.test'), other.fingerprint);
+      assert.is(await shown('SITE.local'), other.fingerprint);
+      assert.is(await shown('localhost'), own.fingerprint);
+      server.renew(renewed);
+      assert.is(await shown('site.test'), other.fingerprint);
+      assert.is(await shown('localhost'), renewed.fingerprint);
+      server.serveAs(['site.test'], undefined);
+      assert.is(await shown('site.test'), renewed.fingerprint);
+    } finally {
+      const closed = server.close();
+      server.kill();
+      await closed;
+    }
+  });
 }
 
 test.run();

@@ -356,7 +356,10 @@ test('a job that has expired is refused by every holder, and lists say so', asyn
   for (const { clock } of mesh.nodes) clock.advance(retention_ms + 1);
   const refusal = await refusalOf(() => claim(a1, job));
   assert.match(refusal, /^not-found: this job was kept for as long as its site allows/);
-  assert.equal(job.holders.flatMap(({ mesh }) => mesh.custody.viewOf((piece) => piece.job === job.id)), []);
+  assert.equal(
+    job.holders.flatMap(({ mesh }) => mesh.custody.viewOf(job.owner.user, (piece) => piece.job === job.id)),
+    [],
+  );
   for (const { clock } of mesh.nodes) clock.shift(retention_ms + 1);
   assert.is(state(), 'expired');
   for (const node of job.holders) {

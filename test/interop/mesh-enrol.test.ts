@@ -6,6 +6,7 @@ import { createRequest, generateKeys } from '../../mesh/authority.ts';
 import { verifyIdentity } from '../../mesh/certificate.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { directoryDoc } from '../../mesh/facts.ts';
+import { tokenLife_ms } from '../../mesh/limits.ts';
 import { generateHostKey, redeem, type RedeemOptions } from '../../mesh/mod.ts';
 import type { Invite } from '../../mesh/ports.ts';
 import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
@@ -30,7 +31,7 @@ function invite(changes: Partial<Invite> = {}): Uint8Array {
   const secret = newSecret();
   registrar.state.invites.put({
     ...{ secretHash: hashSecret(secret), kind: 'node', site: 'a', user: null, roles: [], usesLeft: 1 },
-    expires_ms: Date.now() + hour_ms,
+    ...{ expires_ms: Date.now() + hour_ms, tokenLife_ms: null },
     ...changes,
   });
   return secret;
@@ -86,7 +87,17 @@ test('an invitation makes a device of its user', async () => {
   const identity = await verifyIdentity(mesh.authority.trust, given.leaf, given.issuers, Date.now());
   assert.is(identity.kind === 'user' && identity.user, 'ada');
   assert.is(given.tls, undefined);
-  assert.equal(deviceOf(registrar.mesh.ledger, hash), { user: 'ada', device });
+  const { expires_ms = 0, ...owner } = deviceOf(registrar.mesh.ledger, hash) ?? {};
+  assert.equal(owner, { user: 'ada', device });
+  const left_ms = expires_ms - Date.now();
+  assert.ok(left_ms > 0 && left_ms <= tokenLife_ms && left_ms > tokenLife_ms - hour_ms, String(left_ms));
+});
+
+test('an invitation says how long the submit token holds', async () => {
+  const hash = randomBytes(32);
+  await login(invitation('ada', { tokenLife_ms: 5000 }), crypto.randomUUID(), hash);
+  const left_ms = (deviceOf(registrar.mesh.ledger, hash)?.expires_ms ?? Infinity) - Date.now();
+  assert.ok(left_ms <= 5000, String(left_ms));
 });
 
 test('a secret that nobody gave out is refused, and so is one that has expired', async () => {

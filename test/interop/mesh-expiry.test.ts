@@ -139,7 +139,7 @@ class Machine {
   }
 
   keeps(job: string): boolean {
-    return this.shelf.list().some((piece) => piece.job === job);
+    return this.shelf.ofOwner('ada').some((piece) => piece.job === job);
   }
 
   /** Resolves when nothing of a job is left, not even its envelope. */

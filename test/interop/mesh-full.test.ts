@@ -54,7 +54,7 @@ if (canMount()) {
     const dir = volume(MiB);
     const spool = await openSpool(dir, boundless);
     const state = new State(dir);
-    state.pieces.put(piece('kept'));
+    await state.pieces.put(piece('kept'));
     const writer = await spool.create('torn');
     const ballast = fill(dir);
     assert.is(await writer.write(new Uint8Array(64 * KiB)).catch(fullBy), 'disk');
@@ -62,7 +62,7 @@ if (canMount()) {
     const refused: unknown[] = [];
     for (let i = 0; i < 100 && refused.length === 0; i++) {
       try {
-        state.pieces.put(piece(`more-${i}`));
+        await state.pieces.put(piece(`more-${i}`));
       } catch (thrown) {
         refused.push(fullBy(thrown));
       }
@@ -96,7 +96,7 @@ if (canMount()) {
     await writer.write(new Uint8Array(300 * KiB));
     await writer.finish();
     await writer.close();
-    state.pieces.put(piece('job'));
+    await state.pieces.put(piece('job'));
     fill(dir);
     assert.throws(() => state.pieces.remove('job'), (thrown: unknown) => fullBy(thrown) === 'disk');
     await shelf.erase('job');

@@ -226,6 +226,29 @@ for (const [when, die] of Object.entries(deaths)) {
   });
 }
 
+test('a job that cannot be given to the machine keeps no other from it', async () => {
+  await withMesh(3, async (mesh, owner) => {
+    const [a1, a2, a3] = mesh.nodes as Three;
+    await a3.stop();
+    const [large, small] = [
+      await store(mesh, a1, { owner, ticket }),
+      await store(mesh, a1, { owner, ticket }),
+    ];
+    await a3.start();
+    const { custody } = a3.mesh;
+    const reserve = custody.reserve.bind(custody);
+    custody.reserve = (author, job, anew) => {
+      if (job === large.id) throw new InkmeshError('unavailable', 'no room for that', { full: 'quota' });
+      return reserve(author, job, anew);
+    };
+    await untilHeld(a3, small);
+    await untilNothingWaits([a1, a2], small);
+    assert.ok(waits(a1, large) && waits(a2, large));
+    custody.reserve = reserve;
+    await untilHeld(a3, large);
+  });
+});
+
 test('a machine that drops out in mid-store, and no other is there, is given the job when it is back', async () => {
   await withMesh(3, async (mesh, owner) => {
     const [a1, a2, a3] = mesh.nodes as Three;

@@ -95,9 +95,10 @@ test('a submit token stays whose it is, whatever a registrar states about it lat
   const token = `token ${crypto.randomUUID()}`;
   const subject = tokenHash(token).toHex();
   const directory = new Directory(a1.mesh);
-  await directory.addToken(tokenHash(token), 'ada', crypto.randomUUID());
+  const expires_ms = Date.now() + 60_000;
+  await directory.addToken(tokenHash(token), { user: 'ada', device: crypto.randomUUID(), expires_ms });
   await untilKnown(mesh.nodes, 'token', subject);
-  const again = { user: 'mallory', device: crypto.randomUUID() };
+  const again = { user: 'mallory', device: crypto.randomUUID(), expires_ms };
   await a1.mesh.ledger.state(tokenKind, () => directoryDoc, subject, again);
   await directory.addUser('follower', undefined);
   await untilKnown(mesh.nodes, 'user', 'follower');

@@ -59,7 +59,7 @@ async function join(at: FakeNode, name: string) {
   const secret = newSecret();
   at.state.invites.put({
     ...{ secretHash: hashSecret(secret), kind: 'node', site: 'a', user: null, roles: [], usesLeft: 1 },
-    expires_ms: Date.now() + day_ms,
+    ...{ expires_ms: Date.now() + day_ms, tokenLife_ms: null },
   });
   return await redeem({
     ...{ secret, clock: systemClock, listen: [], addresses: [at.address] },
@@ -221,7 +221,9 @@ test('a revoked user cancels nothing by an address that a print dialog has kept'
   const token = `token ${crypto.randomUUID()}`;
   const hash = tokenHash(token);
   const device = crypto.randomUUID();
-  await registrar.mesh.ledger.state(tokenKind, () => directoryDoc, hash.toHex(), { user: 'tom', device });
+  await registrar.mesh.ledger.state(tokenKind, () => directoryDoc, hash.toHex(), {
+    ...{ user: 'tom', device, expires_ms: Date.now() + day_ms },
+  });
   await untilKnown(mesh.nodes, 'token', hash.toHex());
   const job = await store(mesh, registrar, {
     owner: await user(mesh, 'tom'),

@@ -109,6 +109,20 @@ test('a claimant that dies when one holder knows how it ended: the others hear i
   await untilErased(job.holders, job.id);
 });
 
+test('who prints a job again reads it to its end, although the claim before has turned out to have printed', async () => {
+  const far = mesh.nodes.find((node) => !job.holders.includes(node)) as FakeNode;
+  const first = await claim(far, job);
+  await first.begin();
+  const again = await claim(a1, job, await grantOf(job, { confirm: [first.id] }));
+  await again.begin();
+  await first.settle('printed');
+  await untilKnown(job.holders, 'settled', job.id);
+  for (const node of job.holders) assert.equal(leftOf(node, job.id), ['envelope', 'piece']);
+  assert.equal(await collect(again.document()), Buffer.from(job.document));
+  await again.settle('printed');
+  await untilErased(job.holders, job.id);
+});
+
 test('a settlement that somebody else than the claimant signs is refused', async () => {
   const claimed = await claim(a1, job);
   await claimed.begin();

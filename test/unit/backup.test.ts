@@ -24,6 +24,7 @@ const invite = {
     usesLeft: 3,
   } as const,
   expires_ms: now + 1000,
+  tokenLife_ms: 5000,
 };
 
 /** A fact of the registrar's, as it lies in the table. */

@@ -32,7 +32,7 @@ test('copies of an author’s records in arrays of its name are not kept, unless
   const presence = (time_ms: number) =>
     signFact(author.key, {
       ...{ doc, author: peer, seq: time_ms, kind: 'presence', subject: peer, time_ms },
-      body: { addresses: [], awake: [1, 0, 0, 0, 0, 0, 0] },
+      body: { addresses: [], awake: [1, 0, 0, 0, 0, 0, 0], clients: null },
     });
   const take = async (records: Uint8Array[], from: string) => {
     const name = newArrayName(peer);

@@ -49,7 +49,7 @@ class SlowPrint {
   constructor(client: Client, bytes: number) {
     this.document = randomBytes(bytes);
     const ticket = { title: 'noise', format: 'application/octet-stream', options: {} };
-    this.#accepted = client.upload('/v1/jobs', this.#body(), {
+    this.#accepted = client.upload(`/v1/jobs?submission=${crypto.randomUUID()}`, this.#body(), {
       'inkmesh-ticket': Buffer.from(JSON.stringify(ticket)).toString('base64url'),
       'content-type': 'application/octet-stream',
     });

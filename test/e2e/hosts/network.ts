@@ -59,21 +59,31 @@ export class Network {
 
   /** A machine in a LAN of a site. */
   place(name: string, site: Site, lan: 1 | 2 = 1): Place {
-    const net = `10.${site.number}.${lan}`;
-    const number = (this.#places.get(net) ?? 10) + 1;
-    this.#places.set(net, number);
     const namespace = addNamespace(name);
-    const port = `lan${lan}-${number}`;
-    ip(`-n ${site.router} link add ${port} type veth peer name eth0 netns ${namespace}`);
-    ip(`-n ${site.router} link set ${port} master lan${lan} up`);
-    ip(`-n ${namespace} address add ${net}.${number}/24 dev eth0`);
-    ip(`-n ${namespace} link set eth0 up`);
-    ip(`-n ${namespace} route add default via ${net}.1`);
+    const { address, port } = this.#connect(namespace, 'eth0', site, lan);
+    ip(`-n ${namespace} route add default via 10.${site.number}.${lan}.1`);
     return {
-      ...{ name, site, namespace, address: `${net}.${number}` },
+      ...{ name, site, namespace, address },
       unplug: () => void ip(`-n ${site.router} link set ${port} nomaster`),
       plug: () => void ip(`-n ${site.router} link set ${port} master lan${lan}`),
     };
+  }
+
+  /** Connects a machine to another LAN of its site too. @returns its address there */
+  alsoIn({ namespace, site }: Place, lan: 1 | 2): string {
+    return this.#connect(namespace, 'eth1', site, lan).address;
+  }
+
+  #connect(namespace: string, device: string, site: Site, lan: 1 | 2): { address: string; port: string } {
+    const net = `10.${site.number}.${lan}`;
+    const number = (this.#places.get(net) ?? 10) + 1;
+    this.#places.set(net, number);
+    const port = `lan${lan}-${number}`;
+    ip(`-n ${site.router} link add ${port} type veth peer name ${device} netns ${namespace}`);
+    ip(`-n ${site.router} link set ${port} master lan${lan} up`);
+    ip(`-n ${namespace} address add ${net}.${number}/24 dev ${device}`);
+    ip(`-n ${namespace} link set ${device} up`);
+    return { address: `${net}.${number}`, port };
   }
 
   vpn(one: Site, other: Site): Vpn {

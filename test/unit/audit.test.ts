@@ -1,0 +1,53 @@
+import { DatabaseSync } from 'node:sqlite';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { AuditEntry } from '../../src/audit.ts';
+import { auditLimits } from '../../src/limits.ts';
+import { State } from '../../src/state.ts';
+import { tempDir } from '../fakes/processes.ts';
+
+const entry = (what: AuditEntry['what'], detail: string): AuditEntry => ({
+  ...{ what, who: 'ada', from: '192.0.2.1', detail },
+});
+
+test('rows are kept over a restart, the newest first, without control characters and of bounded length', () => {
+  const dir = tempDir();
+  const state = new State(dir);
+  state.audit.record(entry('submitted', 'job 1\r\n2'));
+  state.audit.record({ ...entry('refused', 'x'.repeat(1000)), who: null, from: null });
+  state.close();
+  const again = new State(dir);
+  const [second, first] = again.audit.list(10);
+  assert.is(again.audit.list(1).length, 1);
+  again.close();
+  assert.is(first?.detail, 'job 1  2');
+  assert.is(second?.detail.length, auditLimits.maxDetailChars);
+  assert.equal([first?.who, first?.from, second?.who, second?.from], ['ada', '192.0.2.1', null, null]);
+  assert.ok(Math.abs(Date.parse(first?.at ?? '') - Date.now()) < 60_000);
+});
+
+test('the oldest go when there are too many, and a flood of refusals takes only refusals with it', () => {
+  const dir = tempDir();
+  new State(dir).close();
+  const db = new DatabaseSync(join(dir, 'state.sqlite'));
+  const fill = (count: number, refused: number) =>
+    db.exec(`WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ${count})
+      INSERT INTO audit (time_ms, what, who, address, detail, refused)
+      SELECT i, 'w', NULL, NULL, 'row ' || i, ${refused} FROM c`);
+  fill(100, 0);
+  fill(auditLimits.maxRowsOfEach + 500, 1);
+  db.close();
+  const state = new State(dir);
+  state.audit.record(entry('refused', 'the last'));
+  const [newest] = state.audit.list(1);
+  const count = (refused: number) =>
+    state.row('SELECT count(*) AS n FROM audit WHERE refused = ?', refused)?.['n'];
+  assert.is(newest?.detail, 'the last');
+  assert.is(count(1), auditLimits.maxRowsOfEach);
+  assert.is(count(0), 100);
+  assert.is(state.row('SELECT min(time_ms) AS first FROM audit WHERE refused = 1')?.['first'], 502);
+  state.close();
+});
+
+test.run();
