@@ -116,7 +116,7 @@ export class Watch {
   }
 
   #expiry(node: SimNode): void {
-    if (node.disk.lie !== 'none' || node.awake_ms < expirySlack_ms || node.roomy_ms < expirySlack_ms) return;
+    if (node.disk.hasLied || node.awake_ms < expirySlack_ms || node.roomy_ms < expirySlack_ms) return;
     for (const [job, kept] of node.kept) {
       const slack_ms = expirySlack_ms + node.lost_ms - kept.lost_ms;
       const age_ms = node.on_ms - kept.on_ms;
