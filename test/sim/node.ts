@@ -35,8 +35,8 @@ interface Kept {
   readonly on_ms: number;
   /** what power cuts had taken from its node's age until then */
   readonly lost_ms: number;
-  /** the same as on_ms when a claim of the job was last seen open */
-  open_ms: number;
+  /** the same as on_ms when its lease changed last */
+  lease_ms: number;
 }
 
 export class SimNode {

@@ -127,9 +127,9 @@ export class Watch {
         continue;
       }
       const limit_ms = piece.sealed ? retention_ms : unsealedAge_ms;
-      if (openClaims(decode(leaseSchema, piece.lease)).length > 0) kept.open_ms = node.on_ms;
+      if (age_ms <= limit_ms + slack_ms || openClaims(decode(leaseSchema, piece.lease)).length > 0) continue;
       // when the last claim has ended the piece goes at the next look
-      if (age_ms <= limit_ms + slack_ms || node.on_ms - kept.open_ms <= expirySlack_ms) continue;
+      if (node.on_ms - kept.lease_ms <= expirySlack_ms) continue;
       this.breaks('nothing outlives its retention', `${job} at ${node.name} after ${age_ms} ms`);
     }
   }

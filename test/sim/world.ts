@@ -100,12 +100,13 @@ export class World {
       if (table === 'age') node.noted();
       if (table === 'claims' && method === 'put') this.watch.claimRow(values[0] as ClaimRow);
       if (table === 'pieces' && method === 'put') {
-        node.kept.set((values[0] as Piece).job, {
-          ...{ on_ms: node.on_ms, lost_ms: node.lost_ms, open_ms: -Infinity },
-        });
+        const { on_ms, lost_ms } = node;
+        node.kept.set((values[0] as Piece).job, { on_ms, lost_ms, lease_ms: on_ms });
       }
       if (table !== 'pieces' || method !== 'setLease') return;
       const [job, octets] = values as [string, Uint8Array];
+      const kept = node.kept.get(job);
+      if (kept !== undefined) kept.lease_ms = node.on_ms;
       const lease = decode(leaseSchema, octets);
       this.watch.lease(node, job, lease);
       if (broken === 'vote not persisted' && lease.vote !== null) node.disk.forget(job);
