@@ -133,9 +133,9 @@ const steps = {
   writePiece: '9 T pwrite64(24</d/a2/state.sqlite-wal>, "\\0"..., 4096, 56) = 4096 <0.000010>',
   syncPiece: '9 T fdatasync(24</d/a2/state.sqlite-wal>) = 0 <0.000010>',
   window:
-    '9 T sendto(30<TCP:[127.0.0.1:1->127.0.0.1:2]>, "\\0"..., 28, MSG_NOSIGNAL, NULL, 0) = 28 <0.000010>',
+    '9 T sendto(30<TCP:[127.0.0.1:1->127.0.0.1:2]>, "\\0"..., 54, MSG_NOSIGNAL, NULL, 0) = 54 <0.000010>',
   answer:
-    '9 T sendto(30<TCP:[127.0.0.1:1->127.0.0.1:2]>, "\\0"..., 52, MSG_NOSIGNAL, NULL, 0) = 52 <0.000010>',
+    '9 T sendto(30<TCP:[127.0.0.1:1->127.0.0.1:2]>, "\\0"..., 58, MSG_NOSIGNAL, NULL, 0) = 58 <0.000010>',
   request:
     '9 T recvfrom(30<TCP:[127.0.0.1:1->127.0.0.1:2]>, "\\0"..., 65536, 0, NULL, NULL) = 1542 <0.000010>',
   seal: '9 T fsync(24</d/a2/state.sqlite-wal>) = 0 <0.000010>',

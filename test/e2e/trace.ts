@@ -84,10 +84,10 @@ const sends = ['write', 'writev', 'sendto', 'sendmsg'];
 const receives = ['read', 'recvfrom', 'recvmsg'];
 
 /**
- * Yamux tells of windows and ends by frames of a header only: 12 octets, 28 with Noise's tag, and 2 octets of
- * length that go before or with it. What says anything is longer.
+ * Yamux tells of windows and ends by frames of a header only, 12 octets; up to three of them may be gathered, with 18
+ * octets of Noise's tag and length. What says that a piece is stored, or gives a vote, is 58 octets and more.
  */
-const saysNothing = 30;
+const saysNothing = 3 * 12 + 18;
 
 /** Calls that send something to a TCP peer, or get something from it. */
 export function traffic(
@@ -148,7 +148,7 @@ export function storeFault(
     call.name === 'pwrite64' && call.file.endsWith('.part')
   ) as SystemCall;
   const said = traffic(calls, 'to', isPeer).filter((call) =>
-    call.result >= saysNothing && call.start_s >= lastData.end_s
+    call.result > saysNothing && call.start_s >= lastData.end_s
   );
   const [first] = said;
   if (first === undefined) return 'missing: an answer';
@@ -189,7 +189,7 @@ export function voteFault(
   );
   if (request === undefined) return 'missing: a request';
   const reply = traffic(calls, 'to', isPeer).find((call) =>
-    call.result >= saysNothing && call.start_s >= request.end_s
+    call.result > saysNothing && call.start_s >= request.end_s
   );
   if (reply === undefined) return 'missing: a reply';
   const synced = calls.find((call) => isWalSync(call) && call.start_s >= request.end_s);
