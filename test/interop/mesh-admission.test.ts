@@ -88,6 +88,8 @@ async function requests(peer: string): Promise<Record<string, unknown>> {
       ...{ handoff: randomBytes(200), fact: randomBytes(100) },
     },
     abandon: { job: job.id },
+    find: { job: job.id, proof: 'AAAA', fence: true },
+    source: { token: randomBytes(32) },
     vote: { ...about, permission: { grant: await grantOf(job, { claimant: peer }) } },
     begin: about,
     yield: about,
