@@ -153,10 +153,10 @@ async function runAll(files: string[], deadline_ms: number): Promise<Map<string,
       outcomes.set(file, await runFile(file, join(folder, String(files.indexOf(file))), deadline_ms));
     }
   };
-  const longestFirst = ['sim/', 'e2e/', 'interop/', 'unit/', ''].flatMap((kind) =>
-    files.filter((file) => kind === '' ? !file.includes('/') : file.startsWith(kind))
-  );
-  await Promise.all(Array.from({ length: filesAtOnce }, () => work(longestFirst)));
+  const kinds = ['sim/', 'interop/ipptool-suites', 'e2e/', 'interop/', 'unit/', ''];
+  const longestFirst = new Set(kinds.flatMap((kind) => files.filter((file) => file.startsWith(kind))));
+  const queue = [...longestFirst];
+  await Promise.all(Array.from({ length: filesAtOnce }, () => work(queue)));
   return outcomes;
 }
 
