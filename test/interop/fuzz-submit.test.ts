@@ -34,7 +34,7 @@ const secureBatches = 10;
 /** what envelopes may take at the node that is attacked: a bomb is over when it has filled this */
 const quota_bytes = 32 * MiB;
 /** of the process, above what it has after the first thousand requests */
-const maxGrowthBytes = 160 * MiB;
+const maxGrowthBytes = 256 * MiB;
 
 /** Says what went wrong, and how to do it again: the octets of a whole batch are more than anybody reads. */
 function report<Input>(out: fc.RunDetails<Input>): void {

@@ -1,55 +1,59 @@
 /**
- * The standard's own tests against the queue of an edge node, one of three that keep every job. All jobs are held, and
- * a suite waits for its first one to be completed: its owner releases that one at a printer.
+ * The standard's own tests. All of them against the front, whose jobs are completed at once; and that of IPP/1.1, which
+ * the others contain, against the queue of an edge node, one of three that keep every job: there all jobs are held, and
+ * the suite waits for its first one to be completed, which its owner releases at a printer.
  */
-import { join } from 'node:path';
 import { test } from 'uvu';
 import { runInside } from '../../src/cli/run.ts';
 import type { JobView } from '../../src/job.ts';
+import { selfSigned } from '../fakes/certificate.ts';
 import { MemoryDoor, serveDoor } from '../fakes/ipp-door.ts';
-import { runSuite, type Suite, suiteFolder, suites } from '../fakes/ipptool-suites.ts';
+import { runSuite, suiteFolder, suites } from '../fakes/ipptool-suites.ts';
 import { startNodes } from '../fakes/nodes.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 
 const patience_ms = 300_000;
-const jobPatience_ms = 180_000;
+const document = 'document-letter.pdf';
 
 if (requireTools(['ipptool'])) {
-  const nodes = await startNodes(3);
-  const printer = new MemoryDoor();
-  printer.stateAfter = 'printed';
-  const served = await serveDoor(printer);
-  await nodes.addPrinter('printer', served.uri);
-  test.after(async () => {
-    await nodes.stop();
-    await served.close();
-  });
-  const ways = [
-    { uri: nodes.uris.ipp, document: 'document-letter.pdf' },
-    { uri: nodes.uris.ipps, document: 'document-a4.pdf' },
-  ] as const;
   const folder = suiteFolder();
 
-  const jobs = () => runInside<JobView[]>(['jobs', ...nodes.asAda]);
-
-  const releaseFirst = async (title: string, before: ReadonlySet<string>) => {
-    const first = async () => (await jobs()).findLast((job) => job.title === title && !before.has(job.id));
-    const { id } = await waitFor(first, { deadline_ms: jobPatience_ms, what: 'the first job of the suite' });
-    await runInside(['release', id, '--printer', 'printer', ...nodes.asAda]);
-  };
-
-  const run = async (suite: Suite, { uri, document }: typeof ways[number]) => {
-    const before = new Set((await jobs()).map(({ id }) => id));
-    await Promise.all([
-      runSuite(suite, { folder, document, uri, patience_ms }),
-      releaseFirst(join(folder, document), before),
-    ]);
-  };
-
   for (const suite of suites) {
-    test(`${suite.name} over ipp and ipps`, async () => {
-      await Promise.all(ways.map((way) => run(suite, way)));
+    test(`${suite.name} at the front, over ipp and ipps`, async () => {
+      await Promise.all([undefined, selfSigned()].map(async (tls) => {
+        const door = new MemoryDoor();
+        door.stateAfter = 'printed';
+        const served = await serveDoor(door, tls);
+        try {
+          await runSuite(suite, { folder, document, uri: served.uri, patience_ms });
+        } finally {
+          await served.close();
+        }
+      }));
+    });
+  }
+
+  for (const scheme of ['ipp', 'ipps'] as const) {
+    test(`ipp-1.1 at a node, over ${scheme}`, async () => {
+      const [suite] = suites as [typeof suites[number]];
+      const door = new MemoryDoor();
+      door.stateAfter = 'printed';
+      const printer = await serveDoor(door);
+      const nodes = await startNodes(3);
+      try {
+        await nodes.addPrinter('printer', printer.uri);
+        const first = async () => (await runInside<JobView[]>(['jobs', ...nodes.asAda])).at(-1);
+        await Promise.all([
+          runSuite(suite, { folder, document, uri: nodes.uris[scheme], patience_ms }),
+          waitFor(first, { deadline_ms: patience_ms, what: 'the first job of the suite' }).then(({ id }) =>
+            runInside(['release', id, '--printer', 'printer', ...nodes.asAda])
+          ),
+        ]);
+      } finally {
+        await nodes.stop();
+        await printer.close();
+      }
     });
   }
 }
