@@ -1,7 +1,8 @@
 /**
- * The standard's own tests. All of them against the front, whose jobs are completed at once; and that of IPP/1.1, which
- * the others contain, against the queue of an edge node, one of three that keep every job: there all jobs are held, and
- * the suite waits for its first one to be completed, which its owner releases at a printer.
+ * The standard's own tests: against the front, whose jobs are completed at once, over ipp and ipps; and against the
+ * queue of an edge node, one of three that keep every job. There all jobs are held, and a suite waits for its first one
+ * to be completed: its owner releases that one at a printer. Each has nodes of its own, as it takes the last job that
+ * it finds on a queue for its own.
  */
 import { test } from 'uvu';
 import { runInside } from '../../src/cli/run.ts';
@@ -34,9 +35,9 @@ if (requireTools(['ipptool'])) {
     });
   }
 
-  for (const scheme of ['ipp', 'ipps'] as const) {
-    test(`ipp-1.1 at a node, over ${scheme}`, async () => {
-      const [suite] = suites as [typeof suites[number]];
+  for (const [i, suite] of suites.entries()) {
+    const scheme = i % 2 === 0 ? 'ipps' : 'ipp';
+    test(`${suite.name} at a node, over ${scheme}`, async () => {
       const door = new MemoryDoor();
       door.stateAfter = 'printed';
       const printer = await serveDoor(door);
