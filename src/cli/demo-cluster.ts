@@ -19,6 +19,8 @@ export interface DemoNode {
 export type Inside = <T>(argv: readonly string[]) => Promise<T>;
 
 const ready_ms = 20_000;
+/** longer than nodes wait between two attempts to reach each other */
+const connected_ms = 50_000;
 
 export class DemoCluster {
   readonly dir: string;
@@ -86,7 +88,7 @@ export class DemoCluster {
   }
 
   async #untilConnected(count: number): Promise<void> {
-    const deadline_ms = performance.now() + ready_ms;
+    const deadline_ms = performance.now() + connected_ms;
     for (const node of this.nodes) {
       for (;;) {
         const seen = await this.#inside<{ members: unknown[] }>([

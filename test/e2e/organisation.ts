@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { runInside } from '../../src/cli/run.ts';
 import { type Kept, line, spawnKept, stop, tempDir, waitFor } from '../fakes/processes.ts';
 
-const start_ms = 60_000;
+const start_ms = 90_000;
 const ready_ms = 20_000;
 const gone_ms = 10_000;
 const command_ms = 120_000;
