@@ -127,7 +127,9 @@ export async function startOrganisation(options: { nodes?: number } = {}): Promi
   const demo = spawnKept(command, [...first, 'demo', '--keep', '--json', '--nodes', String(count)]);
   process.prependListener('exit', () => killOffspring(demo.pid));
   const [text] = await line(demo, /^\{.*\}$/, { deadline_ms: start_ms });
-  return new Running(demo, JSON.parse(text) as Description);
+  const description = JSON.parse(text) as Description | { error: unknown };
+  if ('error' in description) throw new Error(`the demo did not start: ${text}\n${demo.stderr()}`);
+  return new Running(demo, description);
 }
 
 class Running implements Organisation {

@@ -84,10 +84,13 @@ const sends = ['write', 'writev', 'sendto', 'sendmsg'];
 const receives = ['read', 'recvfrom', 'recvmsg'];
 
 /**
- * Yamux tells of windows and ends by frames of a header only, 12 octets; up to three of them may be gathered, with 18
- * octets of Noise's tag and length. What says that a piece is stored, or gives a vote, is 58 octets and more.
+ * Yamux tells of windows, pings and ends by frames of a header only, 12 octets; any number of them goes in one write,
+ * with 18 octets of Noise's tag and length for each encryption: a multiple of 6. What says that a piece is stored, or
+ * gives a vote, is none: 28 octets after its header.
  */
-const saysNothing = 3 * 12 + 18;
+function says(call: SystemCall): boolean {
+  return call.result % 6 !== 0;
+}
 
 /** Calls that send something to a TCP peer, or get something from it. */
 export function traffic(
@@ -147,9 +150,7 @@ export function storeFault(
   const lastData = calls.findLast((call) =>
     call.name === 'pwrite64' && call.file.endsWith('.part')
   ) as SystemCall;
-  const said = traffic(calls, 'to', isPeer).filter((call) =>
-    call.result > saysNothing && call.start_s >= lastData.end_s
-  );
+  const said = traffic(calls, 'to', isPeer).filter((call) => says(call) && call.start_s >= lastData.end_s);
   const [first] = said;
   if (first === undefined) return 'missing: an answer';
   return first.start_s < done.end_s ? `told before it was durable: ${first.text}` : '';
@@ -188,9 +189,7 @@ export function voteFault(
     call.result >= requestBytes && call.start_s >= after_s
   );
   if (request === undefined) return 'missing: a request';
-  const reply = traffic(calls, 'to', isPeer).find((call) =>
-    call.result > saysNothing && call.start_s >= request.end_s
-  );
+  const reply = traffic(calls, 'to', isPeer).find((call) => says(call) && call.start_s >= request.end_s);
   if (reply === undefined) return 'missing: a reply';
   const synced = calls.find((call) => isWalSync(call) && call.start_s >= request.end_s);
   return synced === undefined || synced.end_s > reply.start_s
