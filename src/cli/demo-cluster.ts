@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { InkmeshError } from '../../mesh/errors.ts';
+import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import type { RunFile } from '../datadir.ts';
 import { files, writePrivate } from '../datadir.ts';
 import { endChild, freePort } from './children.ts';
@@ -28,6 +28,8 @@ export class DemoCluster {
   readonly nodes: DemoNode[] = [];
   readonly #inside: Inside;
   readonly #children: ChildProcess[] = [];
+  /** by node: the end of what it has logged */
+  readonly #logs = new Map<string, string>();
   #stopping = false;
 
   constructor(dir: string, inside: Inside) {
@@ -83,7 +85,15 @@ export class DemoCluster {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#children.push(child);
-    const { pid, ports } = await readyLine(child, name);
+    child.stderr?.setEncoding('utf8').on('data', (part: string) => {
+      this.#logs.set(name, ((this.#logs.get(name) ?? '') + part).slice(-4000));
+    });
+    const { pid, ports } = await readyLine(child, name).catch((error) => {
+      throw new InkmeshError(
+        'unavailable',
+        `${asInkmeshError(error).message}: ${this.#logs.get(name) ?? ''}`,
+      );
+    });
     this.nodes.push({ name, dir, pid, ports });
   }
 
@@ -96,10 +106,9 @@ export class DemoCluster {
         ]);
         if (seen.members.length === count - 1) break;
         if (performance.now() > deadline_ms) {
-          throw new InkmeshError(
-            'timeout',
-            `${node.name} reaches ${seen.members.length} of ${count - 1} nodes`,
-          );
+          const logs = [...this.#logs].map(([name, log]) => `\n${name}: ${log}`).join('');
+          const reached = `${node.name} reaches ${seen.members.length} of ${count - 1} nodes`;
+          throw new InkmeshError('timeout', `${reached}; the nodes' logs end with:${logs}`);
         }
         await new Promise((again) => setTimeout(again, 50));
       }
@@ -111,9 +120,8 @@ export class DemoCluster {
 function readyLine(child: ChildProcess, name: string): Promise<RunFile> {
   return new Promise((resolve, reject) => {
     let out = '';
-    let errors = '';
     const timer = setTimeout(() => {
-      reject(new InkmeshError('timeout', `${name} is not ready after ${ready_ms / 1000} s: ${errors}`));
+      reject(new InkmeshError('timeout', `${name} is not ready after ${ready_ms / 1000} s`));
     }, ready_ms);
     child.stdout?.setEncoding('utf8').on('data', (part: string) => {
       out += part;
@@ -122,10 +130,9 @@ function readyLine(child: ChildProcess, name: string): Promise<RunFile> {
       clearTimeout(timer);
       resolve(JSON.parse(out.slice(0, end)) as RunFile);
     });
-    child.stderr?.setEncoding('utf8').on('data', (part: string) => errors = (errors + part).slice(-4000));
     child.once('exit', (code) => {
       clearTimeout(timer);
-      reject(new InkmeshError('unavailable', `${name} ended with ${code}: ${errors}`));
+      reject(new InkmeshError('unavailable', `${name} ended with ${code}`));
     });
   });
 }
