@@ -8,6 +8,9 @@ import { storageLimits } from './limits.ts';
 const port = integer(0, 65535);
 const host = text(253);
 
+/** where nodes take documents over HTTPS/IPPS unless they are told otherwise */
+export const submissionPort = 9265;
+
 const configSchema = v.strictObject({
   /** the interface that clients and other nodes reach: an IP address */
   address: v.optional(host, '0.0.0.0'),
@@ -17,7 +20,7 @@ const configSchema = v.strictObject({
       http: v.optional(v.nullable(port), null),
       mesh: v.optional(port, 9264),
       /** submission over HTTPS/IPPS */
-      https: v.optional(port, 9265),
+      https: v.optional(port, submissionPort),
       /** the release API, for this machine's own commands */
       release: v.optional(port, 9266),
     }),

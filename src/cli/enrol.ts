@@ -15,7 +15,7 @@ import {
   redeem,
   tokenHash,
 } from '../../mesh/mod.ts';
-import { readConfig } from '../config.ts';
+import { readConfig, submissionPort } from '../config.ts';
 import {
   files,
   makeDataDir,
@@ -133,7 +133,7 @@ export const login: Command = {
     const path = args.optional('credential') ?? credentialPath();
     const dir = args.optional('dir');
     // before the invitation is spent
-    const port = dir === undefined ? 9265 : (await readRun(dir)).ports.https;
+    const port = dir === undefined ? submissionPort : (await readRun(dir)).ports.https;
     const { hostKey } = await generateHostKey();
     const keys = await generateKeys();
     const token = Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString('base64url');

@@ -1,12 +1,11 @@
 /** The organisation's nodes on this LAN, for a device that knows of none: by mDNS, as nodes find each other (WIRE.md). */
 import multicastDns, { type Options } from 'multicast-dns';
 import { hostOf, lanAddresses, meshService } from '../../mesh/mod.ts';
+import { submissionPort } from '../config.ts';
 import type { Endpoint } from './client.ts';
 
 const patience_ms = 2_000;
 const maxFound = 16;
-/** where nodes take documents unless they are told otherwise; mDNS says where the mesh is only */
-const submissionPort = 9265;
 
 /**
  * Asks once and waits two seconds. What is heard is hearsay: the certificate that is served there must lead to the
@@ -45,6 +44,7 @@ function note(text: string, found: Map<string, Endpoint>): void {
   const [, address, peer] = /^dnsaddr=(.+)\/p2p\/(12D3KooW\w{44})$/.exec(text) ?? [];
   const host = address === undefined ? undefined : hostOf(address);
   if (host === undefined || peer === undefined) return;
+  // mDNS says where the mesh is only
   const endpoint = { name: `the node at ${host}`, peer, host, port: submissionPort, servername: null };
   found.set(`${peer} ${host}`, endpoint);
 }

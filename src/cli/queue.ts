@@ -5,13 +5,12 @@ import { connect } from 'node:tls';
 import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import { toPem } from '../../mesh/mod.ts';
 import { siteHosts } from '../../mesh/names.ts';
+import { submissionPort } from '../config.ts';
 import { readCredential, readRun, type StoredCredential } from '../datadir.ts';
 import { credentialPath } from './client.ts';
 import { type Args, type Command, option, UsageError } from './command.ts';
 import { addQueue, isAbsent, type Program, queueName, removeQueue, showQueue } from './system-queue.ts';
 
-/** where nodes take documents unless they are told otherwise */
-const submissionPort = 9265;
 const run_ms = 60_000;
 const ready_ms = 30_000;
 const look_ms = 300;
