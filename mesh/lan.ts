@@ -6,7 +6,7 @@
  */
 import type { PeerDiscovery } from '@libp2p/interface';
 import { mdns } from '@libp2p/mdns';
-import multicastDns, { type Options } from 'multicast-dns';
+import multicastDns, { type MulticastDNS, type Options } from 'multicast-dns';
 import { networkInterfaces } from 'node:os';
 import {
   maxInterfaces,
@@ -22,7 +22,6 @@ import { fraction } from './timing.ts';
 interface Socket {
   send(packet: Packet): void;
   destroy(): void;
-  on(event: 'error' | 'warning', listener: (error: Error) => void): unknown;
   on(event: 'response', listener: (packet: Packet) => void): unknown;
 }
 
@@ -112,7 +111,7 @@ class Senders {
   /** Follows the interfaces as they come and go. True when there is a new one. */
   refresh(): boolean {
     let isNew = false;
-    const addresses = new Set(lanAddresses());
+    const addresses = new Set(lanInterfaces().map(({ address }) => address));
     for (const [address, socket] of this.#sockets) {
       if (addresses.has(address)) continue;
       socket.destroy();
@@ -120,13 +119,7 @@ class Senders {
     }
     for (const address of addresses) {
       if (this.#sockets.has(address)) continue;
-      // bound to all addresses: one that is bound to its own gets no multicast
-      const options: Options & { bind: string } = { interface: address, bind: '0.0.0.0' };
-      const socket = multicastDns(options) as unknown as Socket;
-      // an interface that takes no multicast is no LAN, and the others go on
-      socket.on('error', () => {});
-      socket.on('warning', () => {});
-      this.#sockets.set(address, socket);
+      this.#sockets.set(address, lanSocket(address) as unknown as Socket);
       isNew = true;
     }
     return isNew;
@@ -138,9 +131,28 @@ export function meshService(organisation: string): string {
   return `_inkmesh-${organisation.slice(0, 12)}._udp.local`;
 }
 
-/** The first IPv4 address of each interface. */
-export function lanAddresses(): string[] {
+/** An IPv4 address of this machine. */
+export interface LanInterface {
+  readonly address: string;
+  readonly netmask: string;
+}
+
+/**
+ * The first IPv4 address of each interface but loopback, of at most `maxInterfaces`.
+ * @param only the one address that counts; all without it
+ */
+export function lanInterfaces(only?: string): LanInterface[] {
   return Object.values(networkInterfaces()).flatMap((addresses = []) =>
-    addresses.filter(({ family, internal }) => family === 'IPv4' && !internal).slice(0, 1)
-  ).map(({ address }) => address).slice(0, maxInterfaces);
+    addresses.filter(({ family, internal, address }) =>
+      family === 'IPv4' && !internal && (only === undefined || address === only)
+    ).slice(0, 1)
+  ).map(({ address, netmask }) => ({ address, netmask })).slice(0, maxInterfaces);
+}
+
+/** A socket that speaks mDNS on the interface with this address. */
+export function lanSocket(address: string): MulticastDNS {
+  // bound to all addresses: one that is bound to its own gets no multicast
+  const options: Options & { bind: string } = { interface: address, bind: '0.0.0.0' };
+  // an interface that takes no multicast is no LAN, and the others go on
+  return multicastDns(options).on('error', () => {});
 }

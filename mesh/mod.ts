@@ -244,7 +244,7 @@ export { directoryDoc, type Fact, type Kind, type KnownFacts, registrarOnly } fr
 export { type Credential, signGrant, verifyGrant } from './grant.ts';
 export { hostOf, meshAddress } from './address.ts';
 export { createTransport, type HostOptions } from './host.ts';
-export { lanAddresses, meshService } from './lan.ts';
+export { type LanInterface, lanInterfaces, lanSocket, meshService } from './lan.ts';
 export { hasEnded, type JobBody, quorumOf, type SettledBody } from './job-facts.ts';
 export type { Member } from './gate.ts';
 export type * from './ports.ts';

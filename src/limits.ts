@@ -138,7 +138,6 @@ export const freeLook_ms = 1000;
 
 /** What a site's queue is advertised with by mDNS (RFC 6762). */
 export const mdnsLimits = {
-  maxInterfaces: 16,
   /** interfaces come and go */
   interfaceLook_ms: 5_000,
   /** a question for shared records is answered after a random time (section 6) */

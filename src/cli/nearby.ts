@@ -1,6 +1,5 @@
 /** The organisation's nodes on this LAN, for a device that knows of none: by mDNS, as nodes find each other (WIRE.md). */
-import multicastDns, { type Options } from 'multicast-dns';
-import { hostOf, lanAddresses, meshService } from '../../mesh/mod.ts';
+import { hostOf, lanInterfaces, lanSocket, meshService } from '../../mesh/mod.ts';
 import { submissionPort } from '../config.ts';
 import type { Endpoint } from './client.ts';
 
@@ -15,11 +14,7 @@ const maxFound = 16;
 export async function nearbyNodes(organisation: string): Promise<Endpoint[]> {
   const service = meshService(organisation);
   const found = new Map<string, Endpoint>();
-  const sockets = lanAddresses().map((address) => {
-    // bound to all addresses: one that is bound to its own gets no multicast
-    const options: Options & { bind: string } = { interface: address, bind: '0.0.0.0' };
-    return multicastDns(options);
-  });
+  const sockets = lanInterfaces().map(({ address }) => lanSocket(address));
   for (const socket of sockets) {
     socket.on('response', ({ answers, additionals }) => {
       for (const record of [...answers ?? [], ...additionals ?? []]) {
@@ -27,8 +22,6 @@ export async function nearbyNodes(organisation: string): Promise<Endpoint[]> {
         for (const text of [record.data].flat()) note(String(text), found);
       }
     });
-    // an interface that takes no multicast is no LAN, and the others go on
-    socket.on('error', () => {});
     socket.query([{ name: service, type: 'PTR' }]);
   }
   try {

@@ -4,23 +4,11 @@
  * responder is no conflict, and what one says takes nothing away from what the other has said.
  */
 import { BlockList, isIPv4 } from 'node:net';
-import { networkInterfaces } from 'node:os';
-import multicastDns, {
-  type MulticastDNS,
-  type Options,
-  type QueryPacket,
-  type ResponsePacket,
-} from 'multicast-dns';
-import type { Log } from '../../mesh/mod.ts';
+import type { MulticastDNS, QueryPacket, ResponsePacket } from 'multicast-dns';
+import { type LanInterface, lanInterfaces, lanSocket, type Log } from '../../mesh/mod.ts';
 import { mdnsLimits } from '../limits.ts';
 import type { DnsRecord } from './advertise.ts';
 import { type Question, RecordSet, ttlOf } from './record-set.ts';
-
-/** An IPv4 address of this machine. */
-interface Own {
-  readonly address: string;
-  readonly netmask: string;
-}
 
 /** Where a packet comes from. */
 interface Source {
@@ -67,7 +55,7 @@ export class Responder {
 
   /** Follows the interfaces as they come and go. */
   #refresh(): void {
-    const present = new Map(ownInterfaces(this.#options.address).map((own) => [own.address, own]));
+    const present = new Map(lanInterfaces(this.#options.address).map((own) => [own.address, own]));
     for (const [address, lan] of this.#lans) {
       if (present.has(address)) continue;
       void lan.close(false);
@@ -81,7 +69,7 @@ export class Responder {
 
 /** The responder on one interface. */
 class Lan {
-  readonly #own: Own;
+  readonly #own: LanInterface;
   readonly #records: RecordSet;
   readonly #subnet: BlockList;
   readonly #socket: MulticastDNS;
@@ -92,18 +80,14 @@ class Lan {
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #rescuing = false;
 
-  constructor(own: Own, { records, host, log }: ResponderOptions) {
+  constructor(own: LanInterface, { records, host, log }: ResponderOptions) {
     this.#own = own;
     this.#records = new RecordSet(records, host, own.address);
     this.#subnet = subnetOf(own);
-    // bound to all addresses: one that is bound to its own gets no multicast
-    const options: Options & { bind: string } = { interface: own.address, bind: '0.0.0.0' };
-    this.#socket = multicastDns(options);
+    this.#socket = lanSocket(own.address);
     this.#socket.on('error', ({ message }) => {
       log('warn', 'the site’s printer cannot be advertised', { address: own.address, reason: message });
     });
-    // an interface that takes no multicast is no LAN, and the others go on
-    this.#socket.on('warning', () => {});
     this.#socket.on('query', (packet, from) => this.#asked(packet, from));
     this.#socket.on('response', (packet, from) => this.#heard(packet, from));
     this.#socket.once('ready', () => {
@@ -221,7 +205,7 @@ class Lan {
 
 const withTtl = (record: DnsRecord, ttl: number) => ({ ...record, ttl }) as DnsRecord;
 
-function subnetOf({ address, netmask }: Own): BlockList {
+function subnetOf({ address, netmask }: LanInterface): BlockList {
   const prefix = netmask.split('.').reduce(
     (bits, octet) => bits + Number(octet).toString(2).replaceAll('0', '').length,
     0,
@@ -229,13 +213,4 @@ function subnetOf({ address, netmask }: Own): BlockList {
   const subnet = new BlockList();
   subnet.addSubnet(address, prefix, 'ipv4');
   return subnet;
-}
-
-/** The first IPv4 address of each interface, but loopback. */
-function ownInterfaces(only: string | undefined): Own[] {
-  return Object.values(networkInterfaces()).flatMap((addresses = []) =>
-    addresses.filter(({ family, internal, address }) =>
-      family === 'IPv4' && !internal && (only === undefined || address === only)
-    ).slice(0, 1)
-  ).map(({ address, netmask }) => ({ address, netmask })).slice(0, mdnsLimits.maxInterfaces);
 }
