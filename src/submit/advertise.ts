@@ -5,7 +5,7 @@
  */
 import type multicastDns from 'multicast-dns';
 import { siteHosts } from '../../mesh/names.ts';
-import { type Attribute, withinOctets } from '../ipp/message.ts';
+import { type Attribute, find, stringsOf, withinOctets } from '../ipp/message.ts';
 import type { IppDoor } from './ipp.ts';
 import { printerAttributes } from './ipp-printer.ts';
 
@@ -121,12 +121,7 @@ function txtRecord({ attributes }: Service): string[] {
   ].map((entry) => withinOctets(entry, maxTxtBytes));
 }
 
-function stringsOf(attributes: readonly Attribute[], name: string): string[] {
-  const values = attributes.find((attribute) => attribute.name === name)?.values ?? [];
-  return values.flatMap((value) => 'value' in value && typeof value.value === 'string' ? [value.value] : []);
-}
-
 function isTrue(attributes: readonly Attribute[], name: string): boolean {
-  const [value] = attributes.find((attribute) => attribute.name === name)?.values ?? [];
+  const [value] = find(attributes, name)?.values ?? [];
   return value?.syntax === 'boolean' && value.value;
 }
