@@ -31,7 +31,7 @@ export class FactIndex {
     if (known === undefined) bySubject.set(fact.subject, fact);
     else {
       const about = listOf(known);
-      const at = placeIn(about, fact);
+      const at = placeIn(about, fact, order);
       const next = about[at];
       if (next !== undefined && order(next, fact) === 0) return false;
       bySubject.set(fact.subject, about.toSpliced(at, 0, fact));
@@ -117,12 +117,12 @@ function listOf(facts: Fact | readonly Fact[]): readonly Fact[] {
   return 'kind' in facts ? [facts] : facts;
 }
 
-/** Where a fact belongs among others that are in order. */
-function placeIn(facts: readonly Fact[], fact: Fact): number {
-  let [low, high] = [0, facts.length];
+/** Where one belongs among others that are in order: before those that are its equals. */
+export function placeIn<T>(others: readonly T[], one: T, compare: (a: T, b: T) => number): number {
+  let [low, high] = [0, others.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (order(facts[middle]!, fact) < 0) low = middle + 1;
+    if (compare(others[middle]!, one) < 0) low = middle + 1;
     else high = middle;
   }
   return low;

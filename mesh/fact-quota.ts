@@ -2,7 +2,7 @@
  * How much counts of what an author states: the first, by time, sequence and id. What comes after does not, whoever
  * heard it earlier, so that nodes that have heard the same keep the same.
  */
-import type { Volume } from './fact-index.ts';
+import { placeIn, type Volume } from './fact-index.ts';
 import { maxFactOctetsPerAuthor, maxFactsPerAuthor } from './limits.ts';
 
 /** A fact of one author in one document. */
@@ -33,11 +33,11 @@ export class Full {
   }
 
   add(place: Place & { octets: number }): void {
-    this.#all.splice(this.#indexOf(place), 0, place);
+    this.#all.splice(placeIn(this.#all, place, compare), 0, place);
   }
 
   remove(place: Place): void {
-    const at = this.#indexOf(place);
+    const at = placeIn<Place>(this.#all, place, compare);
     if (this.#all[at]?.id === place.id) this.#all.splice(at, 1);
   }
 
@@ -46,16 +46,6 @@ export class Full {
     const last = this.#all.at(-1);
     const isExcess = last !== undefined && isFull({ facts: facts - 1, octets: octets - last.octets });
     return isExcess ? last.id : undefined;
-  }
-
-  #indexOf(place: Place): number {
-    let [low, high] = [0, this.#all.length];
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (compare(this.#all[middle]!, place) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 }
 
