@@ -5,6 +5,7 @@
  */
 import type { Trust } from './certificate.ts';
 import { encode } from './codec.ts';
+import { envelopeIn } from './document.ts';
 import { plaintextLength } from './envelope.ts';
 import { InkmeshError } from './errors.ts';
 import type { Fact } from './facts.ts';
@@ -14,13 +15,7 @@ import { fitsPiece, handsOver, hasEnded, type JobBody, type SettledBody, signRec
 import { isJobIdOf } from './job-id.ts';
 import { claimantOf, type LeaseAnswer, type LeaseEvent, openClaims } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
-import {
-  maxBodyFrameBytes,
-  maxEnvelopeBytes,
-  maxPiecesPerAuthor,
-  maxPiecesPerView,
-  voteLease_ms,
-} from './limits.ts';
+import { maxEnvelopeBytes, maxPiecesPerAuthor, maxPiecesPerView, voteLease_ms } from './limits.ts';
 import { ownerWhoSent, permitted } from './permission.ts';
 import { longestRetention } from './policy.ts';
 import type { AgeTable, Clock, Log, Piece, PieceTable, Spool, SpoolWriter } from './ports.ts';
@@ -295,20 +290,7 @@ export class Custody {
     if (piece === undefined || this.#shelf.lease(piece).vote?.claim !== claim) {
       throw new InkmeshError('forbidden', 'the envelope goes to the claim that has the vote');
     }
-    return Promise.resolve(this.#envelope(job, offset));
-  }
-
-  /** Opened when it is read: a body that nobody reads leaves nothing open. */
-  async *#envelope(job: string, offset: number): AsyncGenerator<Uint8Array> {
-    const reader = await this.#options.spool.open(job);
-    if (reader === undefined) throw new InkmeshError('unavailable', 'the envelope is missing here');
-    try {
-      for (let at = offset; at < reader.bytes; at += maxBodyFrameBytes) {
-        yield await reader.read(at, Math.min(maxBodyFrameBytes, reader.bytes - at));
-      }
-    } finally {
-      await reader.close();
-    }
+    return Promise.resolve(envelopeIn(this.#options.spool, job, offset, 'unavailable'));
   }
 
   /** What is kept here for the owner who signed the proof, and sent the node that shows it. */

@@ -1,12 +1,13 @@
 /**
- * Reading a held document: the envelope from whichever holder gives it, decrypted chunk by chunk; from far away the
- * whole of it first, still encrypted, so that a link that dies costs nothing once octets go to a printer.
+ * Reading a held document: a holder gives the envelope out of its spool, and the claimant takes it from whichever
+ * holder gives it, decrypted chunk by chunk; from far away the whole of it first, still encrypted, so that a link that
+ * dies costs nothing once octets go to a printer.
  */
 import { chunkBytes, chunkCount, chunkSpan, commits, type Opener, opener, tagBytes } from './envelope.ts';
-import { asInkmeshError, InkmeshError } from './errors.ts';
+import { asInkmeshError, type Code, InkmeshError } from './errors.ts';
 import type { Holder } from './holder.ts';
 import { maxBodyFrameBytes } from './limits.ts';
-import type { SpoolWriter } from './ports.ts';
+import type { Spool, SpoolReader, SpoolWriter } from './ports.ts';
 
 /** What gives an envelope's octets. */
 export type Source = Pick<Holder, 'fetch'>;
@@ -46,12 +47,37 @@ export async function copyOf(sources: readonly Source[], held: Held, copy: Spool
     plain.fill(0);
     await copy.write(sealed);
   }
-  async function* from(offset: number): AsyncGenerator<Uint8Array> {
-    for (let at = offset; at < copy.bytes; at += maxBodyFrameBytes) {
-      yield await copy.read(at, Math.min(maxBodyFrameBytes, copy.bytes - at));
-    }
+  return { fetch: ({ offset }) => Promise.resolve(framesOf(copy, offset)) };
+}
+
+/**
+ * A job's envelope in a spool, from `offset` on (nothing past its end). Opened when it is read: a body that nobody
+ * reads leaves nothing open.
+ * @throws InkmeshError with the code `missing` when it is not there
+ */
+export async function* envelopeIn(
+  spool: Spool,
+  job: string,
+  offset: number,
+  missing: Code,
+): AsyncGenerator<Uint8Array> {
+  const reader = await spool.open(job);
+  if (reader === undefined) throw new InkmeshError(missing, 'the envelope is missing here');
+  try {
+    yield* framesOf(reader, offset);
+  } finally {
+    await reader.close();
   }
-  return { fetch: ({ offset }) => Promise.resolve(from(offset)) };
+}
+
+/** As many octets at once as a frame of a body carries. */
+async function* framesOf(
+  envelope: Pick<SpoolReader, 'bytes' | 'read'>,
+  offset: number,
+): AsyncGenerator<Uint8Array> {
+  for (let at = offset; at < envelope.bytes; at += maxBodyFrameBytes) {
+    yield await envelope.read(at, Math.min(maxBodyFrameBytes, envelope.bytes - at));
+  }
 }
 
 function headerOf(held: Held): Uint8Array {

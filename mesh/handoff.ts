@@ -6,6 +6,7 @@
 import * as v from 'valibot';
 import { bytes, decode } from './codec.ts';
 import type { Custody } from './custody.ts';
+import { envelopeIn } from './document.ts';
 import { envelopeLength } from './envelope.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import type { Fact } from './facts.ts';
@@ -17,7 +18,6 @@ import {
   handoffLook_ms,
   handoffRetryMax_ms,
   handoffRetryMin_ms,
-  maxBodyFrameBytes,
   maxFactBytes,
   maxRetention_ms,
   maxSealedBytes,
@@ -116,7 +116,7 @@ export class Handoff {
 
   /** Resolves when the sleeper has its piece and the share that was kept for it is gone here. */
   async #give(peer: string, job: string): Promise<void> {
-    const { custody, holders, pieces, ledger } = this.#options;
+    const { custody, holders, pieces, spool, ledger } = this.#options;
     const piece = pieces.get(job);
     if (piece === undefined || piece.handoff === null || hasEnded(ledger, job)) return;
     const { submitter, ticket } = piece;
@@ -124,23 +124,11 @@ export class Handoff {
     const age_ms = Math.min(custody.ageOf(piece), maxRetention_ms);
     const request = { job, age_ms, submitter, ticket, handoff, fact };
     try {
-      await holders(peer).handoff(request, this.#envelope(job));
+      await holders(peer).handoff(request, envelopeIn(spool, job, 0, 'corrupt'));
     } catch (thrown) {
       if (asInkmeshError(thrown).about['kept'] === undefined) throw thrown;
     }
     pieces.dropHandoff(job);
-  }
-
-  async *#envelope(job: string): AsyncGenerator<Uint8Array> {
-    const reader = await this.#options.spool.open(job);
-    if (reader === undefined) throw new InkmeshError('corrupt', 'the envelope is missing here');
-    try {
-      for (let at = 0; at < reader.bytes; at += maxBodyFrameBytes) {
-        yield await reader.read(at, Math.min(maxBodyFrameBytes, reader.bytes - at));
-      }
-    } finally {
-      await reader.close();
-    }
   }
 
   /**
