@@ -56,6 +56,11 @@ export const text = (max: number) =>
   // deno-lint-ignore no-control-regex
   v.pipe(v.string(), v.maxLength(max), v.regex(/^[^\u0000-\u001f\u007f]*$/, 'control characters'));
 
+/** A text made one that `text(max)` takes: cut off, with spaces for control characters, also for those of C1. */
+export function printable(text: string, max: number): string {
+  return text.replace(/\p{Cc}/gu, ' ').slice(0, max).toWellFormed();
+}
+
 /** A whole number from `min` to `max`. */
 export const integer = (min: number, max: number) =>
   v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));

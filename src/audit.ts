@@ -3,6 +3,7 @@
  * only added to; the oldest rows go when there are too many, those of refusals apart from the others, so that nobody
  * washes out what was done by being refused often. Rows are written once a second: a crash loses the last of them.
  */
+import { printable } from '../mesh/codec.ts';
 import type { Database } from './fact-table.ts';
 import { auditLimits } from './limits.ts';
 
@@ -42,7 +43,11 @@ export class Audit {
 
   record(entry: AuditEntry): void {
     if (this.#pending.length >= auditLimits.maxPending) return;
-    this.#pending.push({ ...entry, detail: printable(entry.detail), time_ms: Date.now() });
+    this.#pending.push({
+      ...entry,
+      detail: printable(entry.detail, auditLimits.maxDetailChars),
+      time_ms: Date.now(),
+    });
     this.#timer ??= setTimeout(() => this.#write(), auditLimits.write_ms);
   }
 
@@ -98,8 +103,4 @@ export class Audit {
     }
     this.#grown = 0;
   }
-}
-
-function printable(detail: string): string {
-  return detail.replace(/\p{Cc}/gu, ' ').slice(0, auditLimits.maxDetailChars).toWellFormed();
 }

@@ -1,7 +1,7 @@
 /** The HTTP front for programs, and for what has no IPP: `docs/SUBMIT.md` tells how to use it. */
 import { type Context, Hono } from 'hono';
 import * as v from 'valibot';
-import { check, text } from '../../mesh/codec.ts';
+import { check, printable, text } from '../../mesh/codec.ts';
 import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import type { Log } from '../../mesh/mod.ts';
 import { httpStatus } from '../http-status.ts';
@@ -119,7 +119,7 @@ function ticketOf(fields: ReadonlyMap<string, string>, type: string, fileName: s
     const known = mediaSizes.map(({ name }) => name).join(', ');
     throw new InkmeshError('bad-request', `media: there is ${known}`);
   }
-  const named = fileName.replace(/\p{Cc}/gu, ' ').slice(0, 255).toWellFormed();
+  const named = printable(fileName, 255);
   return {
     title: title ?? (named.trim() === '' ? 'Untitled' : named),
     format: formatOf(type),

@@ -1,4 +1,5 @@
 /** From the attributes of a Print-Job, Validate-Job or Create-Job to a ticket (RFC 8011 sections 4.1.7, 4.2.1). */
+import { printable } from '../../mesh/codec.ts';
 import type { JobOptions, Ticket } from '../job.ts';
 import { type Attribute, find, stringOf } from '../ipp/message.ts';
 import { booleanValue, refusal, type Reply, stringValue } from './ipp-request.ts';
@@ -57,7 +58,7 @@ export function acceptedReply(operation: readonly Attribute[], { unsupported }: 
 function title(operation: readonly Attribute[]): string {
   const names = ['job-name', 'document-name'].map((name) => stringOf(find(operation, name)?.values[0]));
   const name = names.find((name) => name !== undefined && name.trim() !== '') ?? 'Untitled';
-  return name.replace(/\p{Cc}/gu, ' ').slice(0, 255).toWellFormed();
+  return printable(name, 255);
 }
 
 /** @throws InkmeshError for a format that no printer of ours takes */
