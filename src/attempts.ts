@@ -1,5 +1,6 @@
 /** How often an address has been refused lately: a bounded table. It never stands in the way of what is valid. */
 import { refusalLimits } from './limits.ts';
+import { remember } from './remember.ts';
 
 interface Failures {
   count: number;
@@ -30,11 +31,8 @@ export class Attempts {
     if (known !== undefined && known.until_ms > now_ms) return ++known.count;
     // the oldest come first, and are the first to be forgotten
     this.#failures.delete(key);
-    this.#failures.set(key, { count: 1, until_ms: now_ms + refusalLimits.failures_ms });
-    const [oldest] = this.#failures.keys();
-    if (this.#failures.size > refusalLimits.maxAddresses && oldest !== undefined) {
-      this.#failures.delete(oldest);
-    }
+    const failures = { count: 1, until_ms: now_ms + refusalLimits.failures_ms };
+    remember(this.#failures, key, failures, refusalLimits.maxAddresses);
     return 1;
   }
 }

@@ -7,6 +7,7 @@ import type { Ticket } from './job.ts';
 import { namedUuid } from './named-uuid.ts';
 import type { Jobs } from './release/jobs.ts';
 import type { ReleaseDoor } from './release/release.ts';
+import { remember } from './remember.ts';
 import { instanceOf } from './submit/advertise.ts';
 import type { IppDoor } from './submit/ipp.ts';
 import type { Sources } from './submit/source.ts';
@@ -41,9 +42,7 @@ export function tokenDoor({ sources, jobs, submit, release, secrets, audit }: Do
     ready: () => submit.ready(),
     submit: async ({ token, address }, job, ticket, document, signal) => {
       await submit.submit({ user: ownerOf(token), token, address }, job, ticket, document, signal);
-      remembered.set(job, { token: tokenHash(token).toHex(), ticket });
-      const [oldest] = remembered.keys();
-      if (remembered.size > maxRemembered && oldest !== undefined) remembered.delete(oldest);
+      remember(remembered, job, { token: tokenHash(token).toHex(), ticket }, maxRemembered);
     },
     jobs: (token) =>
       token === '' ? Promise.resolve([]) : jobs.local(ownerOf(token), submittedWith(token), tokenHash(token)),

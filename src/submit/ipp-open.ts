@@ -2,6 +2,9 @@
 import { InkmeshError } from '../../mesh/errors.ts';
 import { jobNumber, type Ticket } from '../job.ts';
 import { submitLimits } from '../limits.ts';
+import { remember } from '../remember.ts';
+
+const { maxKnownJobs } = submitLimits;
 
 /** A job from its creation to its last document. */
 export interface OpenJob {
@@ -64,7 +67,7 @@ export class OpenJobs {
       cancelled: new AbortController(),
     };
     this.#jobs.set(job.id, job);
-    if (name !== undefined) remember(this.#names, job.id, name);
+    if (name !== undefined) remember(this.#names, job.id, name, maxKnownJobs);
     return job;
   }
 
@@ -83,7 +86,7 @@ export class OpenJobs {
     job.documents.push(id);
     job.touched_ms = performance.now();
     if (job.documents.length === 1) return;
-    remember(this.#sets, job.id, { token: job.token, documents: job.documents });
+    remember(this.#sets, job.id, { token: job.token, documents: job.documents }, maxKnownJobs);
   }
 
   of(token: string): OpenJob[] {
@@ -104,7 +107,7 @@ export class OpenJobs {
   /** @param reason for people */
   abort(job: OpenJob, reason: string): void {
     this.remove(job);
-    remember(this.#aborted, job.id, { job, reason });
+    remember(this.#aborted, job.id, { job, reason }, maxKnownJobs);
   }
 
   aborted(token: string): AbortedJob[] {
@@ -122,10 +125,4 @@ export class OpenJobs {
       if (!job.incoming && job.touched_ms < oldest) this.#jobs.delete(job.id);
     }
   }
-}
-
-function remember<T>(known: Map<string, T>, id: string, what: T): void {
-  known.set(id, what);
-  const [oldest] = known.keys();
-  if (known.size > submitLimits.maxKnownJobs && oldest !== undefined) known.delete(oldest);
 }

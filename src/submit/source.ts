@@ -8,6 +8,7 @@ import { type Mesh, type SourceId, type Standing, standingOf, tokenHash } from '
 import type { Audit } from '../audit.ts';
 import { refusalLimits, submitLimits } from '../limits.ts';
 import { Attempts } from '../attempts.ts';
+import { remember } from '../remember.ts';
 
 /** A user by credential, which was checked, or by a submit token of theirs. */
 export type Source =
@@ -114,9 +115,7 @@ export class Sources {
     if (this.#silentUntil_ms > now_ms) return undefined;
     const answer: Answer = { asked: this.#ask(id), until_ms: now_ms + refusalLimits.answerLife_ms };
     this.#answers.delete(key);
-    this.#answers.set(key, answer);
-    const [oldest] = this.#answers.keys();
-    if (this.#answers.size > refusalLimits.maxAnswers && oldest !== undefined) this.#answers.delete(oldest);
+    remember(this.#answers, key, answer, refusalLimits.maxAnswers);
     const standing = await answer.asked;
     if (standing === undefined) this.#answers.delete(key);
     else answer.standing = standing;
