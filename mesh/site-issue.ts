@@ -60,13 +60,13 @@ export function siteTask(known: SiteFacts, site: string, own: string, now_ms: nu
   if (current === undefined) return { what: 'make', recipients };
   const mayHave = new Set([...fronts, ...registrars]);
   if (current.for.some((seal) => !mayHave.has(seal))) return { what: 'make', recipients };
-  const left_ms = endOf(current.leaf) - now_ms;
+  const notAfter = endOf(current.leaf);
   if (!kept.has(own)) {
     // whoever can open it keeps the key that clients know; until it is about to lapse
-    const waits = left_ms > siteKeyWaitMax_ms && others.some((seal) => kept.has(seal));
+    const waits = notAfter - now_ms > siteKeyWaitMax_ms && others.some((seal) => kept.has(seal));
     return waits ? undefined : { what: 'make', recipients };
   }
-  if (isDue({ notAfter: now_ms + left_ms }, now_ms)) return { what: 'renew', recipients };
+  if (isDue({ notAfter }, now_ms)) return { what: 'renew', recipients };
   return recipients.some((seal) => !kept.has(seal)) ? { what: 'seal', recipients } : undefined;
 }
 

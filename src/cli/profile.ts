@@ -8,16 +8,10 @@ import { resourcePath } from '../submit/advertise.ts';
 import { adminClient } from './client.ts';
 import { checkArgument, type Command, option } from './command.ts';
 import { mobileConfig } from './mobileconfig.ts';
+import type { NodeView } from './standing.ts';
 
 /** modules of white around a QR code (ISO/IEC 18004 section 6.3.8) */
 const quietZone = 4;
-
-interface NodeView {
-  name: string;
-  site: string;
-  roles: string[];
-  revoked: string | null;
-}
 
 export const siteProfile: Command = {
   name: 'site profile',

@@ -4,7 +4,8 @@ import { type Args, type Command, option, type Result, table } from './command.t
 
 const common = { dir: option.text, credential: option.text } as const;
 
-interface NodeView {
+/** As `GET /v1/nodes` lists a node. */
+export interface NodeView {
   name: string;
   site: string;
   roles: string[];

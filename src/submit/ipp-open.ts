@@ -115,8 +115,9 @@ export class OpenJobs {
   }
 
   #newId(token: string): string {
-    const own = [...this.#jobs.values()].filter((job) => job.token === token);
-    return this.#newJobId(new Set(own.flatMap((job) => [job.id, ...job.documents].map(jobNumber))));
+    return this.#newJobId(
+      new Set(this.of(token).flatMap((job) => [job.id, ...job.documents].map(jobNumber))),
+    );
   }
 
   #sweep(): void {
