@@ -2,9 +2,7 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { encodeMessage } from '../../src/ipp/codec.ts';
-import { charset, mimeMediaType, nameAttribute, naturalLanguage, uri } from '../../src/ipp/message.ts';
-import { groups, operations } from '../../src/ipp/registry.ts';
+import { printJobHead } from '../fakes/print-job.ts';
 
 /**
  * Resolves when the printer has accepted the job (RFC 8011 section 4.2.1).
@@ -14,7 +12,7 @@ import { groups, operations } from '../../src/ipp/registry.ts';
 export async function printJob(printer: string, document: Uint8Array): Promise<void> {
   const secure = printer.startsWith('ipps:');
   const url = new URL(printer.replace(/^ipp/, 'http'));
-  const head = message(printer);
+  const head = printJobHead(printer);
   const options = {
     host: url.hostname,
     port: url.port,
@@ -39,22 +37,4 @@ export async function printJob(printer: string, document: Uint8Array): Promise<v
   if (answer.statusCode !== 200 || status !== 0) {
     throw new Error(`the answer is HTTP ${answer.statusCode}, IPP ${status}`);
   }
-}
-
-function message(printer: string): Uint8Array {
-  return encodeMessage({
-    version: 0x0101,
-    code: operations['Print-Job'],
-    requestId: 1,
-    groups: [{
-      tag: groups['operation-attributes-tag'],
-      attributes: [
-        charset('attributes-charset', 'utf-8'),
-        naturalLanguage('attributes-natural-language', 'en'),
-        uri('printer-uri', printer),
-        nameAttribute('job-name', 'Quarterly figures of the north'),
-        mimeMediaType('document-format', 'application/octet-stream'),
-      ],
-    }],
-  });
 }

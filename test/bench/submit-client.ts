@@ -1,20 +1,10 @@
 /** Print clients that cost little themselves: one Print-Job per document, written as octets that were made before. */
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
-import { encodeMessage, parseMessage } from '../../src/ipp/codec.ts';
-import {
-  attributesOf,
-  charset,
-  firstNumber,
-  keyword,
-  mimeMediaType,
-  nameAttribute,
-  naturalLanguage,
-  uri,
-} from '../../src/ipp/message.ts';
-import { groups, operations, statusName } from '../../src/ipp/registry.ts';
-import { readAnswer } from '../fakes/http-answer.ts';
+import type { Socket } from 'node:net';
+import { parseMessage } from '../../src/ipp/codec.ts';
+import { attributesOf, firstNumber, keyword } from '../../src/ipp/message.ts';
+import { groups, statusName } from '../../src/ipp/registry.ts';
+import { connectTo, readAnswer } from '../fakes/http-answer.ts';
+import { printJobHead } from '../fakes/print-job.ts';
 
 export interface Answered {
   /** the keyword of the IPP status */
@@ -40,7 +30,8 @@ export class SubmitClient {
   constructor({ printer, document, keepAlive }: ClientOptions) {
     this.#url = new URL(printer.replace(/^ipp/, 'http'));
     this.#keepAlive = keepAlive;
-    const head = message(printer);
+    // held until it is released: cupsd would print it at once otherwise
+    const head = printJobHead(printer, { job: [keyword('job-hold-until', 'indefinite')] });
     const lines = [
       `POST ${this.#url.pathname} HTTP/1.1`,
       `Host: ${this.#url.host}`,
@@ -52,7 +43,7 @@ export class SubmitClient {
 
   /** Submits the document once. @throws Error when the connection breaks, or the answer is no IPP */
   async submit(): Promise<Answered> {
-    const socket = this.#socket ?? await this.#connect();
+    const socket = this.#socket ?? await connectTo(this.#url);
     this.#socket = this.#keepAlive ? socket : undefined;
     try {
       socket.write(this.#request);
@@ -67,37 +58,6 @@ export class SubmitClient {
   close(): void {
     this.#socket?.destroy();
   }
-
-  async #connect(): Promise<Socket> {
-    const where = { host: this.#url.hostname, port: Number(this.#url.port) };
-    const secure = this.#url.protocol === 'https:';
-    const socket = secure ? connectTls({ ...where, rejectUnauthorized: false }) : connect(where);
-    await once(socket, secure ? 'secureConnect' : 'connect');
-    socket.on('error', () => {});
-    return socket;
-  }
-}
-
-/** Held until it is released: cupsd would print it at once otherwise. */
-function message(printer: string): Uint8Array {
-  return encodeMessage({
-    version: 0x0101,
-    code: operations['Print-Job'],
-    requestId: 1,
-    groups: [{
-      tag: groups['operation-attributes-tag'],
-      attributes: [
-        charset('attributes-charset', 'utf-8'),
-        naturalLanguage('attributes-natural-language', 'en'),
-        uri('printer-uri', printer),
-        nameAttribute('job-name', 'Quarterly figures of the north'),
-        mimeMediaType('document-format', 'application/octet-stream'),
-      ],
-    }, {
-      tag: groups['job-attributes-tag'],
-      attributes: [keyword('job-hold-until', 'indefinite')],
-    }],
-  });
 }
 
 function read(body: Uint8Array): Answered {

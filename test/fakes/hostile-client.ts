@@ -1,9 +1,7 @@
 /** Sends what a hostile client sends, and finds out what became of it. */
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import type { Socket } from 'node:net';
 import type { Hostile } from './fuzz-requests.ts';
-import { type HttpAnswer, readAnswer } from './http-answer.ts';
+import { connectTo, type HttpAnswer, readAnswer } from './http-answer.ts';
 
 /** a server that neither answers nor ends the connection by then hangs */
 const answer_ms = 30_000;
@@ -23,7 +21,7 @@ export class HostileClient {
    * @throws Error when nothing happens
    */
   async send({ name, octets, ends }: Hostile): Promise<number | null> {
-    const socket = (ends === 'whole' ? this.#line : undefined) ?? await this.#connect();
+    const socket = (ends === 'whole' ? this.#line : undefined) ?? await connectTo(this.#url);
     this.#line = undefined;
     let late: ReturnType<typeof setTimeout> | undefined;
     const hangs = new Promise<never>((_, reject) => {
@@ -48,16 +46,6 @@ export class HostileClient {
 
   close(): void {
     this.#line?.destroy();
-  }
-
-  async #connect(): Promise<Socket> {
-    const where = { host: this.#url.hostname, port: Number(this.#url.port) };
-    const secure = this.#url.protocol === 'https:';
-    const socket = secure ? connectTls({ ...where, rejectUnauthorized: false }) : connect(where);
-    await once(socket, secure ? 'secureConnect' : 'connect');
-    // the server may break it off at any moment
-    socket.on('error', () => {});
-    return socket;
   }
 }
 

@@ -1,5 +1,19 @@
-/** HTTP answers read off a socket (RFC 9112), for clients that are written octet by octet. */
+/** Connections, and HTTP answers read off them (RFC 9112), for clients that are written octet by octet. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
+
+/** Connects to where an http: or https: URL leads; the certificate is not checked. */
+export async function connectTo(url: URL): Promise<Socket> {
+  const where = { host: url.hostname, port: Number(url.port) };
+  const secure = url.protocol === 'https:';
+  const socket = secure ? connectTls({ ...where, rejectUnauthorized: false }) : connect(where);
+  await once(socket, secure ? 'secureConnect' : 'connect');
+  // the server may break it off at any moment
+  socket.on('error', () => {});
+  return socket;
+}
 
 export interface HttpAnswer {
   status: number;

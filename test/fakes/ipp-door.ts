@@ -35,6 +35,13 @@ export class MemoryDoor implements IppDoor {
   stateAfter: JobState = 'held';
   aborted = 0;
 
+  /** Reads no more than one chunk of a document. @returns what lets it go on */
+  shut(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.pace = () => promise;
+    return resolve;
+  }
+
   owner(shown: Shown): Promise<{ user: string } | undefined> {
     const known = shown.token === token && (shown.user === null || shown.user === 'ada');
     return Promise.resolve(known ? { user: 'ada' } : undefined);

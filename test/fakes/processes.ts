@@ -124,6 +124,18 @@ export async function waitFor<T>(
   }
 }
 
+/** Resolves when a number that has grown stays the same for 300 ms. @throws as `waitFor` does */
+export async function untilStalled(
+  count: () => number,
+  options: Deadline & { readonly what: string },
+): Promise<void> {
+  let last = { count: 0, at: 0 };
+  await waitFor(() => {
+    if (count() !== last.count) last = { count: count(), at: performance.now() };
+    return last.count > 0 && performance.now() - last.at > 300 ? true : undefined;
+  }, options);
+}
+
 /**
  * The first whole line of standard output, or else of standard error, that `pattern` matches.
  * @throws Error at the deadline or when the process ends without such a line, with the end of its output

@@ -1,9 +1,7 @@
 /** A client that submits over plain IPP at the pace of a test, and may break off in mid-document. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { encodeMessage } from '../../src/ipp/codec.ts';
-import { charset, mimeMediaType, nameAttribute, naturalLanguage, uri } from '../../src/ipp/message.ts';
-import { groups, operations } from '../../src/ipp/registry.ts';
+import { printJobHead } from './print-job.ts';
 
 export interface SlowClient {
   /** Sends octets of the document; resolves when they have left this process. */
@@ -41,7 +39,7 @@ export async function submitSlowly(printer: string, title: string): Promise<Slow
     'Connection: close',
   ];
   await write(Buffer.from(head.join('\r\n') + '\r\n\r\n'));
-  await send(printJob(printer, title));
+  await send(printJobHead(printer, { title }));
   return {
     send,
     finish: async () => {
@@ -51,24 +49,6 @@ export async function submitSlowly(printer: string, title: string): Promise<Slow
     answer,
     breakOff: () => void socket.resetAndDestroy(),
   };
-}
-
-function printJob(printer: string, title: string): Uint8Array {
-  return encodeMessage({
-    version: 0x0101,
-    code: operations['Print-Job'],
-    requestId: 1,
-    groups: [{
-      tag: groups['operation-attributes-tag'],
-      attributes: [
-        charset('attributes-charset', 'utf-8'),
-        naturalLanguage('attributes-natural-language', 'en'),
-        uri('printer-uri', printer),
-        nameAttribute('job-name', title),
-        mimeMediaType('document-format', 'application/octet-stream'),
-      ],
-    }],
-  });
 }
 
 async function answerOf(socket: AsyncIterable<Uint8Array>): Promise<number> {

@@ -9,7 +9,7 @@ import { deliver, type Delivery, probe } from '../../src/deliver/deliver.ts';
 import type { Ticket } from '../../src/job.ts';
 import { selfSigned } from '../fakes/certificate.ts';
 import { MemoryDoor, serveDoor } from '../fakes/ipp-door.ts';
-import { freePort, tempDir, waitFor } from '../fakes/processes.ts';
+import { freePort, tempDir, untilStalled, waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 import { startSink } from '../fakes/sink.ts';
 
@@ -159,9 +159,7 @@ test('our own test printer prints too, with the options that it knows', async ()
 test('ticket options reach the printer, and the document waits for it', async () => {
   const door = new MemoryDoor();
   door.stateAfter = 'printed';
-  let open = () => {};
-  const gate = new Promise<void>((resolve) => open = resolve);
-  door.pace = () => gate;
+  const open = door.shut();
   const tls = requireTools(['openssl']) ? selfSigned() : undefined;
   const printer = await serveDoor(door, tls);
   try {
@@ -171,11 +169,7 @@ test('ticket options reach the printer, and the document waits for it', async ()
     const pin = tls === undefined ? {} : { fingerprint: tls.fingerprint };
     const { made, seen } = delivery(printer.uri, { ticket: { ...ticket, options }, document, bytes, ...pin });
     const delivered = deliver(made);
-    let last = { read: -1, at: 0 };
-    await waitFor(() => {
-      if (seen.read !== last.read) last = { read: seen.read, at: performance.now() };
-      return seen.read > 0 && performance.now() - last.at > 300 ? true : undefined;
-    }, { deadline_ms: 10_000, what: 'the delivery to stall' });
+    await untilStalled(() => seen.read, { deadline_ms: 10_000, what: 'the delivery to stall' });
     assert.ok(seen.read < bytes / 2, `${seen.read} octets were read for a printer that takes none`);
     open();
     const outcome = await delivered;

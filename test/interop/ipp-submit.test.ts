@@ -1,19 +1,17 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { once } from 'node:events';
 import { type ClientRequest, request } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { encodeMessage } from '../../src/ipp/codec.ts';
-import { charset, mimeMediaType, naturalLanguage, uri } from '../../src/ipp/message.ts';
-import { groups, operations } from '../../src/ipp/registry.ts';
 import { selfSigned } from '../fakes/certificate.ts';
+import { sendHeldBack } from '../fakes/held-back.ts';
 import { MemoryDoor, type Served, serveDoor, token } from '../fakes/ipp-door.ts';
 import { pdf } from '../fakes/ipp-samples.ts';
+import { printJobHead } from '../fakes/print-job.ts';
 import { tempDir, waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 
@@ -104,24 +102,6 @@ if (requireTools(['ipptool', 'openssl'])) {
   });
 }
 
-/** The attributes of a Print-Job of a PDF. */
-function printJob(printer: string): Uint8Array {
-  return encodeMessage({
-    version: 0x0200,
-    code: operations['Print-Job'],
-    requestId: 7,
-    groups: [{
-      tag: groups['operation-attributes-tag'],
-      attributes: [
-        charset('attributes-charset', 'utf-8'),
-        naturalLanguage('attributes-natural-language', 'en'),
-        uri('printer-uri', printer),
-        mimeMediaType('document-format', 'application/pdf'),
-      ],
-    }],
-  });
-}
-
 function post(served: Served): ClientRequest {
   const headers = { 'content-type': 'application/ipp', 'transfer-encoding': 'chunked' };
   const options = { method: 'POST', headers };
@@ -134,34 +114,8 @@ for (const scheme of ['ipp', 'ipps']) {
     if (scheme === 'ipps' && !requireTools(['openssl'])) return;
     const door = new MemoryDoor();
     const served = await serveDoor(door, scheme === 'ipps' ? selfSigned() : undefined);
-    let open = () => {};
-    const gate = new Promise<void>((resolve) => open = resolve);
-    door.pace = () => gate;
     try {
-      const client = post(served);
-      const answered = once(client, 'response');
-      client.write(printJob(served.uri));
-      const chunk = randomBytes(64 * 1024);
-      const chunks = 1024;
-      let sent = 0;
-      const sending = (async () => {
-        for (; sent < chunks; sent++) if (!client.write(chunk)) await once(client, 'drain');
-        client.end();
-      })();
-      // stalled: nothing was sent between two looks 300 ms apart
-      let last = { sent: -1, at: 0 };
-      await waitFor(() => {
-        if (sent !== last.sent) last = { sent, at: performance.now() };
-        return sent > 0 && performance.now() - last.at > 300 ? true : undefined;
-      }, { deadline_ms: 20_000, what: 'the client to stall' });
-      assert.ok(sent < chunks / 2, `${sent} of ${chunks} chunks were taken while the door was shut`);
-      assert.ok(door.read <= 256 * 1024, `${door.read} octets were read from a shut door`);
-      open();
-      await sending;
-      const [response] = await answered;
-      response.resume();
-      assert.is(response.statusCode, 200);
-      assert.is(door.submitted[0]?.bytes, chunks * chunk.length);
+      assert.is(await sendHeldBack(door, post(served), printJobHead(served.uri)), 200);
     } finally {
       await served.close();
     }
@@ -174,7 +128,7 @@ test('a client that goes away in mid-document leaves no job', async () => {
   try {
     const client = post(served);
     client.on('error', () => {});
-    client.write(printJob(served.uri));
+    client.write(printJobHead(served.uri));
     client.write(randomBytes(100_000));
     await waitFor(() => door.read > 0 ? true : undefined, { deadline_ms: 5000, what: 'the first chunk' });
     client.destroy();
