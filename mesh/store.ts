@@ -13,7 +13,14 @@ import type { Holder, Holders } from './holder.ts';
 import { handedDigest, type JobBody, jobKind, withdrawnKind } from './job-facts.ts';
 import { jobIdFor, newJobId } from './job-id.ts';
 import type { FactLedger } from './ledger.ts';
-import { acceptLimits, maxDocumentBytes, sealPatience_ms, sealRetry_ms, withdrawRetry_ms } from './limits.ts';
+import {
+  acceptLimits,
+  holdersPerJob,
+  maxDocumentBytes,
+  sealPatience_ms,
+  sealRetry_ms,
+  withdrawRetry_ms,
+} from './limits.ts';
 import { degradedBy } from './placement.ts';
 import { policyOf } from './policy.ts';
 import type { Clock, Log, Spool } from './ports.ts';
@@ -168,7 +175,9 @@ export class Acceptor {
   /** @param awake PeerIds, this node's among them */
   #degraded(job: string, awake: readonly string[]): JobBody['degraded'] {
     const { self, enrolled, ledger } = this.#options;
-    const asleep = enrolled(job).filter((peer) => !awake.includes(peer)).length;
+    // with three awake nobody is asked for: who is enrolled is a list to be sorted
+    const isEnough = awake.length >= holdersPerJob;
+    const asleep = isEnough ? 0 : enrolled(job).filter((peer) => !awake.includes(peer)).length;
     return degradedBy({
       ...{ site: self.site, awake: awake.length, asleep, policy: policyOf(ledger, self.site) },
     });
