@@ -99,6 +99,9 @@ export const maxBarredClients = 1024;
 export const maxSuspects = 64;
 /** news are gathered for this long before they are announced */
 export const announceBatch_ms = 15;
+/** and those of others for so much longer at most, where this node has given much more of them than it got */
+export const announceLater_ms = 150;
+export const maxLentBytes = 16 * 1024;
 export const maxAnnouncedClients = 1024;
 export const maxAnnouncedFacts = 1024;
 /** how many announcers of one piece of news are remembered, to be asked in turn */

@@ -48,10 +48,13 @@ export class Reconciler {
   /**
    * Compares with a peer, the directory first: which sites there are is in it.
    * @param docs none: all
+   * @param patient to leave alone, this time, what news come to meanwhile
    * @returns `same` when there was nothing to do, `news` when what differed was on its way, `missed` when it was not
    */
-  async sync(peer: string, docs: readonly string[]): Promise<Compared> {
-    const different = await this.#different(peer, docs);
+  async sync(peer: string, docs: readonly string[], patient = false): Promise<Compared> {
+    const differing = await this.#different(peer, docs);
+    const different = patient ? await this.#unchanging(differing) : differing;
+    if (different.length === 0) return differing.length === 0 ? 'same' : 'news';
     const order = [...different].sort((a, b) => Number(b === directoryDoc) - Number(a === directoryDoc));
     let failure: unknown;
     let missed = false;
@@ -60,7 +63,6 @@ export class Reconciler {
       await this.#reconcile(peer, doc).then((found) => missed ||= found, (thrown) => failure = thrown);
     }
     if (failure !== undefined) throw failure;
-    if (different.length === 0) return 'same';
     return missed ? 'missed' : 'news';
   }
 
@@ -71,6 +73,15 @@ export class Reconciler {
       const { count, sum } = ledger.digest(doc);
       return [doc, count, sum];
     });
+  }
+
+  /** Those of some documents that nothing comes to for a moment. */
+  async #unchanging(docs: readonly string[]): Promise<readonly string[]> {
+    if (docs.length === 0) return docs;
+    const { ledger, clock } = this.#options;
+    const before = new Map(docs.map((doc) => [doc, ledger.digest(doc)]));
+    await sleep(clock, settleDelay_ms);
+    return docs.filter((doc) => isSame(ledger.digest(doc), before.get(doc)));
   }
 
   async #different(peer: string, docs: readonly string[]): Promise<string[]> {

@@ -87,7 +87,7 @@ export class Replica {
 
   /** Compares every document with a peer, and gets what is missing; one round at a time for each peer. */
   async syncWith(peer: string): Promise<void> {
-    await this.#sync(peer, []);
+    await this.#sync(peer, [], false);
   }
 
   /** Resolves when all that has arrived is judged and in its document. */
@@ -116,7 +116,9 @@ export class Replica {
     });
     await rpc.handle(protocol.pull, ({ request }) => {
       const [doc, vector, all] = request;
-      return done(this.#servePull(this.#checked(doc), vector, all));
+      const reply = this.#servePull(this.#checked(doc), vector, all);
+      if (!all) this.#spread.gave(reply[0].reduce((sum, { length }) => sum + length, 0));
+      return done(reply);
     });
     await rpc.handle(protocol.buckets, ({ request }) => {
       return done({ sums: ledger.buckets(this.#checked(request.doc)) });
@@ -215,12 +217,16 @@ export class Replica {
     const peers = this.#options.peers();
     const [some] = peers.splice(Math.floor(fraction() * peers.length), 1);
     const asked = peers.filter((peer) => active.missed.has(peer)).concat(some ?? []);
+    // once: a stream of news is no reason not to look whether any is missing
+    const patient = this.#patience_ms === quickCheck_ms;
     for (const peer of asked) {
-      const compared = this.#sync(peer, [...active.docs]).then((result) => {
-        this.#patience_ms = result === 'news'
-          ? Math.min(2 * this.#patience_ms, antiEntropy_ms)
-          : quickCheck_ms;
-      });
+      const compared = this.#sync(peer, [...active.docs], patient && !active.missed.has(peer)).then(
+        (result) => {
+          this.#patience_ms = result === 'news'
+            ? Math.min(2 * this.#patience_ms, antiEntropy_ms)
+            : quickCheck_ms;
+        },
+      );
       this.#quietly(peer, compared);
     }
   }
@@ -231,10 +237,10 @@ export class Replica {
     if (peer !== undefined) this.#quietly(peer, this.syncWith(peer));
   }
 
-  #sync(peer: string, docs: readonly string[]): Promise<Compared> {
+  #sync(peer: string, docs: readonly string[], patient: boolean): Promise<Compared> {
     const running = this.#syncing.get(peer);
     if (running !== undefined) return running;
-    const round = this.#reconciler.sync(peer, docs).finally(() => this.#syncing.delete(peer));
+    const round = this.#reconciler.sync(peer, docs, patient).finally(() => this.#syncing.delete(peer));
     this.#syncing.set(peer, round);
     return round;
   }

@@ -1,6 +1,7 @@
 /**
  * News on their way through the mesh. Who has something new tells its neighbours what, in a few octets; who lacks it
- * asks one of those that told it. So each fact travels to each node once, by whichever way is quickest.
+ * asks one of those that told it. So each fact travels to each node once, by whichever way is quickest. Who has given
+ * more than it got tells of others' news a little later, so that those with many neighbours do not carry it all.
  */
 import type { Carriers } from './carriers.ts';
 import { asInkmeshError } from './errors.ts';
@@ -19,8 +20,10 @@ import type { Intake } from './intake.ts';
 import type { FactLedger } from './ledger.ts';
 import {
   announceBatch_ms,
+  announceLater_ms,
   maxAnnouncedClients,
   maxAnnouncedFacts,
+  maxLentBytes,
   maxRecordsPerCall,
   questionsAtOnce,
 } from './limits.ts';
@@ -64,6 +67,8 @@ export class Spread {
   readonly #turns = new Turns(questionsAtOnce);
   /** arrays to be asked for when it is their turn, by peer and document */
   readonly #pulls = new Map<string, { clients: Set<number>; pulled: Promise<void> }>();
+  /** octets of arrays that this node has given, beyond what it got */
+  #lent = 0;
   #closed = false;
 
   constructor(options: SpreadOptions) {
@@ -86,13 +91,13 @@ export class Spread {
   /** A client's array has grown; `from` and those that told of it know. */
   grown(doc: string, client: number, from: readonly string[] = []): void {
     const knowing = from.concat(this.#arrays.tellersOf(doc, client));
-    this.#add(this.#newsOf(doc).clients, client, knowing);
+    this.#add(this.#newsOf(doc, from).clients, client, knowing);
     this.#options.active(doc);
   }
 
   /** A fact is known here that no array carries. */
   told(doc: string, id: Uint8Array, from: readonly string[] = []): void {
-    this.#add(this.#newsOf(doc).facts, id.toHex(), from);
+    this.#add(this.#newsOf(doc, from).facts, id.toHex(), from);
     this.#options.active(doc);
   }
 
@@ -160,6 +165,11 @@ export class Spread {
     return found;
   }
 
+  /** So many octets of arrays went to a neighbour that asked for them. */
+  gave(octets: number): void {
+    this.#lent = Math.min(this.#lent + octets, maxLentBytes);
+  }
+
   close(): void {
     this.#closed = true;
     for (const { callOff } of this.#news.values()) callOff();
@@ -219,6 +229,7 @@ export class Spread {
       const client = await intake.take(doc, update, from);
       if (client === undefined) continue;
       grown = true;
+      this.#lent = Math.max(0, this.#lent - update.length);
       this.grown(doc, client, [from]);
     }
     return { theirs, grown };
@@ -235,12 +246,14 @@ export class Spread {
     }
   }
 
-  #newsOf(doc: string): News {
+  /** @param from who told of it; nobody when it is this node's own: then nobody else can tell */
+  #newsOf(doc: string, from: readonly string[]): News {
     const known = this.#news.get(doc);
     if (known !== undefined) return known;
+    const later_ms = from.length === 0 ? 0 : Math.round(announceLater_ms * this.#lent / maxLentBytes);
     const callOff = this.#closed
       ? () => {}
-      : this.#options.clock.after(announceBatch_ms, () => this.#flush(doc));
+      : this.#options.clock.after(announceBatch_ms + later_ms, () => this.#flush(doc));
     const news: News = { clients: new Map(), facts: new Map(), callOff };
     this.#news.set(doc, news);
     return news;
