@@ -4,7 +4,7 @@
  * calls of the system otherwise.
  */
 import type { ConnectionEncrypter, MessageStream, SecuredConnection } from '@libp2p/interface';
-import { gatheredBytes } from './limits.ts';
+import { gatheredBytes, maxUnsentBytes } from './limits.ts';
 
 type Data = Parameters<MessageStream['send']>[0];
 
@@ -20,6 +20,8 @@ interface Parts {
 interface Sender {
   readonly writeStatus: string;
   readonly writeBuffer: Parts;
+  /** octets: with more of them waiting the connection is ended */
+  maxWriteBufferLength?: number;
   processSendQueue(): boolean;
   sendData(data: Parts): { sentBytes: number; canSendMore: boolean };
 }
@@ -64,6 +66,8 @@ function joinParts(stream: Sender): void {
 
 /** @param plain what carries it: it is what is closed */
 function gather(stream: MessageStream & Sender, plain: MessageStream & Sender): void {
+  // data is held back before so much waits; answers to pings are not, and whoever asks for them need not read them
+  stream.maxWriteBufferLength = maxUnsentBytes;
   const [send, close] = [stream.send.bind(stream), plain.close.bind(plain)];
   let waits = false;
   const flush = () => {

@@ -246,6 +246,9 @@ export const maxSourcesAsked = maxStreamsPerMethod / 2;
 /**
  * Documents that one node takes in at once: each is a stream to either holder. Others wait, their clients held back.
  */
+/** a document of which less than this comes between two looks loses its place when others wait: 1 KiB/s */
+export const slowLook_ms = 60 * second_ms;
+export const slowBytes = 60 * 1024;
 export const acceptLimits = {
   slots: maxStreamsPerMethod - 4,
   line: 1024,
@@ -271,3 +274,5 @@ export const maxFindersAsked = 24;
 export const maxFenced = 1024;
 /** what one turn of the event loop sends over a connection is gathered, up to this */
 export const gatheredBytes = 64 * KiB;
+/** of a connection whose peer does not read */
+export const maxUnsentBytes = 8 * 1024 * 1024;

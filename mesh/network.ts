@@ -156,11 +156,14 @@ export class Network {
   likelyHolders(author: string): string[] {
     const self = this.#options.self();
     const candidates = [self, ...this.roster.others()]
-      .filter(({ peerId }) => peerId !== author && !this.discovery.isAway(peerId))
+      .filter(({ peerId }) => peerId !== author)
       .map(({ peerId, site }) => ({ peer: peerId, site, always: false }));
     const its = new Topology(author, this.#options.ledger.identity(author)?.site ?? self.site);
     const connected = this.members().map(({ identity }) => identity.peerId);
-    const likely = [self.peerId, ...its.neighbours(candidates), ...its.nearest(candidates), ...connected];
+    const present = candidates.filter(({ peer }) => !this.discovery.isAway(peer));
+    const nearOf = (some: typeof candidates) => [...its.neighbours(some), ...its.nearest(some)];
+    // one that could not be reached may be back, and nothing but a call dials it: those come last
+    const likely = [self.peerId, ...nearOf(present), ...connected, ...nearOf(candidates)];
     return [...new Set(likely)].filter((peer) => peer !== author);
   }
 

@@ -33,6 +33,11 @@ export class Slots {
     return () => this.#pass();
   }
 
+  /** whether anybody waits */
+  get isWaitedFor(): boolean {
+    return this.#line.size > 0;
+  }
+
   #pass(): void {
     const [next] = this.#line;
     if (next === undefined) this.#taken--;

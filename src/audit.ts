@@ -1,7 +1,7 @@
 /**
  * The audit trail of a node: what it was asked to do by whom, and whom it refused. It has no tokens and no titles. It is
- * only added to; the oldest rows go when there are too many, those of refusals apart from the others, so that nobody
- * washes out what was done by being refused often. Rows are written once a second: a crash loses the last of them.
+ * only added to; the oldest rows go when there are too many, those of refusals and of mere requests apart from the
+ * others, so that nobody washes out what was done by being refused, or by asking, often. Rows are written once a second: a crash loses the last of them.
  */
 import { printable } from '../mesh/codec.ts';
 import type { Database } from './fact-table.ts';
@@ -9,12 +9,11 @@ import { auditLimits } from './limits.ts';
 
 export const auditSchema = `
   CREATE TABLE audit (n INTEGER PRIMARY KEY, time_ms INTEGER, what TEXT, who TEXT, address TEXT, detail TEXT,
-    refused INTEGER) STRICT;
-  CREATE INDEX audit_by_refused ON audit (refused, n);
+    class INTEGER) STRICT;
+  CREATE INDEX audit_by_class ON audit (class, n);
 `;
 
 export interface AuditEntry {
-  /** `refused` is kept apart */
   what: 'submitted' | 'cancelled' | 'withdrawn' | 'asked' | 'refused';
   /** the user, as far as that is certain */
   who: string | null;
@@ -22,6 +21,13 @@ export interface AuditEntry {
   from: string | null;
   /** one phrase, without secrets and titles */
   detail: string;
+}
+
+/** Rows that are cut apart from each other: what was done, what was refused, what was asked for. */
+const classes = [0, 1, 2] as const;
+
+function classOf(what: AuditEntry['what']): typeof classes[number] {
+  return what === 'refused' ? 1 : what === 'asked' ? 2 : 0;
 }
 
 /** As `inkmesh audit --json` lists it. */
@@ -71,8 +77,8 @@ export class Audit {
     this.#db.transaction(() => {
       for (const { time_ms, what, who, from, detail } of this.#pending) {
         this.#db.run(
-          'INSERT INTO audit (time_ms, what, who, address, detail, refused) VALUES (?, ?, ?, ?, ?, ?)',
-          ...[time_ms, what, who, from, detail, what === 'refused' ? 1 : 0],
+          'INSERT INTO audit (time_ms, what, who, address, detail, class) VALUES (?, ?, ?, ?, ?, ?)',
+          ...[time_ms, what, who, from, detail, classOf(what)],
         );
       }
       this.#grown += this.#pending.length;
@@ -94,11 +100,11 @@ export class Audit {
   }
 
   #cut(): void {
-    for (const refused of [0, 1]) {
+    for (const rows of classes) {
       this.#db.run(
-        `DELETE FROM audit WHERE refused = ? AND n <=
-          (SELECT n FROM audit WHERE refused = ? ORDER BY n DESC LIMIT 1 OFFSET ?)`,
-        ...[refused, refused, auditLimits.maxRowsOfEach],
+        `DELETE FROM audit WHERE class = ? AND n <=
+          (SELECT n FROM audit WHERE class = ? ORDER BY n DESC LIMIT 1 OFFSET ?)`,
+        ...[rows, rows, auditLimits.maxRowsOfEach],
       );
     }
     this.#grown = 0;

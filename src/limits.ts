@@ -25,9 +25,16 @@ export interface ListenLimits {
   readonly headers_ms: number;
   /** a client that is to send, or to take, and does neither */
   readonly idle_ms: number;
+  /** of one connection, sent before the answer to the first has gone out (RFC 9112 section 9.3.2) */
+  readonly maxOpenRequests: number;
 }
 
-export const listenLimits: ListenLimits = { maxConnections: 1024, headers_ms: 20_000, idle_ms: 120_000 };
+export const listenLimits: ListenLimits = {
+  maxConnections: 1024,
+  headers_ms: 20_000,
+  idle_ms: 120_000,
+  maxOpenRequests: 8,
+};
 
 /** The IPP front. */
 export const submitLimits = {
@@ -49,6 +56,10 @@ export const submitLimits = {
   /** between Create-Job and Send-Document, told as multiple-operation-time-out */
   openJob_ms: 120_000,
   maxJobsListed: 500,
+  /** different names in requested-attributes: more than are registered */
+  maxRequested: 1024,
+  /** documents that come in at once from one device or token */
+  maxAtOnce: 16,
   /** compressed octets that are inflated at a time, so that what they expand to (1032 times at most) stays small */
   inflateStepBytes: 4096,
 } as const;

@@ -85,11 +85,10 @@ export async function listen(
 type Listener = ReturnType<typeof getRequestListener>;
 
 function plainServer(listener: Listener, limits: ListenLimits) {
-  const server = createHttpServer(listener);
-  const patience = new Patience(server, limits);
+  const server = createHttpServer();
+  const patience = new Patience(server, listener, limits);
   server.on('connection', (socket) => patience.watch(socket, () => socket.destroy()));
   server.setTimeout(limits.idle_ms, (socket) => patience.idle(socket));
-  server.maxConnections = limits.maxConnections;
   // a large document over a slow line takes longer than any one request's usual time
   server.requestTimeout = 0;
   return server;

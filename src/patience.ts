@@ -1,5 +1,8 @@
-/** How long the clients of an HTTP server may take: nobody keeps a connection by saying nothing. */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+/**
+ * What the clients of an HTTP server may cost: nobody keeps a connection by saying nothing, nobody has more requests
+ * begun than are answered, and where there are too many connections the one that has rested longest makes room.
+ */
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ListenLimits } from './limits.ts';
 
@@ -8,26 +11,49 @@ interface Client {
   /** requests that are not answered yet */
   readonly open: Map<IncomingMessage, ServerResponse>;
   timer: ReturnType<typeof setTimeout> | undefined;
+  dropped: boolean;
 }
 
 export class Patience {
   readonly #clients = new WeakMap<object, Client>();
+  /** those that wait for a request, the one that has waited longest first */
+  readonly #resting = new Set<Client>();
   readonly #limits: ListenLimits;
+  #count = 0;
 
-  constructor(server: Server, limits: ListenLimits) {
+  /** @param listener gets the requests of the server */
+  constructor(server: Server, listener: RequestListener, limits: ListenLimits) {
     this.#limits = limits;
-    server.on('request', (request, response) => this.#asked(request, response));
+    server.on('request', (request, response) => {
+      if (this.#admits(request, response)) listener(request, response);
+    });
   }
 
   /**
    * @param connection as requests name it
-   * @param drop ends it
+   * @param end ends it
    */
-  watch(connection: Duplex, drop: () => void): void {
-    const client: Client = { drop, open: new Map(), timer: undefined };
+  watch(connection: Duplex, end: () => void): void {
+    const client: Client = {
+      drop: () => drop(client, end),
+      open: new Map(),
+      timer: undefined,
+      dropped: false,
+    };
     this.#clients.set(connection, client);
+    this.#count++;
+    connection.once('close', () => {
+      clearTimeout(client.timer);
+      this.#count--;
+      client.dropped = true;
+      this.#resting.delete(client);
+    });
+    if (this.#count > this.#limits.maxConnections) {
+      const [oldest = client] = this.#resting;
+      this.#resting.delete(oldest);
+      oldest.drop();
+    }
     this.#await(client);
-    connection.once('close', () => clearTimeout(client.timer));
   }
 
   /** To be told when nothing has moved on a connection for `idle_ms`. Waiting for our own answer is no idleness. */
@@ -40,18 +66,30 @@ export class Patience {
   }
 
   #await(client: Client): void {
+    if (client.dropped) return;
     clearTimeout(client.timer);
     client.timer = setTimeout(client.drop, this.#limits.headers_ms);
+    this.#resting.add(client);
   }
 
-  #asked(request: IncomingMessage, response: ServerResponse): void {
+  /** False for a request that is not looked at: what a dropped connection had sent is still parsed to its end. */
+  #admits(request: IncomingMessage, response: ServerResponse): boolean {
     const client = this.#clients.get(request.socket);
-    if (client === undefined) return;
+    if (client === undefined) return true;
+    if (client.open.size >= this.#limits.maxOpenRequests) client.drop();
+    if (client.dropped) return false;
     clearTimeout(client.timer);
+    this.#resting.delete(client);
     client.open.set(request, response);
     response.once('close', () => {
       client.open.delete(request);
       if (client.open.size === 0 && !request.socket.destroyed) this.#await(client);
     });
+    return true;
   }
+}
+
+function drop(client: Client, end: () => void): void {
+  client.dropped = true;
+  end();
 }

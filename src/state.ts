@@ -21,7 +21,7 @@ import { Group } from './group.ts';
 import { diskFull } from './room.ts';
 import { unconfirmedSchema, type UnconfirmedTable, unconfirmedTable } from './unconfirmed.ts';
 
-const schemaVersion = 5;
+const schemaVersion = 6;
 
 const schema = `
 ${factSchema}${auditSchema}${unconfirmedSchema}  CREATE TABLE pieces (job TEXT PRIMARY KEY, epoch INTEGER, owner TEXT, token BLOB, cancel BLOB, acceptedBy TEXT, ticket BLOB,

@@ -81,8 +81,8 @@ export function createTlsServer(
   listener: RequestListener,
   limits: ListenLimits = listenLimits,
 ): TlsServer {
-  const http = createHttpServer(listener);
-  const patience = new Patience(http, limits);
+  const http = createHttpServer();
+  const patience = new Patience(http, listener, limits);
   const open = new Set<Valve>();
   const server = createTcpServer((socket) => {
     const valve = new Valve(socket);
@@ -94,7 +94,8 @@ export function createTlsServer(
     });
     valves.set(secure, valve);
     patience.watch(secure, () => valve.destroy());
-    socket.setTimeout(limits.idle_ms, () => patience.idle(secure));
+    // a callback of setTimeout would be called once
+    socket.setTimeout(limits.idle_ms).on('timeout', () => patience.idle(secure));
     open.add(valve);
     valve.once('close', () => {
       open.delete(valve);
@@ -104,7 +105,6 @@ export function createTlsServer(
     for (const stream of [valve, secure]) stream.on('error', () => valve.destroy());
     http.emit('connection', secure);
   });
-  server.maxConnections = limits.maxConnections;
   // Deno closes the connections of a server that does not listen after one response
   Object.defineProperty(http, 'listening', { get: () => server.listening });
   const closeAllConnections = () => {
@@ -127,14 +127,23 @@ export function addressOf(env: unknown): string {
 }
 
 /**
- * A request's body that is read off the connection only while it is waited for; `release` must follow.
+ * A request's body that is read off the connection only while it is waited for, from now on; `release` must follow.
  * @throws InkmeshError (while it is read) `unavailable` when the client goes away
  */
-export async function* paced(
+export function paced(
   connection: object | undefined,
   body: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   const valve = connection === undefined ? undefined : valves.get(connection);
+  valve?.hold(true);
+  return onDemand(valve, body);
+}
+
+async function* onDemand(
+  valve: Valve | undefined,
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  valve?.hold(false);
   try {
     for await (const chunk of body) {
       valve?.hold(true);

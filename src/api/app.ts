@@ -92,10 +92,10 @@ export function createApi(options: ApiOptions): Api {
   return app;
 }
 
-/** What changes nothing is not noted. */
+/** What changes nothing is not noted, nor what there is not. */
 function noteAsked(c: Context<ApiEnv>, audit: Audit): void {
   const { method, path } = c.req;
-  if (method === 'GET' || c.error !== undefined) return;
+  if (method === 'GET' || c.res.status >= 400) return;
   const detail = `${method} ${path}`;
   audit.record({ what: 'asked', who: c.var.by.user, from: addressOf(c.env), detail });
 }

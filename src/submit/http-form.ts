@@ -47,6 +47,8 @@ export async function readForm(body: AsyncIterable<Uint8Array>, contentType: str
     form.destroy();
     stream.destroy();
   };
+  // it may break before anybody reads it: whoever does is told then
+  stream.on('error', () => {});
   whole.catch((error) => stream.destroy(error));
   return { fields, ...rest, file: untilWhole(stream, whole, close), close };
 }

@@ -24,10 +24,11 @@ export async function cancelMyJobs(call: Call): Promise<Reply> {
   booleanValue(call.operation, 'my-jobs');
   const asked = find(call.operation, 'job-ids')?.values.map(numberOf);
   const jobs = await jobsOf(call);
+  const byNumber = new Map<number | undefined, IppJob>(jobs.map((job) => [jobNumber(job.view.id), job]));
   const chosen = asked === undefined
     ? jobs.filter(({ view }) => !isCompleted(view) && view.state !== 'interrupted')
-    : asked.map((id) => {
-      const job = jobs.find(({ view }) => jobNumber(view.id) === id);
+    : [...new Set(asked)].map((id) => {
+      const job = byNumber.get(id);
       if (job === undefined) throw new InkmeshError('not-found', `there is no job ${id}`);
       return job;
     });
@@ -46,15 +47,17 @@ export async function cancelCurrentJob(call: Call): Promise<Reply> {
 }
 
 async function cancel(call: Call, { view, documents, open }: IppJob): Promise<void> {
-  if (open !== undefined) {
-    open.cancelled.abort();
-    call.open.remove(open);
-  } else requireCancellable(view);
-  // the document that comes in is cancelled by whoever stores it
-  const stored = open === undefined ? documents : documents.filter(({ id }) => open.documents.includes(id));
-  for (const document of stored.filter((one) => !isCompleted(one))) {
-    await call.door.cancel(call, document.id);
+  if (open === undefined) {
+    requireCancellable(view);
+    for (const { id } of documents.filter((one) => !isCompleted(one))) await call.door.cancel(call, id);
+    return;
   }
+  // the document that comes in is cancelled by whoever stores it
+  open.cancelled.abort();
+  call.open.remove(open);
+  // what was stored since the list was made is not on it
+  const ended = new Set(documents.filter(isCompleted).map(({ id }) => id));
+  for (const id of open.documents.filter((stored) => !ended.has(stored))) await call.door.cancel(call, id);
 }
 
 /** @throws InkmeshError `conflict` */

@@ -1,17 +1,17 @@
 /** The operations on single documents (PWG 5100.5): each is stored, held and released by itself. */
 import { InkmeshError } from '../../mesh/errors.ts';
 import * as ipp from '../ipp/message.ts';
-import { type Attribute, attributesOf, stringsOf } from '../ipp/message.ts';
+import { type Attribute, attributesOf } from '../ipp/message.ts';
 import { documentStateEnum, groups } from '../ipp/registry.ts';
 import { jobNumber, type JobView } from '../job.ts';
 import { type Call, targetJob } from './ipp-call.ts';
 import { notSettable, requireCancellable } from './ipp-control.ts';
 import { type IppJob, shownOf } from './ipp-jobs.ts';
-import { integerValue, refusal, type Reply } from './ipp-request.ts';
+import { integerValue, refusal, type Reply, requestedNames } from './ipp-request.ts';
 
 export async function getDocuments(call: Call): Promise<Reply> {
   const job = await targetJob(call);
-  const asked = stringsOf(call.operation, 'requested-attributes');
+  const asked = requestedNames(call.operation);
   const requested = asked.length === 0
     ? ['document-number', 'document-state', 'document-state-reasons']
     : asked;
@@ -23,7 +23,7 @@ export async function getDocuments(call: Call): Promise<Reply> {
 export async function getDocumentAttributes(call: Call): Promise<Reply> {
   const job = await targetJob(call);
   const { number } = targetDocument(call, job);
-  const asked = stringsOf(call.operation, 'requested-attributes');
+  const asked = requestedNames(call.operation);
   const requested = asked.length === 0 ? ['all'] : asked;
   return { status: 'successful-ok', groups: [documentGroup(call, job, number, requested)] };
 }

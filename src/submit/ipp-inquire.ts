@@ -5,11 +5,11 @@ import { submitLimits } from '../limits.ts';
 import { type Call, jobsOf, ownName, requirePrinter, targetJob } from './ipp-call.ts';
 import { type IppJob, isCompleted, jobAttributes, requestedJobAttributes, whichJobs } from './ipp-jobs.ts';
 import { printerAttributes } from './ipp-printer.ts';
-import { booleanValue, integerValue, type Reply, stringValue } from './ipp-request.ts';
+import { booleanValue, integerValue, type Reply, requestedNames, stringValue } from './ipp-request.ts';
 
 export async function getPrinterAttributes(call: Call): Promise<Reply> {
   requirePrinter(call);
-  const requested = stringsOf(call.operation, 'requested-attributes');
+  const requested = requestedNames(call.operation);
   const { door, printerUri } = call;
   const counts = requested.length === 0 ||
     ['all', 'printer-description', 'queued-job-count'].some((name) => requested.includes(name));
@@ -49,7 +49,7 @@ export function identifyPrinter(call: Call): Reply {
 
 export async function getJobAttributes(call: Call): Promise<Reply> {
   const job = await targetJob(call);
-  const requested = stringsOf(call.operation, 'requested-attributes');
+  const requested = requestedNames(call.operation);
   const attributes = jobAttributes(job, call.printerUri);
   return {
     status: 'successful-ok',
@@ -82,7 +82,7 @@ export async function getJobs(call: Call): Promise<Reply> {
     integerValue(call.operation, 'limit', 1) ?? submitLimits.maxJobsListed,
     submitLimits.maxJobsListed,
   );
-  const names = stringsOf(call.operation, 'requested-attributes');
+  const names = requestedNames(call.operation);
   const requested = names.length === 0 ? ['job-id', 'job-uri'] : names;
   const jobs = (await jobsOf(call)).filter((job) =>
     isListed[which](job) && (name === undefined || call.open.isBy(job.view.id, name))

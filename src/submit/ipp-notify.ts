@@ -7,7 +7,7 @@ import { jobNumber } from '../job.ts';
 import { subscriptionLimits } from '../limits.ts';
 import { type Call, jobsOf, requirePrinter } from './ipp-call.ts';
 import { shownOf, stateOf } from './ipp-jobs.ts';
-import { booleanValue, integerValue, refusal, type Reply } from './ipp-request.ts';
+import { booleanValue, integerValue, refusal, type Reply, requestedNames } from './ipp-request.ts';
 import {
   type Event,
   type EventName,
@@ -30,7 +30,11 @@ export async function createPrinterSubscriptions(call: Call): Promise<Reply> {
   const answers = asked.map(({ attributes }): Attribute[] => {
     const wanted = wantedOf(attributes);
     if (typeof wanted === 'string') return [ipp.enumeration('notify-status-code', statuses[wanted])];
-    const { id, lease_s } = call.subscriptions.add(call.token, wanted, jobs);
+    const subscription = call.subscriptions.add(call.token, wanted, jobs);
+    if (subscription === undefined) {
+      return [ipp.enumeration('notify-status-code', statuses['client-error-too-many-subscriptions'])];
+    }
+    const { id, lease_s } = subscription;
     made++;
     return [ipp.integer('notify-subscription-id', id), ipp.integer('notify-lease-duration', lease_s)];
   });
@@ -116,7 +120,7 @@ function known(call: Call, id: number | undefined): Subscription {
 }
 
 function subscriptionGroup(call: Call, subscription: Subscription, without: readonly string[]): Group {
-  const asked = stringsOf(call.operation, 'requested-attributes');
+  const asked = requestedNames(call.operation);
   const requested = asked.length === 0 ? without : asked;
   const { id, events: subscribed, lease_s, ends_ms, sequence, userData } = subscription;
   const left_s = Math.max(Math.ceil((ends_ms - performance.now()) / 1000), 0);
@@ -152,6 +156,9 @@ export async function getNotifications(call: Call): Promise<Reply> {
   booleanValue(call.operation, 'notify-wait');
   const ids = find(call.operation, 'notify-subscription-ids')?.values.map(numberOf) ?? [];
   if (ids.length === 0) throw refusal('client-error-bad-request', 'notify-subscription-ids is missing');
+  if (new Set(ids).size < ids.length) {
+    throw refusal('client-error-bad-request', 'a subscription is there twice');
+  }
   const from = find(call.operation, 'notify-sequence-numbers')?.values.map(numberOf) ?? [];
   const asked = ids.map((id, at) => ({ subscription: known(call, id), least: from[at] ?? 1 }));
   const jobs = await jobsOf(call);

@@ -10,10 +10,12 @@ import {
   type IppMessage,
   naturalLanguage,
   stringOf,
+  stringsOf,
   text,
   withinOctets,
 } from '../ipp/message.ts';
 import { groups, statuses, type StatusName, versions } from '../ipp/registry.ts';
+import { submitLimits } from '../limits.ts';
 
 /** An InkmeshError that is answered with exactly this status instead of the one of its code. */
 export function refusal(status: StatusName, message: string): InkmeshError {
@@ -131,6 +133,13 @@ function syntaxValue(attribute: Attribute | undefined, name: string, syntax: str
   const value = attribute?.values[0];
   const fits = attribute?.name === name && attribute.values.length === 1 && value?.syntax === syntax;
   return fits ? stringOf(value) : undefined;
+}
+
+/** The names of `requested-attributes`, each once. @throws InkmeshError when there are more than any client asks for */
+export function requestedNames(operation: readonly Attribute[]): string[] {
+  const names = [...new Set(stringsOf(operation, 'requested-attributes'))];
+  if (names.length <= submitLimits.maxRequested) return names;
+  throw refusal('client-error-bad-request', 'too many attributes are asked for');
 }
 
 /** The one uri of an attribute. @throws InkmeshError when it is there and is no uri */

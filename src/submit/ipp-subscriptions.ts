@@ -2,7 +2,6 @@
  * Event subscriptions (RFC 3995) whose events are fetched (RFC 3996). Nothing runs between two requests: what has
  * happened to the jobs is found out when somebody asks, by comparing them with what they were.
  */
-import { refusal } from './ipp-request.ts';
 import { subscriptionLimits } from '../limits.ts';
 import { type IppJob, isCompleted } from './ipp-jobs.ts';
 
@@ -47,15 +46,12 @@ export class Subscriptions {
 
   /**
    * @param jobs as they are now: what is told is what becomes of them
-   * @throws InkmeshError `client-error-too-many-subscriptions`
+   * @returns undefined when there are too many already
    */
-  add(token: string, wanted: Wanted, jobs: readonly IppJob[]): Subscription {
+  add(token: string, wanted: Wanted, jobs: readonly IppJob[]): Subscription | undefined {
     const own = this.of(token);
     if (this.#all.size >= subscriptionLimits.max || own.length >= subscriptionLimits.maxPerToken) {
-      throw refusal(
-        'client-error-too-many-subscriptions',
-        'there are too many subscriptions: try again later',
-      );
+      return undefined;
     }
     const subscription: Subscription = {
       ...wanted,

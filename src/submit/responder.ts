@@ -53,11 +53,11 @@ export class Responder {
     this.#lans.clear();
   }
 
-  /** Follows the interfaces as they come and go. */
+  /** Follows the interfaces as they come and go; one that could not be opened is tried again. */
   #refresh(): void {
     const present = new Map(lanInterfaces(this.#options.address).map((own) => [own.address, own]));
     for (const [address, lan] of this.#lans) {
-      if (present.has(address)) continue;
+      if (present.has(address) && !lan.failed) continue;
       void lan.close(false);
       this.#lans.delete(address);
     }
@@ -79,6 +79,8 @@ class Lan {
   readonly #said_ms = new Map<DnsRecord, number>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #rescuing = false;
+  #ready = false;
+  #failed = false;
 
   constructor(own: LanInterface, { records, host, log }: ResponderOptions) {
     this.#own = own;
@@ -87,15 +89,22 @@ class Lan {
     this.#socket = lanSocket(own.address);
     this.#socket.on('error', ({ message }) => {
       log('warn', 'the site’s printer cannot be advertised', { address: own.address, reason: message });
+      this.#failed = !this.#ready;
     });
     this.#socket.on('query', (packet, from) => this.#asked(packet, from));
     this.#socket.on('response', (packet, from) => this.#heard(packet, from));
     this.#socket.once('ready', () => {
+      this.#ready = true;
       // the other nodes' addresses, to know which to take back when they are gone
       this.#socket.query({ questions: [{ name: host, type: 'A' }] });
       this.#announce();
       this.#after(mdnsLimits.announceAgain_ms, () => this.#announce());
     });
+  }
+
+  /** whether its socket could not be opened */
+  get failed(): boolean {
+    return this.#failed;
   }
 
   forgetOthers(): void {
@@ -122,7 +131,8 @@ class Lan {
   }
 
   #asked(packet: QueryPacket, from: Source): void {
-    if (!this.#isNear(from.address)) return;
+    // port 0 is a source that takes no answer (RFC 768): nothing can be sent to it
+    if (from.port === 0 || !this.#isNear(from.address)) return;
     const questions = (packet.questions ?? []).slice(0, mdnsLimits.maxQuestions);
     for (const question of questions) {
       const answers = this.#records.answersTo(question, packet.answers ?? []);
@@ -171,10 +181,8 @@ class Lan {
   #rescue(): void {
     if (this.#rescuing) return;
     this.#rescuing = true;
-    this.#after(mdnsLimits.delayMax_ms, () => {
-      this.#rescuing = false;
-      this.#announce();
-    });
+    this.#after(mdnsLimits.delayMax_ms, () => this.#announce());
+    this.#after(mdnsLimits.answerAgain_ms, () => this.#rescuing = false);
   }
 
   #isNear(address: string): boolean {

@@ -4,6 +4,7 @@ import { InkmeshError } from '../../mesh/errors.ts';
 import { type Fact, type Mesh, submitterOf } from '../../mesh/mod.ts';
 import type { Audit } from '../audit.ts';
 import { jobNumber, type Ticket } from '../job.ts';
+import { submitLimits } from '../limits.ts';
 import type { Recheck } from './recheck.ts';
 import type { Source, Sources } from './source.ts';
 
@@ -16,6 +17,7 @@ export interface SubmitOptions {
 
 export class SubmitDoor {
   readonly #options: SubmitOptions;
+  readonly #coming = new Map<string, number>();
   #active = 0;
   #closed = false;
 
@@ -36,7 +38,7 @@ export class SubmitDoor {
   /**
    * Resolves when the job is accepted: durable on its holders.
    * @param job an id of `newJobId`
-   * @throws InkmeshError; then no trace of the job is left
+   * @throws InkmeshError, `busy` when this source sends too many at once; then no trace of the job is left
    */
   async submit(
     source: Source,
@@ -47,6 +49,7 @@ export class SubmitDoor {
   ): Promise<Fact> {
     if (this.#closed) throw stopping();
     const { mesh, sources, recheck, audit } = this.#options;
+    const leave = this.#enter('token' in source ? source.token : source.device);
     this.#active++;
     try {
       const confirmed = await sources.confirm(source);
@@ -66,7 +69,22 @@ export class SubmitDoor {
       }
     } finally {
       this.#active--;
+      leave();
     }
+  }
+
+  /** Nobody takes all of a node's places with one device. */
+  #enter(source: string): () => void {
+    const before = this.#coming.get(source) ?? 0;
+    if (before >= submitLimits.maxAtOnce) {
+      throw new InkmeshError('busy', 'this device sends too many documents at once: try again in a moment');
+    }
+    this.#coming.set(source, before + 1);
+    return () => {
+      const left = (this.#coming.get(source) ?? 1) - 1;
+      if (left > 0) this.#coming.set(source, left);
+      else this.#coming.delete(source);
+    };
   }
 
   /** @throws InkmeshError when no job can be taken now, as `submit` would after its document has come */

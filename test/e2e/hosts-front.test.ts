@@ -26,7 +26,7 @@ const run = promisify(execFile);
 const unasked = ['sh', '-c', '"$@" </dev/null', 'sh'];
 const port = 9265;
 const host = 'inkmesh-a.local';
-const clients = ['cupsd', 'curl', 'lp', 'lpadmin', 'lpstat', 'openssl'];
+const clients = ['cupsd', 'curl', 'lp', 'lpadmin', 'lpstat', 'openssl', 'python3'];
 /** until a node that has started is a super node, with its site's key */
 const ready_ms = 30_000;
 
@@ -138,6 +138,21 @@ if (canIsolate() && requireTools([...avahiTools, ...clients])) {
     assert.equal([id, question.name, question.type], [4711, host, 'A']);
     assert.ok(fronts.map(at).includes(answer.data));
     assert.ok(answer.ttl <= 10 && !answer.flush && other === undefined, stdout);
+  });
+
+  test('a question from port 0, to which no answer can be sent, harms no super node', async () => {
+    const script = fileURLToPath(new URL('../fakes/port-zero.py', import.meta.url));
+    const [command, ...args] = inside(
+      phone.namespace,
+      'python3',
+      script,
+      '_ipps._tcp.local',
+      ...fronts.map(at),
+    );
+    await run(command, args, { timeout: 30_000 });
+    await avahi.client('ippfind', '-T', '3', '_ipps._tcp');
+    assert.equal((await org.admin<{ supers: string[] }>('status')).supers.sort(), ['a2', 'a3']);
+    for (const front of fronts) assert.ok(front.running, front.name);
   });
 
   test('both super nodes show one certificate for the site’s names, and their own for theirs', async () => {

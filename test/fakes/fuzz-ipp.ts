@@ -1,6 +1,6 @@
 /** IPP requests for fuzzing: valid ones with anything in them that the standard allows, and malformed ones. */
 import fc from 'fast-check';
-import { encodeMessage } from '../../src/ipp/codec.ts';
+import { encodeMessage, parseMessage } from '../../src/ipp/codec.ts';
 import {
   type Attribute,
   attribute,
@@ -105,6 +105,20 @@ export function plain(printer: string, code: number, more: Attribute[] = []): Ip
 
 const anyOperation = fc.constantFrom(...Object.values(operations));
 
+/** Whether a message ends before the octets do: damage has made a document of its rest, and what is sent is valid. */
+export function hasDocument(octets: Uint8Array): boolean {
+  const end = groups['end-of-attributes-tag'];
+  for (let at = octets.indexOf(end); at >= 0 && at < octets.length - 1; at = octets.indexOf(end, at + 1)) {
+    try {
+      parseMessage(octets.subarray(0, at + 1));
+      return true;
+    } catch {
+      // this one ends nothing
+    }
+  }
+  return false;
+}
+
 /**
  * Octets of requests that are broken in any way, and may by chance be whole. None has a document, so that nothing can
  * come of them.
@@ -120,7 +134,7 @@ export const brokenMessage = (
     { weight: 2, arbitrary: damaged(rich) },
     { weight: 2, arbitrary: cut(rich) },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 300 }) },
-  );
+  ).filter((octets) => !hasDocument(octets));
 };
 
 /** How deep collections may be nested, and one more. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { encodeMessage } from '../../src/ipp/codec.ts';
 import { keyword } from '../../src/ipp/message.ts';
 import { operations } from '../../src/ipp/registry.ts';
-import { brokenMessage, plain, refusedMessages, validPrintJob } from './fuzz-ipp.ts';
+import { brokenMessage, hasDocument, plain, refusedMessages, validPrintJob } from './fuzz-ipp.ts';
 import { chunk, chunked, crlf, cut, damaged, post, postFramed, request } from './fuzz-octets.ts';
 
 export interface Hostile {
@@ -123,7 +123,13 @@ function http(printer: string, path: string): fc.Arbitrary<Hostile> {
   ).map(([first, rest]) => request(first, rest, body));
   const octets = fc.oneof(
     { weight: 6, arbitrary: made },
-    { weight: 2, arbitrary: damaged(fc.constant(request(line, [...good, length], body))) },
+    {
+      weight: 2,
+      arbitrary: damaged(fc.constant(request(line, [...good, length], body)))
+        .filter((octets) =>
+          !hasDocument(Buffer.from(octets).subarray(Buffer.from(octets).indexOf(crlf + crlf) + 4))
+        ),
+    },
     { weight: 1, arbitrary: cut(made) },
     { weight: 1, arbitrary: fc.uint8Array({ minLength: 1, maxLength: 500 }) },
   );

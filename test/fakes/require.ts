@@ -23,6 +23,7 @@ const packages: Readonly<Record<string, string>> = {
   pdftoppm: 'poppler-utils',
   pdftotext: 'poppler-utils',
   ps: 'procps',
+  python3: 'python3',
   strace: 'strace',
   unshare: 'util-linux',
 };

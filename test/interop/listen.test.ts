@@ -11,7 +11,7 @@ import { selfSigned, type TestCertificate } from '../fakes/certificate.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 
-const limits: ListenLimits = { maxConnections: 8, headers_ms: 300, idle_ms: 500 };
+const limits: ListenLimits = { maxConnections: 8, headers_ms: 300, idle_ms: 500, maxOpenRequests: 4 };
 const answer_ms = 2.5 * limits.idle_ms;
 const soon = { deadline_ms: 5000, what: 'the server to end the connection' };
 const head = ['POST / HTTP/1.1', 'Host: x', 'Transfer-Encoding: chunked', '', ''].join('\r\n');
@@ -25,6 +25,8 @@ interface Client {
 }
 
 interface Server {
+  /** how many requests were looked at */
+  asked: number;
   /** how many bodies broke off */
   broken: number;
   open(options?: { silent: boolean }): Promise<Client>;
@@ -34,6 +36,7 @@ interface Server {
 /** A server that reads what it gets, and takes its time for a body that says so. */
 async function start(tls: TestCertificate | undefined, some: Partial<ListenLimits>): Promise<Server> {
   const fetch = async (request: Request) => {
+    made.asked += 1;
     const body = await request.text().catch((thrown: unknown) => {
       made.broken += 1;
       throw thrown;
@@ -44,6 +47,7 @@ async function start(tls: TestCertificate | undefined, some: Partial<ListenLimit
   const options = { fetch, address: '127.0.0.1', port: 0, what: 'a test', ...(tls && { tls }) };
   const listening = await listen(options, { ...limits, ...some });
   const made: Server = {
+    asked: 0,
     broken: 0,
     open: async ({ silent } = { silent: false }) => {
       const { port } = listening;
@@ -150,20 +154,35 @@ for (const scheme of ['http', 'https']) {
     await answered(client);
   });
 
-  withServer('connections are bounded, and one that ends makes room', async (server) => {
-    const first = await server.open();
-    const second = await server.open();
-    const third = await server.open();
-    await waitFor(() => third.closed ? true : undefined, soon);
-    assert.not(first.closed || second.closed);
-    first.end();
-    await waitFor(async () => {
-      const next = await server.open();
-      next.socket.write(`${head}0\r\n\r\n`);
-      await waitFor(() => next.closed || next.said !== '' ? true : undefined, soon);
-      return next.said.includes('read') ? true : undefined;
-    }, { deadline_ms: 5000, what: 'room for one more' });
-  }, { maxConnections: 2, headers_ms: 10_000 });
+  withServer(
+    'of too many connections the one that has rested longest makes room, none with a request',
+    async (server) => {
+      const busy = await server.open();
+      busy.socket.write(`${head}1\r\na\r\n`);
+      const resting = await server.open();
+      const third = await server.open();
+      await waitFor(() => resting.closed ? true : undefined, soon);
+      third.socket.write(`${head}1\r\na\r\n`);
+      await waitFor(() => server.asked === 2 ? true : undefined, soon);
+      const fourth = await server.open();
+      await waitFor(() => fourth.closed ? true : undefined, soon);
+      assert.not(busy.closed || third.closed);
+      busy.socket.write('0\r\n\r\n');
+      await answered(busy);
+    },
+    { maxConnections: 2, headers_ms: 10_000, idle_ms: 10_000 },
+  );
+
+  withServer(
+    'a connection that asks on and on before it is answered is ended, what it has sent is not done',
+    async (server) => {
+      const client = await server.open();
+      const slow = `${head}4\r\nslow\r\n0\r\n\r\n`;
+      client.socket.write(slow.repeat(2000));
+      await waitFor(() => client.closed ? true : undefined, soon);
+      assert.ok(server.asked <= limits.maxOpenRequests, `${server.asked} requests were looked at`);
+    },
+  );
 }
 
 if (requireTools(['openssl'])) {

@@ -1,7 +1,8 @@
 import type { Stream } from '@libp2p/interface';
 import { test } from 'uvu';
-import { maxConnections } from '../../mesh/limits.ts';
+import { maxConnections, strangerLife_ms } from '../../mesh/limits.ts';
 import { type FakeMesh, type FakeNode, patience_ms, prints, startMesh, store, user } from '../fakes/mesh.ts';
+import { floodWithPings } from '../fakes/ping-flood.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { type Rogue, startRogue, withRogue } from '../fakes/rogue.ts';
 
@@ -60,6 +61,12 @@ test('thousands of streams of a stranger are cut off, and members are served mea
       what: 'streams to be reset',
     });
   });
+});
+
+test('who asks for answers and reads none is cut off', async () => {
+  // long before a stranger's time is over
+  await floodWithPings(registrar.address, AbortSignal.timeout(strangerLife_ms / 2));
+  await worksOn();
 });
 
 test('a request that never ends is given up', async () => {

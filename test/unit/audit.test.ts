@@ -27,26 +27,25 @@ test('rows are kept over a restart, the newest first, without control characters
   assert.ok(Math.abs(Date.parse(first?.at ?? '') - Date.now()) < 60_000);
 });
 
-test('the oldest go when there are too many, and a flood of refusals takes only refusals with it', () => {
+test('the oldest go when there are too many, and a flood of refusals or of requests takes only those with it', () => {
   const dir = tempDir();
   new State(dir).close();
   const db = new DatabaseSync(join(dir, 'state.sqlite'));
-  const fill = (count: number, refused: number) =>
+  const fill = (count: number, rows: number) =>
     db.exec(`WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ${count})
-      INSERT INTO audit (time_ms, what, who, address, detail, refused)
-      SELECT i, 'w', NULL, NULL, 'row ' || i, ${refused} FROM c`);
+      INSERT INTO audit (time_ms, what, who, address, detail, class)
+      SELECT i, 'w', NULL, NULL, 'row ' || i, ${rows} FROM c`);
   fill(100, 0);
-  fill(auditLimits.maxRowsOfEach + 500, 1);
+  for (const flood of [1, 2]) fill(auditLimits.maxRowsOfEach + 500, flood);
   db.close();
   const state = new State(dir);
   state.audit.record(entry('refused', 'the last'));
   const [newest] = state.audit.list(1);
-  const count = (refused: number) =>
-    state.row('SELECT count(*) AS n FROM audit WHERE refused = ?', refused)?.['n'];
+  const count = (rows: number) => state.row('SELECT count(*) AS n FROM audit WHERE class = ?', rows)?.['n'];
   assert.is(newest?.detail, 'the last');
-  assert.is(count(1), auditLimits.maxRowsOfEach);
+  assert.equal([count(1), count(2)], [auditLimits.maxRowsOfEach, auditLimits.maxRowsOfEach]);
   assert.is(count(0), 100);
-  assert.is(state.row('SELECT min(time_ms) AS first FROM audit WHERE refused = 1')?.['first'], 502);
+  assert.is(state.row('SELECT min(time_ms) AS first FROM audit WHERE class = 1')?.['first'], 502);
   state.close();
 });
 

@@ -134,4 +134,21 @@ test('of fields there are so many, so long, and each once', async () => {
   }
 });
 
+test('a form that breaks before anybody reads its file harms nobody, and the file says that it broke', async () => {
+  const lost = Promise.withResolvers<never>();
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(`${fileHead}\r\n%PDF`);
+    await lost.promise;
+  }
+  const form = await readForm(broken(), type);
+  lost.reject(new InkmeshError('unavailable', 'the client has gone'));
+  await new Promise((resolve) => setImmediate(resolve));
+  try {
+    await collect(form.file);
+    assert.unreachable('half a file');
+  } catch (thrown) {
+    assert.is((thrown as InkmeshError).message, 'the client has gone');
+  }
+});
+
 test.run();

@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as ipp from '../../src/ipp/message.ts';
 import { type Attribute, attributesOf, firstNumber, stringsOf } from '../../src/ipp/message.ts';
-import { groups } from '../../src/ipp/registry.ts';
+import { groups, statuses } from '../../src/ipp/registry.ts';
 import { subscriptionLimits } from '../../src/limits.ts';
 import { type Answer, client, head, jobOf, pdf, target } from '../fakes/ipp-client.ts';
 
@@ -77,7 +77,9 @@ test('subscriptions are listed, renewed, cancelled and bounded', async () => {
   const made = await ask('Create-Printer-Subscriptions', { further: many });
   assert.is(made.status, 'successful-ok');
   const full = await ask('Create-Printer-Subscriptions', { further: [group] });
-  assert.is(full.status, 'client-error-too-many-subscriptions');
+  assert.is(full.status, 'client-error-ignored-all-subscriptions');
+  const [refused = []] = groupsOf(full, 'subscription-attributes-tag');
+  assert.is(firstNumber(refused, 'notify-status-code'), statuses['client-error-too-many-subscriptions']);
   const list = groupsOf(await ask('Get-Subscriptions'), 'subscription-attributes-tag');
   assert.is(list.length, many.length);
   const id = firstNumber(list[0] ?? [], 'notify-subscription-id') ?? 0;
@@ -85,6 +87,9 @@ test('subscriptions are listed, renewed, cancelled and bounded', async () => {
   const renewed = await ask('Renew-Subscription', { operation: of(ipp.integer('notify-lease-duration', 0)) });
   const [lease = []] = groupsOf(renewed, 'subscription-attributes-tag');
   assert.is(firstNumber(lease, 'notify-lease-duration'), subscriptionLimits.leaseMax_s);
+  const twice = ipp.integer('notify-subscription-ids', id, id);
+  const repeated = await ask('Get-Notifications', { operation: [...head, target, twice] });
+  assert.is(repeated.status, 'client-error-bad-request');
   const shown = await ask('Get-Subscription-Attributes', { operation: of() });
   assert.equal(stringsOf(groupsOf(shown, 'subscription-attributes-tag')[0] ?? [], 'notify-events'), [
     'job-completed',
