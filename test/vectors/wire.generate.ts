@@ -179,6 +179,8 @@ const vectors: Cbor = {
   fact: facts(),
   grant: signedFields('inkmesh grant 1', { ...release, confirm: [claim] }),
   request: signedFields('inkmesh request 1', view),
+  voucher: signedFields('inkmesh voucher 1', { ...release, user: 'ada', confirm: [claim] }),
+  view: signedFields('inkmesh view 1', { user: 'ada', audience: author, nonce, issued: time_ms }),
   receipt: signedFields('inkmesh receipt 1', { job, epoch: 1, claim, holder: third }),
   handed: {
     ...given,
