@@ -252,8 +252,8 @@ export const acceptLimits = {
   patience_ms: 20 * second_ms,
 } as const;
 
-/** nodes that the key of a site's name is sealed for: front nodes of the site, and registrars */
-export const maxFrontNodes = 8;
+/** nodes that a key of a site's is sealed for: those of the site that need it, and registrars */
+export const maxSealedNodes = 8;
 export const maxKeyRegistrars = 3;
 /** one fact has room for these, whatever the organisation is called */
 export const maxSealedSiteKeyBytes = 1536;
@@ -271,3 +271,7 @@ export const maxFindersAsked = 24;
 export const maxFenced = 1024;
 /** what one turn of the event loop sends over a connection is gathered, up to this */
 export const gatheredBytes = 64 * KiB;
+
+/** keys that badges and PINs are kept under: of more the oldest are not known any more; and all of them, sealed */
+export const maxPanelKeys = 8;
+export const maxSealedPanelKeyBytes = 2048;
