@@ -9,7 +9,6 @@ import * as v from 'valibot';
 import { bytes } from './codec.ts';
 
 export type Context =
-  | 'inkmesh enrol 1'
   | 'inkmesh fact 1'
   | 'inkmesh grant 1'
   | 'inkmesh receipt 1'
