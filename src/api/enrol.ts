@@ -116,9 +116,10 @@ async function enrol(c: Context, doors: EnrolDoors, attempts: Attempts): Promise
 
 /** @throws InkmeshError `forbidden` when a page of another origin has sent it */
 function refuseOtherPages(c: Context): void {
-  const origin = c.req.header('origin');
+  const origin = c.req.header('origin') ?? c.req.url;
   const isJson = c.req.header('content-type')?.startsWith('application/json') === true;
-  if (isJson && (origin === undefined || origin === new URL(c.req.url).origin)) return;
+  // a page without an origin of its own says null
+  if (isJson && URL.canParse(origin) && new URL(origin).host === new URL(c.req.url).host) return;
   throw new InkmeshError('forbidden', 'a browser is enrolled by the page of this node');
 }
 
