@@ -98,8 +98,8 @@ export interface PanelKeysOptions {
 /** The keys that this node can open. */
 export class PanelKeys {
   readonly #options: PanelKeysOptions;
-  /** by site */
-  readonly #opened = new Map<string, { body: PanelKeyBody; keys: readonly PanelKey[] }>();
+  /** by author and sequence of the fact; none where they are not for this node */
+  readonly #opened = new Map<string, readonly PanelKey[]>();
   #looking: Promise<void> = Promise.resolve();
 
   constructor(options: PanelKeysOptions) {
@@ -121,14 +121,15 @@ export class PanelKeys {
     return this.#looking;
   }
 
-  /** The newest first; none on a node that they are not for. */
+  /** All that this node has ever been given, the newest first; none on a node that they are not for. */
   all(): PanelKey[] {
-    return newest([...this.#opened.values()].flatMap(({ keys }) => keys));
+    return newest([...this.#opened.values()].flat());
   }
 
-  /** Those that the nodes of a site have, as far as this node can tell. */
+  /** Those that the nodes of a site are given now, as far as this node can tell. */
   at(site: string): readonly PanelKey[] {
-    return this.#opened.get(site)?.keys ?? [];
+    const fact = this.#options.ledger.latest(panelKeyKind.name, site);
+    return fact === undefined ? [] : this.#opened.get(nameOf(fact)) ?? [];
   }
 
   #lookAt(site: string): void {
@@ -137,15 +138,18 @@ export class PanelKeys {
 
   async #look(site: string): Promise<void> {
     const { self, sealKey, ledger, log } = this.#options;
-    const body = panelKeyOf(ledger, site);
     const own = ledger.sealOf(self.identity.peerId);
-    if (body === this.#opened.get(site)?.body) return;
-    this.#opened.delete(site);
-    if (body === undefined || own === undefined || !body.for.includes(own)) return;
-    try {
-      this.#opened.set(site, { body, keys: await openPanelKeys(sealKey, body) });
-    } catch (thrown) {
-      log('error', 'the keys of badges and PINs cannot be read', { reason: asInkmeshError(thrown).message });
+    for (const fact of ledger.about(panelKeyKind.name, site)) {
+      const body = fact.body as PanelKeyBody;
+      if (own === undefined || !body.for.includes(own) || this.#opened.has(nameOf(fact))) continue;
+      try {
+        this.#opened.set(nameOf(fact), await openPanelKeys(sealKey, body));
+      } catch (thrown) {
+        this.#opened.set(nameOf(fact), []);
+        log('error', 'keys of badges and PINs cannot be read', { reason: asInkmeshError(thrown).message });
+      }
     }
   }
 }
+
+const nameOf = ({ author, seq }: Fact) => `${author} ${seq}`;
