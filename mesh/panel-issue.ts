@@ -73,7 +73,9 @@ export class PanelIssuer {
     const there = new Set(keys.at(site).map(({ id }) => id));
     if (task.what === 'compare' && known.every(({ id }) => there.has(id))) return;
     const isNew = task.what === 'make' || known.length === 0;
-    const all = isNew ? newest([newPanelKey(clock.wall_ms()), ...known]) : known;
+    // it is to be the newest, whatever the clock of the registrar that made the last one
+    const made_ms = Math.max(clock.wall_ms(), (known[0]?.made_ms ?? 0) + 1);
+    const all = isNew ? newest([newPanelKey(made_ms), ...known]) : known;
     const body = await sealPanelKeys(all, task.recipients);
     await ledger.state(panelKeyKind, () => directoryDoc, site, body);
     await keys.settled();

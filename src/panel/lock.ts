@@ -111,7 +111,8 @@ export class Locks {
   /** The attempt was wrong. @returns whether the user is locked by it */
   async failed(user: string, given: PinFact): Promise<boolean> {
     const { ledger } = this.#mesh;
-    await this.#state(user, given, this.#ownCount(user, given));
+    // the right one may have been shown since this attempt began
+    await this.#state(user, given, Math.max(1, this.#ownCount(user, given)));
     if (this.#count(user, given) < maxFailures || lockedSince(ledger, user) !== undefined) return false;
     await ledger.state(lockedKind, () => directoryDoc, user, { pin: given.salt });
     return true;

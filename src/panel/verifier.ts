@@ -14,6 +14,7 @@ import {
   type PanelKey,
   panelKeyIdBytes,
   registrarOnly,
+  revokedSince,
 } from '../../mesh/mod.ts';
 import { userName } from '../../mesh/names.ts';
 import { panelLimits } from '../limits.ts';
@@ -78,6 +79,23 @@ export function pinOf(known: KnownFacts, user: string): PinFact | undefined {
 export function badgeOf(known: KnownFacts, user: string): BadgeFact | undefined {
   const body = known.latest(badgeKind.name, user)?.body;
   return body !== undefined && 'tag' in (body as object) ? body as BadgeFact : undefined;
+}
+
+/** How many users have a PIN or badge under a key that is not the newest: a panel node that was shut out had it. */
+export function outdated(
+  { ledger, panel }: Pick<Mesh, 'ledger'> & { panel: Pick<Mesh['panel'], 'keys'> },
+): number {
+  const [newest] = panel.keys();
+  if (newest === undefined) return 0;
+  const isOld = (given: { key: Uint8Array } | undefined) =>
+    given !== undefined && given.key.toHex() !== newest.id;
+  const users = new Set(
+    [...ledger.all(pinKind.name), ...ledger.all(badgeKind.name)].map((fact) => fact.subject),
+  );
+  return [...users].filter((user) =>
+    revokedSince(ledger, 'user', user) === undefined &&
+    (isOld(pinOf(ledger, user)) || isOld(badgeOf(ledger, user)))
+  ).length;
 }
 
 export class Verifiers {

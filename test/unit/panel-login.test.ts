@@ -6,7 +6,7 @@ import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
 import { panelLimits } from '../../src/limits.ts';
 import { failedKind, lockedKind, verifiersOf } from '../../src/panel/lock.ts';
 import type { PanelLogin, ShownAtPanel } from '../../src/panel/login.ts';
-import { newPin, pinKind, pinOf } from '../../src/panel/verifier.ts';
+import { newPin, outdated, pinKind, pinOf } from '../../src/panel/verifier.ts';
 import { refusalOf } from '../fakes/organisation.ts';
 import { fakePanel } from '../fakes/panel.ts';
 
@@ -58,10 +58,14 @@ test('what is stored says nothing without the key of panel nodes, not even that 
 });
 
 test('what is kept under an earlier key goes on to hold, and what is new comes under the newest', async () => {
+  const exposed = () => outdated({ ledger, panel: { keys: () => panel.keys } });
+  assert.is(exposed(), 0);
   panel.keys = [newPanelKey(Date.now() + 1), ...panel.keys];
+  assert.is(exposed(), 3, 'ada, bob and carl');
   assert.is(await tries({ name: 'ada', pin: 'kl4vier' }), 'ada');
   await verifiers.setPin('carl', 'n3uer-pin');
   assert.is(pinOf(ledger, 'carl')?.key.toHex(), panel.keys[0]?.id);
+  assert.is(exposed(), 2);
   assert.is(await tries({ name: 'carl', pin: 'n3uer-pin' }), 'carl');
   assert.is(await tries({ name: 'carl', pin: 'kl4vier' }), 'unauthenticated');
 });
