@@ -23,6 +23,7 @@ import { formatToken, parseToken } from '../../mesh/token.ts';
 import { verifyView, verifyVoucher } from '../../mesh/voucher.ts';
 import { authorOf, clientOf, decodeRun, encodeRun } from '../../mesh/update.ts';
 import { systemClock } from '../../src/clock.ts';
+import { Verifiers } from '../../src/panel/verifier.ts';
 import { fakeAuthority, fakePeer } from '../fakes/organisation.ts';
 import { deafTransport } from '../fakes/transport.ts';
 
@@ -36,6 +37,15 @@ interface Signed<Fields> {
 interface Hexed {
   token: string;
   cancel: string;
+}
+
+/** A badge or PIN, in hex but for its text. */
+interface Kept {
+  text: string;
+  user: string | null;
+  key: string;
+  salt: string;
+  body: { salt: string; key: string; tag: string };
 }
 
 interface Vectors {
@@ -60,6 +70,8 @@ interface Vectors {
   receipt: Signed<Receipt>;
   cancellation: { token: string; job: string; proof: string; submitter: Hexed };
   handed: { submitter: Hexed; ticket: string; handoff: string; digest: string };
+  pin: Kept;
+  badge: Kept;
   joinToken: Record<
     'node' | 'user',
     { fields: [string, string, string, number, string[], string?]; text: string }
@@ -266,6 +278,25 @@ test('a job is cancelled by what only its submit token makes, and holders keep t
   const { token, job, proof, submitter } = vectors.cancellation;
   assert.is(cancelProof(token, job).toHex(), proof);
   assert.equal(submitterOf(token, job), unhexed(submitter));
+});
+
+test('a PIN and a badge are kept as the page says', async () => {
+  const { pin, badge } = vectors;
+  const root = Buffer.from(badge.salt, 'hex').toString().replace('inkmesh badge ', '');
+  const fact = { subject: 'ada', body: { key: octets(badge.body.key), tag: octets(badge.body.tag) } };
+  const verifiers = new Verifiers(
+    {
+      panel: { keys: () => [{ id: pin.body.key, key: octets(pin.key), made_ms: 0 }] },
+      ledger: { all: () => [fact], latest: () => fact },
+    } as unknown as ConstructorParameters<typeof Verifiers>[0],
+    root,
+  );
+  const kept = { salt: octets(pin.body.salt), key: octets(pin.body.key), tag: octets(pin.body.tag) };
+  assert.ok(await verifiers.isPin(pin.text, kept, pin.user ?? ''));
+  assert.ok(await verifiers.isPin('GEHEIM7', kept, 'ada'));
+  assert.not(await verifiers.isPin(pin.text, kept, 'eve'));
+  assert.is(await verifiers.userOf(badge.text), 'ada');
+  assert.is(await verifiers.userOf('04:a2:2e'), undefined);
 });
 
 test('a join token and an invitation read as what they say, and back', () => {
