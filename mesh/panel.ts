@@ -57,10 +57,12 @@ export class Panel {
     if (this.keys().length === 0) await this.#issuer.tendAll();
     const [key] = this.keys();
     if (key !== undefined) return key;
+    const hasPanels = this.#options.ledger.nodes().some(({ roles }) => roles.includes('panel'));
     throw new InkmeshError(
       'unavailable',
-      'badges and PINs are for panel nodes, and there is none that this registrar could give them to: ' +
-        'inkmesh invite node --role panel',
+      hasPanels
+        ? 'this registrar has not been given the keys of badges and PINs: try again soon, or on another registrar'
+        : 'badges and PINs are for panel nodes, and there is none yet: inkmesh invite node --role panel',
     );
   }
 

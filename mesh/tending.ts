@@ -68,6 +68,7 @@ export interface TendingOptions {
 export class Tending {
   readonly #options: TendingOptions;
   #callOff: () => void;
+  #tended: Promise<void> = Promise.resolve();
   #hurried = false;
   #closed = false;
 
@@ -84,8 +85,14 @@ export class Tending {
     this.#callOff();
   }
 
-  /** Looks after every site that has a node with the role; nothing to do on a node that is no registrar. */
-  async tendAll(): Promise<void> {
+  /**
+   * Looks after every site that has a node with the role, once at a time; nothing to do on a node that is no registrar.
+   */
+  tendAll(): Promise<void> {
+    return this.#tended = this.#tended.then(() => this.#tendAll());
+  }
+
+  async #tendAll(): Promise<void> {
     const { ledger, self, role } = this.#options;
     const own = self.authority === undefined ? undefined : ledger.sealOf(self.identity.peerId);
     if (own === undefined) return;

@@ -82,6 +82,15 @@ test('panel nodes of all sites get one key, and so do registrars; no other node'
   assert.equal(keysOf(plain), []);
 });
 
+test('a registrar that comes later is given the keys, and sets PINs that hold everywhere', async () => {
+  const second = await mesh.add('r2', { roles: ['registrar'], authority: mesh.authority });
+  await shared([registrar, panel, second], 1);
+  await verifiersAt(second).setPin('bob', 'h4fen-22');
+  await untilKnown(mesh.nodes, pinKind.name, 'bob');
+  assert.is(await desk(elsewhere).login.login({ name: 'bob', pin: 'h4fen-22' }, at), 'bob');
+  await mesh.drop(second);
+});
+
 test('a PIN set at the registrar is known at every panel node, also while the registrar is away', async () => {
   await verifiersAt(registrar).setPin('ada', 'kl4vier');
   await untilKnown(mesh.nodes, pinKind.name, 'ada');
