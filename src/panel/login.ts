@@ -30,6 +30,8 @@ export class PanelLogin {
   readonly #locks: Locks;
   readonly #ofAddress: Attempts;
   readonly #ofUser: Attempts;
+  /** addresses with an attempt that is being looked at: many at once would not have been counted yet */
+  readonly #underWay = new Set<string>();
 
   constructor(options: PanelLoginOptions) {
     this.#options = options;
@@ -52,9 +54,17 @@ export class PanelLogin {
       throw new InkmeshError('unavailable', 'this panel has not been given what it takes to check PINs yet');
     }
     this.#pace(this.#ofAddress, address);
-    return 'badge' in shown
-      ? await this.#byBadge(shown.badge, address)
-      : await this.#byPin(shown.name.trim(), shown.pin, address);
+    if (this.#underWay.has(address)) {
+      throw new InkmeshError('busy', 'this panel is looking at another badge or PIN: try again');
+    }
+    this.#underWay.add(address);
+    try {
+      return 'badge' in shown
+        ? await this.#byBadge(shown.badge, address)
+        : await this.#byPin(shown.name.trim(), shown.pin, address);
+    } finally {
+      this.#underWay.delete(address);
+    }
   }
 
   /** Whether somebody who has logged in may go on. */

@@ -125,7 +125,7 @@ test('what failed before a restart counts, and the right PIN clears it', async (
   assert.is(await tries({ name: 'gil', pin: 'g0ldfisch' }, other), 'gil');
   assert.equal(ledger.latest(failedKind.name, 'gil')?.body, { pin: pinOf(ledger, 'gil')?.salt, failures: 0 });
   const third = panel.again();
-  for (let i = 0; i < 9; i++) {
+  for (let i = 0; i < 2; i++) {
     assert.is(await tries({ name: 'gil', pin: `guess-${i}` }, third), 'unauthenticated');
   }
   assert.is(await tries({ name: 'gil', pin: 'g0ldfisch' }, third), 'gil');
@@ -140,6 +140,10 @@ test('many at once are no more than one after the other', async () => {
   const looked = answers.filter((answer) => answer.startsWith('unauthenticated'));
   assert.is(looked.length, panelLimits.maxFailures, answers.join('\n'));
   assert.ok(verifiersOf(ledger, 'hal').locked);
+  const badges = await Promise.all(
+    ['1', '2', '3'].map((badge) => refusalOf(() => login.login({ badge }, '198.51.100.7'))),
+  );
+  assert.equal(badges.map((answer) => answer.replace(/:.*/, '')), ['unauthenticated', 'busy', 'busy']);
 });
 
 test('who guesses fast has to wait: about one user from many panels, or about many at one', async () => {
