@@ -16,7 +16,7 @@ import { isJobIdOf } from './job-id.ts';
 import { claimantOf, type LeaseAnswer, type LeaseEvent, openClaims } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
 import { maxEnvelopeBytes, maxPiecesPerAuthor, maxPiecesPerView, voteLease_ms } from './limits.ts';
-import { ownerWhoSent, permitted } from './permission.ts';
+import { ownerViewed, permitted } from './permission.ts';
 import { longestRetention } from './policy.ts';
 import type { AgeTable, Clock, Log, Piece, PieceTable, Spool, SpoolWriter } from './ports.ts';
 import {
@@ -296,7 +296,7 @@ export class Custody {
   /** What is kept here for the owner who signed the proof, and sent the node that shows it. */
   async view(from: string, { proof }: ViewRequest): Promise<ViewReply> {
     const { trust, ledger, now_ms } = this.#options;
-    const owner = await ownerWhoSent(from, proof, trust, ledger, now_ms());
+    const owner = await ownerViewed(from, proof, trust, ledger, now_ms());
     return { pieces: this.viewOf(owner) };
   }
 

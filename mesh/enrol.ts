@@ -23,6 +23,9 @@ import type { Self } from './self.ts';
 import { deviceOf, tokenKind } from './submit-token.ts';
 import { hashSecret } from './token.ts';
 
+/** characters of a host name */
+const maxOriginChars = 253;
+
 const offerReply = v.strictObject({ root: certificate, leaf: certificate, issuers: certificates });
 const offer: Method<typeof noReply, typeof offerReply> = {
   name: 'enrol-offer',
@@ -71,6 +74,25 @@ const enrol: Method<typeof enrolRequest, typeof enrolReply> = {
   admission: 'anyone',
 };
 
+const enrolBrowserRequest = v.strictObject({
+  secret: bytes(16, 32),
+  request: bytes(1, 4096),
+  device: uuid,
+  /** SHA-256 of a submit token that the browser has made */
+  tokenHash: bytes(32, 32),
+  /** the host name at which the browser has met the node that asks for it */
+  origin: v.pipe(text(maxOriginChars), v.minLength(1)),
+});
+export type EnrolBrowser = v.InferOutput<typeof enrolBrowserRequest>;
+
+/** Asked by a member for a browser, which can reach no registrar itself. */
+export const enrolBrowserMethod: Method<typeof enrolBrowserRequest, typeof enrolReply> = {
+  name: 'enrol-browser',
+  request: enrolBrowserRequest,
+  reply: enrolReply,
+  admission: 'member',
+};
+
 export interface RegistrarOptions {
   rpc: Rpc;
   self: Self;
@@ -89,6 +111,9 @@ export async function serveEnrolment(options: RegistrarOptions): Promise<void> {
     const { root } = mustIssue(self.authority).trust;
     return Promise.resolve({ reply: { root, leaf: self.identity.der, issuers: self.issuers } });
   });
+  await rpc.handle(enrolBrowserMethod, async ({ from, request }) => ({
+    reply: await enrolBrowser(options, request, from),
+  }));
   await rpc.handle(enrol, async ({ from, link, request }) => {
     const authority = mustIssue(self.authority);
     const { subject } = request;
@@ -101,6 +126,20 @@ export async function serveEnrolment(options: RegistrarOptions): Promise<void> {
         : await enrolDevice(options, how, subject),
     };
   });
+}
+
+/** Enrols a browser on a registrar. @param through the node that it came to @throws InkmeshError as by `enrol` */
+export async function enrolBrowser(
+  options: RegistrarOptions,
+  { secret, request, device, tokenHash, origin }: EnrolBrowser,
+  through: string,
+): Promise<Enrolment> {
+  const authority = mustIssue(options.self.authority);
+  const publicKey = await readRequest(request);
+  const subject = { kind: 'user', device, tokenHash } as const;
+  const invite = findInvite(options, secret, subject);
+  options.log('info', 'a browser enrols through a node', { through, origin, device });
+  return await enrolDevice(options, { authority, invite, publicKey, secret }, { ...subject, origin });
 }
 
 type SubjectOf<Kind> = Extract<EnrolSubject, { kind: Kind }>;
@@ -137,7 +176,7 @@ async function enrolNode(
 async function enrolDevice(
   options: RegistrarOptions,
   { authority, invite, publicKey, secret }: Redeemed,
-  { device, tokenHash }: SubjectOf<'user'>,
+  { device, tokenHash, origin }: SubjectOf<'user'> & { origin?: string },
 ): Promise<Enrolment> {
   const { ledger, clock } = options;
   const user = invite.user as string;
@@ -151,7 +190,10 @@ async function enrolDevice(
   redeemInvite(options, secret);
   const subject = { user, device, roles: invite.roles, publicKey };
   const leaf = await issueUser(authority, subject, clock.wall_ms());
-  const token = { user, device, expires_ms: clock.wall_ms() + (invite.tokenLife_ms ?? tokenLife_ms) };
+  const token = {
+    ...{ user, device, expires_ms: clock.wall_ms() + (invite.tokenLife_ms ?? tokenLife_ms) },
+    ...(origin === undefined ? {} : { origin }),
+  };
   await ledger.state(tokenKind, () => directoryDoc, tokenHash.toHex(), token);
   options.log('info', 'a device was enrolled', { user, device });
   return await answer(options, authority, invite, { leaf, issuers: [authority.meshIssuer.der] }, null);

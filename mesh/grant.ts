@@ -11,6 +11,7 @@ import * as v from 'valibot';
 import {
   maxCertificateBytes,
   maxIssuers,
+  type NodeIdentity,
   type Trust,
   type UserIdentity,
   verifyIdentity,
@@ -25,7 +26,7 @@ const maxOptionsBytes = 1024;
 const maxConfirmed = 64;
 const maxPayloadBytes = 16 * 1024;
 
-/** Bytes of anything that a user has signed, with its certificates. */
+/** Bytes of anything that a user, or a panel node for one, has signed, with its certificates. */
 export const maxUserSignedBytes = maxPayloadBytes + (1 + maxIssuers) * maxCertificateBytes + 256;
 
 /** Bytes of a nonce. */
@@ -35,7 +36,8 @@ export const nonceBytes = 16;
 const lifetime_ms = 120_000;
 const lead_ms = 30_000;
 
-const common = {
+/** What a grant and a voucher have in common. */
+export const grantFields = {
   job: jobId,
   claimant: peerId,
   options: bytes(0, maxOptionsBytes),
@@ -44,8 +46,8 @@ const common = {
   confirm: v.pipe(v.array(claimSchema), v.maxLength(maxConfirmed)),
 };
 const grantSchema = v.variant('action', [
-  v.strictObject({ ...common, action: v.literal('release'), target: printerName }),
-  v.strictObject({ ...common, action: v.literal('cancel'), target: v.literal('') }),
+  v.strictObject({ ...grantFields, action: v.literal('release'), target: printerName }),
+  v.strictObject({ ...grantFields, action: v.literal('cancel'), target: v.literal('') }),
 ]);
 
 export interface Grant {
@@ -84,7 +86,7 @@ export function signGrant(
   grant: Omit<Grant, 'nonce' | 'issued'>,
   now: number,
 ): Promise<Uint8Array> {
-  return signAsUser(credential, 'inkmesh grant 1', check(grantSchema, { ...grant, ...fresh(now) }));
+  return signWith(credential, 'inkmesh grant 1', check(grantSchema, { ...grant, ...fresh(now) }));
 }
 
 /**
@@ -98,11 +100,11 @@ export async function verifyGrant(
   bytes: Uint8Array,
   now: number,
 ): Promise<{ grant: Grant; by: UserIdentity }> {
-  const { by, value } = await verifyUserSigned(trust, 'inkmesh grant 1', grantSchema, bytes, now);
+  const { by, value } = await verifySigned(trust, 'user', 'inkmesh grant 1', grantSchema, bytes, now);
   return { grant: value, by };
 }
 
-/** A nonce and the time, for something that a user signs. @param now milliseconds since the epoch */
+/** A nonce and the time, for something that is signed. @param now milliseconds since the epoch */
 export function fresh(now: number): { nonce: Uint8Array; issued: number } {
   return { nonce: crypto.getRandomValues(new Uint8Array(nonceBytes)), issued: Math.floor(now) };
 }
@@ -114,9 +116,9 @@ const userSigned = v.strictObject({
   signature: bytes(signatureBytes, signatureBytes),
 });
 
-/** `value` in CBOR, signed by a user, with the certificates that it takes to check it. */
-export async function signAsUser(
-  credential: Credential,
+/** `value` in CBOR, signed by a user or a node, with the certificates that it takes to check it. */
+export async function signWith(
+  credential: Pick<Credential, 'certificate' | 'issuers' | 'key'>,
   context: Context,
   value: unknown,
 ): Promise<Uint8Array> {
@@ -126,14 +128,24 @@ export async function signAsUser(
   return encode(check(userSigned, { certificate, issuers: [...issuers], payload, signature }));
 }
 
-/** The reverse of `signAsUser`, for values that `fresh` has dated. @throws InkmeshError as `verifyGrant` */
-export async function verifyUserSigned<S extends v.GenericSchema<unknown, { issued: number }>>(
+type Identities = { readonly user: UserIdentity; readonly node: NodeIdentity };
+
+/**
+ * The reverse of `signWith`, for values that `fresh` has dated.
+ * @param kind whose signature counts
+ * @throws InkmeshError as `verifyGrant`
+ */
+export async function verifySigned<
+  K extends keyof Identities,
+  S extends v.GenericSchema<unknown, { issued: number }>,
+>(
   trust: Trust,
+  kind: K,
   context: Context,
   schema: S,
   bytes: Uint8Array,
   now: number,
-): Promise<{ by: UserIdentity; value: v.InferOutput<S> }> {
+): Promise<{ by: Identities[K]; value: v.InferOutput<S> }> {
   if (bytes.length > maxUserSignedBytes) {
     throw new InkmeshError('bad-request', `what is signed has more than ${maxUserSignedBytes} bytes`);
   }
@@ -142,9 +154,7 @@ export async function verifyUserSigned<S extends v.GenericSchema<unknown, { issu
   if (!await verify(by.publicKey, context, payload, signature)) {
     throw new InkmeshError('unauthenticated', 'the signature is not by the key of the certificate beside it');
   }
-  if (by.kind !== 'user') {
-    throw new InkmeshError('forbidden', `the node ${by.name} cannot sign in the place of a user`);
-  }
+  if (by.kind !== kind) throw new InkmeshError('forbidden', cannotSign(by));
   const value = decode(schema, payload);
   const age_ms = now - value.issued;
   if (!(age_ms <= lifetime_ms)) {
@@ -156,5 +166,11 @@ export async function verifyUserSigned<S extends v.GenericSchema<unknown, { issu
       'the permission is dated in the future: set the clock of the device that gave it',
     );
   }
-  return { by, value };
+  return { by: by as Identities[K], value };
+}
+
+function cannotSign(by: UserIdentity | NodeIdentity): string {
+  return by.kind === 'node'
+    ? `the node ${by.name} cannot sign in the place of a user`
+    : `the user ${by.user} cannot sign in the place of a node`;
 }

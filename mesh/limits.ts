@@ -255,8 +255,8 @@ export const acceptLimits = {
   patience_ms: 20 * second_ms,
 } as const;
 
-/** nodes that the key of a site's name is sealed for: front nodes of the site, and registrars */
-export const maxFrontNodes = 8;
+/** nodes that a key of a site's is sealed for: those of the site that need it, and registrars */
+export const maxSealedNodes = 8;
 export const maxKeyRegistrars = 3;
 /** one fact has room for these, whatever the organisation is called */
 export const maxSealedSiteKeyBytes = 1536;
@@ -276,3 +276,7 @@ export const maxFenced = 1024;
 export const gatheredBytes = 64 * KiB;
 /** of a connection whose peer does not read */
 export const maxUnsentBytes = 8 * 1024 * 1024;
+
+/** keys that badges and PINs are kept under: of more the oldest are not known any more; and all of them, sealed */
+export const maxPanelKeys = 8;
+export const maxSealedPanelKeyBytes = 2048;

@@ -2,11 +2,17 @@
 import { appoint, serveAppointment } from './appoint.ts';
 import type { Authority, AuthorityFile } from './authority.ts';
 import type { NodeIdentity, Trust } from './certificate.ts';
-import { serveEnrolment } from './enrol.ts';
-import { InkmeshError } from './errors.ts';
+import {
+  type EnrolBrowser,
+  enrolBrowser,
+  enrolBrowserMethod,
+  type Enrolment,
+  serveEnrolment,
+} from './enrol.ts';
+import { asInkmeshError, type Code, InkmeshError } from './errors.ts';
 import type { NodeCertificates } from './issue.ts';
 import type { FactLedger } from './ledger.ts';
-import { maxRegistrarsAsked, maxSourcesAsked, sourceAnswer_ms } from './limits.ts';
+import { enrolAnswer_ms, maxRegistrarsAsked, maxSourcesAsked, sourceAnswer_ms } from './limits.ts';
 import { nameKind, nameTaken } from './node-names.ts';
 import type { Clock, InviteTable, Log } from './ports.ts';
 import { Renewal } from './renewal.ts';
@@ -143,6 +149,32 @@ export class Membership {
   }
 
   /**
+   * Has a browser enrolled, here or by the registrar that knows its invitation.
+   * @throws InkmeshError `unauthenticated` when none knows it; `unavailable` when none is reached
+   */
+  async enrolBrowser(browser: EnrolBrowser): Promise<Enrolment> {
+    const { rpc } = this.#options;
+    let failure: unknown = new InkmeshError('unavailable', 'no registrar can be reached: try again later');
+    if (this.isRegistrar()) {
+      try {
+        return await enrolBrowser({ ...this.#options, self: this.self }, browser, this.self.identity.peerId);
+      } catch (thrown) {
+        failure = thrown;
+      }
+    }
+    for (const peer of isUnknown(failure) ? this.#registrars() : []) {
+      try {
+        return (await rpc.call(peer, enrolBrowserMethod, browser, { timeout_ms: enrolAnswer_ms })).reply;
+      } catch (thrown) {
+        if (!isUnknown(thrown)) throw thrown;
+        // that one does not know the invitation says more than that another is away
+        if (asInkmeshError(failure).code === 'unavailable') failure = thrown;
+      }
+    }
+    throw failure;
+  }
+
+  /**
    * How a registrar says that a source stands: this node itself, or the first of some others that knows it.
    * @throws InkmeshError `unavailable` when none does within `sourceAnswer_ms`
    */
@@ -192,3 +224,8 @@ export class Membership {
       .sort((a, b) => Number(near.has(b)) - Number(near.has(a)));
   }
 }
+
+/** An invitation is known to the registrar that gave it out, and another one may be away. */
+const anotherMayKnow: ReadonlySet<Code> = new Set(['unavailable', 'timeout', 'unauthenticated']);
+
+const isUnknown = (thrown: unknown): boolean => anotherMayKnow.has(asInkmeshError(thrown).code);

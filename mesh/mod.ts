@@ -15,6 +15,8 @@ import { jobKind, settledKind, withdrawnKind } from './job-facts.ts';
 import { FactLedger } from './ledger.ts';
 import { type Keeper, Membership } from './membership.ts';
 import { Network } from './network.ts';
+import { Panel } from './panel.ts';
+import { panelKeyKind } from './panel-key.ts';
 import { nameKind } from './node-names.ts';
 import { siteKind } from './policy.ts';
 import type { Clock, Log, Spool, Storage, Transport } from './ports.ts';
@@ -64,6 +66,7 @@ export interface Mesh {
   readonly resumption: Resumption;
   readonly claimant: Claimant;
   readonly membership: Membership;
+  readonly panel: Panel;
   /** connected members, without this node */
   members(): Member[];
   /** Whether a node answers, this one too; it is dialled if need be. */
@@ -92,6 +95,7 @@ const meshKinds: readonly Kind[] = [
   nameKind,
   tokenKind,
   siteKeyKind,
+  panelKeyKind,
 ];
 
 /** Joins the mesh with a node's identity; resolves when it listens. @throws InkmeshError `unavailable` */
@@ -121,6 +125,9 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   box.network = network;
   const membership = await openMembership(options, rpc, ledger, network);
   box.membership = membership;
+  const panel = await Panel.open({
+    ...{ ...options, self: membership.self, ledger, now_ms: () => network.gate.now_ms() },
+  });
   const peers = () => network.members().map((member) => member.identity.peerId);
   const replica = await Replica.open({
     ...{ rpc, self: identity.peerId, table: storage.facts, ledger, peers, clock, log },
@@ -132,7 +139,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   box.handoff = parts.handoff;
   await network.start();
   return {
-    ...{ ledger, membership, ...parts },
+    ...{ ledger, membership, panel, ...parts },
     get self() {
       return membership.self.identity;
     },
@@ -146,7 +153,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     now_ms: () => network.gate.now_ms(),
     close: async () => {
       const { acceptor, handoff, claimant, custody } = parts;
-      const open = [network, membership, acceptor, handoff, claimant, custody, replica, ledger];
+      const open = [network, membership, panel, acceptor, handoff, claimant, custody, replica, ledger];
       for (const part of open) part.close();
       await transport.stop();
     },
@@ -240,7 +247,15 @@ export {
   verifyIdentity,
 } from './certificate.ts';
 export type { Claim } from './claim.ts';
-export { directoryDoc, type Fact, type Kind, type KnownFacts, registrarOnly } from './facts.ts';
+export {
+  directoryDoc,
+  type Fact,
+  jobsDoc,
+  type Kind,
+  type KnownFacts,
+  Missing,
+  registrarOnly,
+} from './facts.ts';
 export { type Credential, signGrant, verifyGrant } from './grant.ts';
 export { hostOf, meshAddress } from './address.ts';
 export { createTransport, type HostOptions } from './host.ts';
@@ -249,6 +264,7 @@ export { hasEnded, type JobBody, quorumOf, type SettledBody } from './job-facts.
 export type { Member } from './gate.ts';
 export type * from './ports.ts';
 export { type Permission, viewPurpose } from './protocol.ts';
+export { type PanelKey, panelKeyIdBytes } from './panel-key.ts';
 export { policyOf, siteKind, type SitePolicy } from './policy.ts';
 export { signRequest, verifyRequest } from './request.ts';
 export type { SiteTls } from './site-key.ts';

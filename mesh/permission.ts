@@ -1,17 +1,18 @@
 /**
- * What allows a claim: the owner's grant, or for a cancellation a proof that is made with the token that submitted the
- * job. And what allows a node to see an owner's jobs.
+ * What allows a claim: the owner's grant, a panel node's voucher for the owner, or for a cancellation a proof that is
+ * made with the token that submitted the job. And what allows a node to see an owner's jobs.
  */
-import type { Trust } from './certificate.ts';
+import type { NodeIdentity, Trust } from './certificate.ts';
 import { InkmeshError } from './errors.ts';
 import type { KnownFacts } from './facts.ts';
-import { verifyGrant } from './grant.ts';
+import { type Grant, verifyGrant } from './grant.ts';
 import { claimantOf } from './lease.ts';
 import type { Piece } from './ports.ts';
 import { type Permission, viewPurpose } from './protocol.ts';
 import { verifyRequest } from './request.ts';
-import { refuseRevoked } from './revocation.ts';
+import { refuseRevoked, refuseRevokedUser, revokedSince } from './revocation.ts';
 import { deviceOf, provesSubmitter } from './submit-token.ts';
+import { isView, verifyView, verifyVoucher } from './voucher.ts';
 
 /** A cancellation's target in a lease: it has no printer. */
 const noTarget = '-';
@@ -46,9 +47,19 @@ export async function permitted(
     if (by !== undefined) refuseRevoked(known, by);
     return { nonce: claim.slice(claim.indexOf('/') + 1), target: noTarget, confirm: [], prints: false };
   }
+  if ('voucher' in permission) {
+    const { voucher, by } = await verifyVoucher(trust, permission.voucher, now_ms);
+    refuseVouched(known, by, voucher.user);
+    return granted(voucher, voucher.user, piece, claim);
+  }
   const { grant, by } = await verifyGrant(trust, permission.grant, now_ms);
   refuseRevoked(known, by);
-  if (by.user !== piece.owner) throw new InkmeshError('forbidden', 'this job belongs to somebody else');
+  return granted(grant, by.user, piece, claim);
+}
+
+/** @throws InkmeshError `forbidden` unless it is this user's job, and for this claim of it */
+function granted(grant: Grant, user: string, piece: Piece, claim: string): Permitted {
+  if (user !== piece.owner) throw new InkmeshError('forbidden', 'this job belongs to somebody else');
   if (grant.job !== piece.job) throw new InkmeshError('forbidden', 'the grant is for another job');
   if (grant.claimant !== claimantOf(claim)) {
     throw new InkmeshError('forbidden', 'the grant is for another node');
@@ -56,6 +67,32 @@ export async function permitted(
   const prints = grant.action === 'release';
   const nonce = Buffer.from(grant.nonce).toString('hex');
   return { nonce, target: prints ? grant.target : noTarget, confirm: grant.confirm, prints };
+}
+
+/** @throws InkmeshError `forbidden` when the panel node, or the user that it vouches for, is revoked */
+function refuseVouched(known: KnownFacts, panel: NodeIdentity, user: string): void {
+  if (revokedSince(known, 'node', panel.peerId) !== undefined) {
+    throw new InkmeshError('forbidden', `the panel node ${panel.name} is revoked: use another panel`);
+  }
+  refuseRevokedUser(known, user);
+}
+
+/**
+ * The user whose tickets a node may see, by the user's own proof or by a panel node's.
+ * @param from as for `ownerWhoSent`
+ * @throws InkmeshError unless it is for that node, of a user who is not revoked
+ */
+export async function ownerViewed(
+  from: string,
+  proof: string,
+  trust: Trust,
+  known: KnownFacts,
+  now_ms: number,
+): Promise<string> {
+  if (!isView(proof)) return await ownerWhoSent(from, proof, trust, known, now_ms);
+  const { user, by } = await verifyView(trust, proof, from, now_ms);
+  refuseVouched(known, by, user);
+  return user;
 }
 
 /**

@@ -115,9 +115,13 @@ export const handoffMethod: Method<typeof handoffRequest, typeof noReply> = {
   admission: 'member',
 };
 
-/** What allows a claim: the owner's grant, or (to cancel what it submitted) the proof that is made with a submit token. */
+/**
+ * What allows a claim: the owner's grant, a panel node's voucher for the owner, or (to cancel what it submitted) the
+ * proof that is made with a submit token.
+ */
 const permission = v.union([
   v.strictObject({ grant: bytes(1, 24 * 1024) }),
+  v.strictObject({ voucher: bytes(1, 24 * 1024) }),
   v.strictObject({ proof: bytes(32, 32) }),
 ]);
 export type Permission = v.InferOutput<typeof permission>;
@@ -188,7 +192,7 @@ export const fetchMethod: Method<typeof fetchRequest, typeof noReply> = {
 };
 
 const viewRequest = v.strictObject({
-  /** a request signed by the owner's credential */
+  /** a request signed by the owner's credential, or what a panel node has signed for the owner (voucher.ts) */
   proof: text(16 * 1024),
 });
 export type ViewRequest = v.InferOutput<typeof viewRequest>;
@@ -216,5 +220,5 @@ export const viewMethod: Method<typeof viewRequest, typeof viewReply> = {
   maxBytes: maxPiecesPerView * (maxTicketBytes + 256),
 };
 
-/** What the owner's signed request says for `view`; its audience is the node that asks. */
+/** What the owner's signed request says for `view` and `find`; its audience is the node that asks. */
 export const viewPurpose = { method: 'GET', path: '/tickets' } as const;

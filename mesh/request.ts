@@ -9,14 +9,7 @@ import * as v from 'valibot';
 import type { Trust, UserIdentity } from './certificate.ts';
 import { bytes, check, integer, text } from './codec.ts';
 import { InkmeshError } from './errors.ts';
-import {
-  type Credential,
-  fresh,
-  maxUserSignedBytes,
-  nonceBytes,
-  signAsUser,
-  verifyUserSigned,
-} from './grant.ts';
+import { type Credential, fresh, maxUserSignedBytes, nonceBytes, signWith, verifySigned } from './grant.ts';
 import { peerId } from './names.ts';
 
 const maxPathChars = 2048;
@@ -48,7 +41,7 @@ export async function signRequest(
 ): Promise<string> {
   const { method, path, audience, bodyHash = null } = request;
   const value = check(requestSchema, { method, path, audience, bodyHash, ...fresh(now) });
-  const record = await signAsUser(credential, 'inkmesh request 1', value);
+  const record = await signWith(credential, 'inkmesh request 1', value);
   return record.toBase64({ alphabet: 'base64url', omitPadding: true });
 }
 
@@ -67,7 +60,7 @@ export async function verifyRequest(
   now: number,
 ): Promise<{ by: UserIdentity; nonce: Uint8Array; issued: number; bodyHash: Uint8Array | null }> {
   const record = fromHeader(header);
-  const { by, value } = await verifyUserSigned(trust, 'inkmesh request 1', requestSchema, record, now);
+  const { by, value } = await verifySigned(trust, 'user', 'inkmesh request 1', requestSchema, record, now);
   for (const part of ['method', 'path', 'audience'] as const) {
     if (value[part] !== expected[part]) {
       throw new InkmeshError('forbidden', `the request was signed for another ${part}`);

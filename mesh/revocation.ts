@@ -43,7 +43,11 @@ export function refuseRevoked(known: KnownFacts, by: Pick<UserIdentity, 'user' |
   if (revokedSince(known, 'device', by.device) !== undefined) {
     throw new InkmeshError('forbidden', 'this device is revoked: ask an administrator for a new invitation');
   }
-  if (revokedSince(known, 'user', by.user) !== undefined) {
-    throw new InkmeshError('forbidden', `the user ${by.user} is revoked: ask an administrator`);
-  }
+  refuseRevokedUser(known, by.user);
+}
+
+/** @throws InkmeshError `forbidden` when the user is revoked */
+export function refuseRevokedUser(known: KnownFacts, user: string): void {
+  if (revokedSince(known, 'user', user) === undefined) return;
+  throw new InkmeshError('forbidden', `the user ${user} is revoked: ask an administrator`);
 }

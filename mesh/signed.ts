@@ -8,7 +8,13 @@
 import * as v from 'valibot';
 import { bytes } from './codec.ts';
 
-export type Context = 'inkmesh fact 1' | 'inkmesh grant 1' | 'inkmesh receipt 1' | 'inkmesh request 1';
+export type Context =
+  | 'inkmesh fact 1'
+  | 'inkmesh grant 1'
+  | 'inkmesh receipt 1'
+  | 'inkmesh request 1'
+  | 'inkmesh view 1'
+  | 'inkmesh voucher 1';
 
 /** Bytes of a signature. */
 export const signatureBytes = 64;

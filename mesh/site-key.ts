@@ -9,7 +9,12 @@ import type { NodeIdentity } from './certificate.ts';
 import { bytes, check, text } from './codec.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import { type Fact, type Kind, type KnownFacts, registrarOnly } from './facts.ts';
-import { maxFrontNodes, maxKeyRegistrars, maxSealedSiteKeyBytes, maxSiteCertificateBytes } from './limits.ts';
+import {
+  maxKeyRegistrars,
+  maxSealedNodes,
+  maxSealedSiteKeyBytes,
+  maxSiteCertificateBytes,
+} from './limits.ts';
 import { siteName } from './names.ts';
 import type { Log } from './ports.ts';
 import { revokedSince } from './revocation.ts';
@@ -20,7 +25,7 @@ const siteKeyBody = v.strictObject({
   /** DER, by the TLS issuer */
   leaf: bytes(1, maxSiteCertificateBytes),
   /** age recipients that the key is sealed for */
-  for: v.pipe(v.array(text(100)), v.maxLength(maxFrontNodes + maxKeyRegistrars)),
+  for: v.pipe(v.array(text(100)), v.maxLength(maxSealedNodes + maxKeyRegistrars)),
   /** age file: the private key, P-256, in PKCS#8 */
   sealed: bytes(1, maxSealedSiteKeyBytes),
 });

@@ -1,7 +1,7 @@
 /** Whose a submit token is: facts of registrars, of which the first counts. Nobody keeps a token, only its hash. */
 import { sha256 } from '@noble/hashes/sha2.js';
 import * as v from 'valibot';
-import { encode, integer } from './codec.ts';
+import { encode, integer, text } from './codec.ts';
 import { type Kind, type KnownFacts, registrarOnly } from './facts.ts';
 import { userName, uuid } from './names.ts';
 
@@ -10,6 +10,8 @@ const tokenBody = v.strictObject({
   device: uuid,
   /** by the agreed time */
   expires_ms: integer(0, Number.MAX_SAFE_INTEGER),
+  /** of a browser: the host name at which it has enrolled */
+  origin: v.optional(text(253)),
 });
 export type TokenOwner = v.InferOutput<typeof tokenBody>;
 

@@ -1,4 +1,4 @@
-/** How often an address has been refused lately: a bounded table. It never stands in the way of what is valid. */
+/** How often an address, or a user, has been refused lately: a bounded table. */
 import { refusalLimits } from './limits.ts';
 import { remember } from './remember.ts';
 
@@ -11,16 +11,21 @@ interface Failures {
 export class Attempts {
   readonly #failures = new Map<string, Failures>();
   readonly #now_ms: () => number;
+  readonly #maxFailures: number;
 
-  constructor(now_ms: () => number = () => performance.now()) {
+  constructor(
+    now_ms: () => number = () => performance.now(),
+    maxFailures: number = refusalLimits.maxFailures,
+  ) {
     this.#now_ms = now_ms;
+    this.#maxFailures = maxFailures;
   }
 
   /** How long further failures of this address are not looked into; 0 when they are. */
   limited_ms(address: string): number {
     const failures = this.#failures.get(network(address));
     const left_ms = (failures?.until_ms ?? 0) - this.#now_ms();
-    return failures !== undefined && failures.count >= refusalLimits.maxFailures ? Math.max(left_ms, 0) : 0;
+    return failures !== undefined && failures.count >= this.#maxFailures ? Math.max(left_ms, 0) : 0;
   }
 
   /** Counts one more. @returns how many it is by now */

@@ -16,6 +16,8 @@ import {
   type TokenOwner,
 } from '../mesh/mod.ts';
 import { fingerprint, printerName, siteName, userName } from '../mesh/names.ts';
+import { failedKind, lockedKind } from './panel/lock.ts';
+import { badgeKind, pinKind } from './panel/verifier.ts';
 
 const userBody = v.strictObject({ email: v.optional(text(254)) });
 const userKind: Kind<typeof userBody> = { name: 'user', body: userBody, check: registrarOnly };
@@ -53,13 +55,22 @@ export interface Device {
   revoked: string | null;
   /** ISO 8601: till when its printer address holds */
   token_expires: string;
+  /** of a browser: the host name at which it has enrolled */
+  origin?: string;
 }
 
 /** the last moment that has a date */
 const latest_ms = 8.64e15;
 
 /** The kinds of facts that the mesh must carry for printing. */
-export const directoryKinds: readonly Kind[] = [userKind, printerKind];
+export const directoryKinds: readonly Kind[] = [
+  userKind,
+  printerKind,
+  pinKind,
+  badgeKind,
+  lockedKind,
+  failedKind,
+];
 
 export class Directory {
   readonly #mesh: Mesh;
@@ -106,10 +117,13 @@ export class Directory {
       ledger.first(tokenKind.name, fact.subject) ?? []
     );
     return devices.map(({ body, time_ms }) => {
-      const { user, device, expires_ms } = body as TokenOwner;
+      const { user, device, expires_ms, origin } = body as TokenOwner;
       const revoked = this.revokedSince('device', device) ?? this.revokedSince('user', user);
       const token_expires = new Date(Math.min(expires_ms, latest_ms)).toISOString();
-      return { id: device, user, enrolled: new Date(time_ms).toISOString(), revoked, token_expires };
+      return {
+        ...{ id: device, user, enrolled: new Date(time_ms).toISOString(), revoked, token_expires },
+        ...(origin === undefined ? {} : { origin }),
+      };
     });
   }
 

@@ -169,3 +169,34 @@ export const mdnsLimits = {
   /** how often a node looks whether it is one of its site's super nodes, and who the other one is */
   supersLook_ms: 500,
 } as const;
+
+/** Badges and PINs, and who has shown one at a panel. */
+export const panelLimits = {
+  /** of a PIN that is chosen, or of a badge's number */
+  minPinChars: 6,
+  maxPinChars: 64,
+  /** of one that is generated */
+  pinChars: 6,
+  /** scrypt (RFC 7914): 32 MiB and about 0.15 s each */
+  scrypt: { N: 2 ** 15, r: 8, p: 1 },
+  /** looked at at the same time, and in line for that */
+  atOnce: 2,
+  maxWaiting: 32,
+  /** wrong PINs until a user is locked */
+  maxFailures: 10,
+  /** wrong ones of one user, or at one panel, in a minute: then further ones are not looked at */
+  failuresPerMinute: 5,
+  panelFailuresPerMinute: 10,
+  /** a refusal comes after so long, whatever the reason */
+  refusal_ms: 400,
+  /** names whose wrong PINs are counted: users' and others */
+  maxCounted: 10_000,
+  maxSessions: 1024,
+  maxSessionsPerUser: 8,
+  /** of somebody who does nothing, and in any case */
+  idle_ms: 60_000,
+  session_ms: 10 * 60_000,
+} as const;
+
+/** A browser that enrols: its invitation, and its certification request. */
+export const enrolLimits = { maxBodyBytes: 16 * 1024, maxInviteChars: 4096, maxRequestBytes: 2048 } as const;

@@ -7,17 +7,23 @@ import { adminRoutes } from './api/admin.ts';
 import { systemClock } from './clock.ts';
 import { createApi } from './api/app.ts';
 import { auditRoutes } from './api/audit.ts';
+import { enrolApp, isEnrolment } from './api/enrol.ts';
 import { jobRoutes } from './api/jobs.ts';
 import { siteRoutes } from './api/sites.ts';
 import { isSubmission, submissionRoutes } from './api/submissions.ts';
 import { standingRoutes } from './api/standing.ts';
+import { verifierRoutes } from './api/verifiers.ts';
 import type { Config } from './config.ts';
 import { type NodeSecrets, readNode, type RunFile, writeRun } from './datadir.ts';
 import { Directory, directoryKinds } from './directory.ts';
 import { Front } from './front.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
+import { PanelLogin } from './panel/login.ts';
+import { Verifiers } from './panel/verifier.ts';
 import { Jobs } from './release/jobs.ts';
 import { ReleaseDoor } from './release/release.ts';
+import { Sessions } from './release/session.ts';
+import { siteLink } from './site-link.ts';
 import { type EnvelopeSpool, openSpool } from './spool.ts';
 import { askLapsed, keeperOf, readAuthority, renewedAtStart } from './standing.ts';
 import { State } from './state.ts';
@@ -69,8 +75,11 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
     }),
     askLapsed: () => askLapsed({ secrets, peers, addresses }),
   });
-  const doors = openDoors({ mesh, state, secrets, spool, log });
-  const servers = await openPorts(config, served.tls, doors.submission.fetch, doors.api.fetch);
+  const ports = { release: config.ports.release };
+  const link = (path: string) => siteLink(mesh.self.site, config.mdns, ports.release, path);
+  const doors = openDoors({ mesh, state, secrets, spool, log, link });
+  const servers = await openPorts(config, served.tls, doors);
+  ports.release = servers.release.port;
   served.renew = (tls) => [servers.https, servers.release].forEach((server) => server.renew(tls));
   const front = new Front({ mesh, config, servers, tls: () => served.tls, door: doors.door, log });
   const run = runFile(mesh, servers);
@@ -85,10 +94,11 @@ interface DoorParts {
   secrets: NodeSecrets;
   spool: EnvelopeSpool;
   log: Log;
+  link(path: string): string;
 }
 
 /** The doors, and what calls them over HTTP. */
-function openDoors({ mesh, state, secrets, spool, log }: DoorParts) {
+function openDoors({ mesh, state, secrets, spool, log, link }: DoorParts) {
   const directory = new Directory(mesh);
   const jobs = new Jobs(mesh);
   const { audit } = state;
@@ -96,8 +106,11 @@ function openDoors({ mesh, state, secrets, spool, log }: DoorParts) {
   const recheck = new Recheck({ mesh, sources, table: state.unconfirmed, audit, log });
   const submit = new SubmitDoor({ mesh, sources, recheck, audit });
   const release = new ReleaseDoor(mesh);
+  const { trust } = secrets;
+  const verifiers = new Verifiers(mesh, trust.fingerprint);
+  const sessions = new Sessions({ mesh, login: new PanelLogin({ mesh, verifiers, audit }) });
   const api = createApi({
-    trust: secrets.trust,
+    trust,
     audience: mesh.self.peerId,
     now_ms: () => mesh.now_ms(),
     known: mesh.ledger,
@@ -107,16 +120,18 @@ function openDoors({ mesh, state, secrets, spool, log }: DoorParts) {
   submissionRoutes(api, { mesh, submit });
   jobRoutes(api, { mesh, directory, jobs, release });
   const admin = {
-    ...{ mesh, trust: secrets.trust, directory, state, log },
+    ...{ mesh, trust, directory, state, log, link },
     status: () => status(mesh, state, spool, submit, release),
   };
   adminRoutes(api, admin);
   standingRoutes(api, admin);
   siteRoutes(api, admin);
+  verifierRoutes(api, { ...admin, verifiers });
   auditRoutes(api, audit);
   const door = tokenDoor({ sources, jobs, submit, release, secrets, audit });
+  const enrol = enrolApp({ mesh, trust, audit, log });
   const submission = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));
-  return { submit, recheck, release, door, submission, api };
+  return { submit, recheck, release, door, submission, api, enrol, sessions };
 }
 
 interface Servers {
@@ -125,19 +140,21 @@ interface Servers {
   http: Listening | null;
 }
 
+type Fetch = ListenOptions['fetch'];
+
 async function openPorts(
   config: Config,
   tls: TlsKeys,
-  submission: ListenOptions['fetch'],
-  api: ListenOptions['fetch'],
+  { submission, api, enrol }: Record<'submission' | 'api' | 'enrol', { fetch: Fetch }>,
 ): Promise<Servers> {
   const { address, ports } = config;
-  const signed: typeof api = (request, env) => (isSubmission(request) ? api : submission)(request, env);
+  const signed: Fetch = (request, env) => (isSubmission(request) ? api : submission).fetch(request, env);
+  const released: Fetch = (request, env) => (isEnrolment(request) ? enrol : api).fetch(request, env);
   return {
     https: await listen({ fetch: signed, address, port: ports.https, tls, what: 'submission over TLS' }),
     // until panels and phones come to it, only this machine's own commands do
     release: await listen({
-      fetch: api,
+      fetch: released,
       address: '127.0.0.1',
       port: ports.release,
       tls,
@@ -145,7 +162,7 @@ async function openPorts(
     }),
     http: ports.http === null
       ? null
-      : await listen({ fetch: submission, address, port: ports.http, what: 'plain submission' }),
+      : await listen({ fetch: submission.fetch, address, port: ports.http, what: 'plain submission' }),
   };
 }
 

@@ -1,6 +1,7 @@
 /** What an administrator should do about a node, in sentences for `status`. */
 import { X509Certificate } from 'node:crypto';
 import { isDue, issuerWarning_ms, type Mesh } from '../mesh/mod.ts';
+import { outdated } from './panel/verifier.ts';
 
 export function warningsOf(mesh: Mesh): string[] {
   const { membership, self, ledger } = mesh;
@@ -21,6 +22,12 @@ export function warningsOf(mesh: Mesh): string[] {
   }
   if (membership.nameIsTaken()) {
     warnings.push(`another node is called "${self.name}": revoke one of them, and let it join again`);
+  }
+  const exposed = outdated(mesh);
+  if (exposed > 0) {
+    warnings.push(
+      `${exposed} users have badges or PINs that a panel node knew which was shut out: inkmesh user pin, user badge`,
+    );
   }
   for (const { peer, reason, times } of ledger.suspects()) {
     warnings.push(`${mesh.nameOf(peer)} breaks the rules (${times} times: ${reason}): inkmesh node revoke`);

@@ -18,6 +18,7 @@ import {
 import { printerName, role, siteName, userName } from '../../mesh/names.ts';
 import { probe } from '../deliver/deliver.ts';
 import type { Directory, Printer } from '../directory.ts';
+import { verifiersOf } from '../panel/lock.ts';
 import { type Api, type ApiEnv, requireAdmin, signedJson } from './app.ts';
 
 export interface AdminDoors {
@@ -27,6 +28,8 @@ export interface AdminDoors {
   state: Pick<Storage, 'facts' | 'invites' | 'addresses'>;
   log: Log;
   status(): Promise<object>;
+  /** an address of the release pages at this node's site */
+  link(path: string): string;
 }
 
 const inviteRequest = v.strictObject({
@@ -49,7 +52,10 @@ export function adminRoutes(api: Api, doors: AdminDoors): void {
     requireAdmin(c);
     const { directory } = doors;
     return c.json(
-      directory.users().map((user) => ({ ...user, revoked: directory.revokedSince('user', user.name) })),
+      directory.users().map((user) => ({
+        ...{ ...user, revoked: directory.revokedSince('user', user.name) },
+        ...verifiersOf(doors.mesh.ledger, user.name),
+      })),
     );
   });
   api.post('/v1/invites', (c) => inviteNode(c, doors));
@@ -79,7 +85,17 @@ async function inviteUser(c: Context<ApiEnv>, doors: AdminDoors): Promise<Respon
     throw new InkmeshError('not-found', `there is no user "${name}": inkmesh user add ${name}`);
   }
   const { site } = doors.mesh.self;
-  return c.json(invite(doors, { kind: 'user', site, user: name, roles: [], uses: 1, life_ms, tokenLife_ms }));
+  const wanted = { kind: 'user', site, user: name, roles: [], uses: 1, life_ms, tokenLife_ms } as const;
+  const { token, expires } = invite(doors, wanted);
+  // after the # it stays in the browser
+  return c.json({ token, expires, link: hasFront(doors) ? doors.link(`/enrol#${token}`) : null });
+}
+
+/** Whether a node of this site faces phones. */
+function hasFront({ mesh, directory }: AdminDoors): boolean {
+  return mesh.ledger.nodes().some(({ site, roles, peerId }) =>
+    site === mesh.self.site && roles.includes('front') && directory.revokedSince('node', peerId) === null
+  );
 }
 
 function invite(
@@ -88,7 +104,7 @@ function invite(
     kind: 'node' | 'user';
     site: string;
     user: string | null;
-    roles: string[];
+    roles: readonly string[];
     uses: number;
     life_ms: number;
     tokenLife_ms: number | null;
@@ -102,7 +118,7 @@ function invite(
     kind,
     site,
     user,
-    roles,
+    roles: [...roles],
     usesLeft: uses,
     expires_ms: expires,
     tokenLife_ms,

@@ -1,4 +1,5 @@
 /** Commands of administrators: invitations, users, nodes, printers; and the status of a node. */
+import { qrCode } from '../site-link.ts';
 import { adminClient, userClient } from './client.ts';
 import { type Args, type Command, option, size, table } from './command.ts';
 
@@ -55,11 +56,16 @@ export const userInvite: Command = {
   run: async (args) => {
     const name = args.at(0);
     const path = `/v1/users/${encodeURIComponent(name)}/invite`;
-    const invite = await (await adminClient(args)).post<Token>(path, {
+    const invite = await (await adminClient(args)).post<Token & { link: string | null }>(path, {
       life_ms: args.duration('ttl', '7d'),
       tokenLife_ms: args.duration('token-ttl', '365d'),
     });
-    return { json: invite, text: `${name}, until ${invite.expires}:\n  inkmesh login ${invite.token}` };
+    const { link } = invite;
+    const phone = link === null
+      ? 'No node of this site faces phones: inkmesh invite node --role front'
+      : `With a phone or a browser:\n  ${link}\n${qrCode(link)}`;
+    const text = `${name}, until ${invite.expires}:\n  inkmesh login ${invite.token}\n${phone}`;
+    return { json: invite, text };
   },
 };
 
@@ -67,6 +73,9 @@ interface UserView {
   name: string;
   email?: string;
   revoked: string | null;
+  pin: boolean;
+  badge: boolean;
+  locked: string | null;
 }
 
 export const userList: Command = {
@@ -77,12 +86,16 @@ export const userList: Command = {
   positionals: 0,
   run: async (args) => {
     const users = await (await adminClient(args)).get<UserView[]>('/v1/users');
-    const rows = users.map((user) => [user.name, user.email ?? '', state(user.revoked)]);
-    return { json: users, text: table([['USER', 'E-MAIL', 'STATE'], ...rows]) };
+    const rows = users.map((user) => [user.name, user.email ?? '', shownBy(user), state(user)]);
+    return { json: users, text: table([['USER', 'E-MAIL', 'AT PANELS', 'STATE'], ...rows]) };
   },
 };
 
-const state = (revoked: string | null) => revoked === null ? '' : `revoked ${revoked}`;
+const shownBy = ({ pin, badge }: UserView) =>
+  [...(badge ? ['badge'] : []), ...(pin ? ['PIN'] : [])].join(', ');
+
+const state = ({ revoked, locked }: UserView) =>
+  revoked !== null ? `revoked ${revoked}` : locked !== null ? `locked ${locked}` : '';
 
 interface PrinterView {
   name: string;

@@ -43,7 +43,17 @@ export class DemoCluster {
     const [first, ...others] = names as [string, ...string[]];
     for (const name of names) await this.#configure(name);
     const founding = ['org', 'init', '--name', 'inkmesh demo', '--site', this.site];
-    await this.#inside([...founding, '--dir', this.path(first), '--node', first]);
+    await this.#inside([
+      ...founding,
+      '--dir',
+      this.path(first),
+      '--node',
+      first,
+      '--role',
+      'front',
+      '--role',
+      'panel',
+    ]);
     await this.#run(first);
     const uses = String(Math.max(1, others.length));
     const invite = ['invite', 'node', '--site', this.site, '--dir', this.path(first), '--uses', uses];

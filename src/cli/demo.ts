@@ -16,7 +16,7 @@ import { runInside } from './run.ts';
 interface DemoUser {
   name: string;
   credential: string;
-  pin: null;
+  pin: string;
   print_uri: string;
   print_uri_plain: string;
 }
@@ -89,17 +89,18 @@ async function prepare(
     cluster.site,
     ...registrar,
   ]);
-  terminal.say('3. Two users, ada and eve, each with a credential of their own.');
+  terminal.say('3. Two users, ada and eve, each with a credential and a PIN of their own.');
   const users: DemoUser[] = [];
   for (const name of ['ada', 'eve']) {
     await runInside(['user', 'add', name, ...registrar]);
     const { token } = await runInside<{ token: string }>(['user', 'invite', name, ...registrar]);
     const credential = join(cluster.dir, `${name}.credential`);
+    const { pin } = await runInside<{ pin: string }>(['user', 'pin', name, ...registrar]);
     const made = await runInside<{ token: string }>(['login', token, '--credential', credential]);
     users.push({
       name,
       credential,
-      pin: null,
+      pin,
       print_uri: `ipps://127.0.0.1:${first.ports.https}/ipp/print/${made.token}`,
       print_uri_plain: `ipp://127.0.0.1:${first.ports.http}/ipp/print/${made.token}`,
     });

@@ -1,6 +1,7 @@
 /** Commands that make identities on this machine: org init, join, login. */
 import { join, resolve } from 'node:path';
 import { existsSync } from 'node:fs';
+import * as v from 'valibot';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { nodeName, siteName } from '../../mesh/names.ts';
 import {
@@ -31,16 +32,20 @@ import { credentialPath } from './client.ts';
 import { type Args, checkArgument, type Command, option, type Result } from './command.ts';
 import { machineName, ownIps, writeAdmin, writeRegistrarNode } from './found.ts';
 
+/** What the first node may be besides the registrar. */
+const nodeRole = v.picklist(['front', 'panel', 'relay']);
+
 export const orgInit: Command = {
   name: 'org init',
-  usage: '--name NAME --dir DIR [--site SITE] [--node NAME]',
+  usage: '--name NAME --dir DIR [--site SITE] [--node NAME] [--role ROLE]...',
   about: 'found an organisation, and make this machine its registrar',
-  options: { name: option.text, dir: option.text, site: option.text, node: option.text },
+  options: { name: option.text, dir: option.text, site: option.text, node: option.text, role: option.list },
   positionals: 0,
   run: async (args) => {
     const dir = resolve(args.required('dir'));
     const site = checkArgument(siteName, args.optional('site') ?? 'main', '--site');
     const name = checkArgument(nodeName, args.optional('node') ?? machineName(), '--node');
+    const roles = args.list('role').map((one) => checkArgument(nodeRole, one, '--role'));
     await refuseExisting(dir);
     const { authority, rootFile, passphrase } = await createOrganisation(args.required('name'), Date.now());
     await makeDataDir(dir);
@@ -48,7 +53,7 @@ export const orgInit: Command = {
     await writeDurably(rootPath, rootFile);
     await writeRegistrar(dir, await exportAuthority(authority));
     const admin = await writeAdmin(dir, authority, site);
-    await writeRegistrarNode(dir, authority, { name, site });
+    await writeRegistrarNode(dir, authority, { name, site, roles });
     return {
       json: {
         organisation: authority.trust.organisation,

@@ -8,6 +8,7 @@ import {
   generateSealKey,
   issueUser,
 } from '../../mesh/mod.ts';
+import type { Role } from '../../mesh/names.ts';
 import { files, writeCredential, writeNode } from '../datadir.ts';
 
 /** Makes an administrator’s credential in a data directory. @returns its path */
@@ -34,15 +35,16 @@ export async function writeAdmin(dir: string, authority: Authority, site: string
   return path;
 }
 
-/** Makes a directory that of a registrar’s node, with a new identity. */
+/** Makes a directory that of a registrar’s node, with a new identity, and further roles. */
 export async function writeRegistrarNode(
   dir: string,
   authority: Authority,
-  { name, site }: { name: string; site: string },
+  { name, site, roles = [] }: { name: string; site: string; roles?: readonly Role[] },
 ): Promise<void> {
   const { hostKey, peerId } = await generateHostKey();
   const keys = await generateKeys();
-  const subject = { name, site, peerId, roles: ['registrar'] as const, publicKey: keys.publicKey };
+  const all = [...new Set<Role>(['registrar', ...roles])];
+  const subject = { name, site, peerId, roles: all, publicKey: keys.publicKey };
   const given = await certifyNode(authority, subject, ownIps(), Date.now());
   const { root } = authority.trust;
   await writeNode(dir, { ...given, hostKey, keys, root, sealKey: await generateSealKey(), registrars: [] });

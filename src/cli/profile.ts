@@ -1,17 +1,14 @@
 /** The command that sets up phones: a profile for Apple's, and an address with a QR code for all others. */
 import { resolve } from 'node:path';
-import { renderUnicodeCompact } from 'uqr';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { siteHosts, siteName } from '../../mesh/names.ts';
 import { readRun, writeDurably } from '../datadir.ts';
+import { qrCode } from '../site-link.ts';
 import { resourcePath } from '../submit/advertise.ts';
 import { adminClient } from './client.ts';
 import { checkArgument, type Command, option } from './command.ts';
 import { mobileConfig } from './mobileconfig.ts';
 import type { NodeView } from './standing.ts';
-
-/** modules of white around a QR code (ISO/IEC 18004 section 6.3.8) */
-const quietZone = 4;
 
 export const siteProfile: Command = {
   name: 'site profile',
@@ -48,7 +45,7 @@ export const siteProfile: Command = {
         '  Without device management, let the certificate be trusted too: Settings, General, About,',
         '  Certificate Trust Settings.',
         `Others: add the printer ${uri}`,
-        renderUnicodeCompact(uri, { border: quietZone }),
+        qrCode(uri),
         `Let your DNS resolve ${host} to the addresses of ${fronts.join(' and ')}.`,
       ].join('\n'),
     };

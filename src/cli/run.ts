@@ -13,6 +13,7 @@ import { installQueue } from './queue.ts';
 import { siteProfile } from './profile.ts';
 import { siteList, siteSet } from './sites.ts';
 import { deviceList, deviceRevoke, nodeList, nodeRevoke, registrarAdd, userRevoke } from './standing.ts';
+import { userBadge, userPin } from './verifiers.ts';
 import { version } from './version.ts';
 
 const commands: readonly Command[] = [
@@ -27,6 +28,8 @@ const commands: readonly Command[] = [
   registrarAdd,
   userAdd,
   userInvite,
+  userPin,
+  userBadge,
   userList,
   userRevoke,
   login,

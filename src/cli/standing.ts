@@ -96,6 +96,8 @@ interface DeviceView {
   enrolled: string;
   revoked: string | null;
   token_expires: string;
+  /** of a browser: the host name at which it has enrolled */
+  origin?: string;
 }
 
 export const deviceList: Command = {
@@ -108,11 +110,14 @@ export const deviceList: Command = {
     const user = args.optional('user');
     const query = user === undefined ? '' : `?user=${encodeURIComponent(user)}`;
     const devices = await (await adminClient(args)).get<DeviceView[]>(`/v1/devices${query}`);
-    const rows = devices.map(({ id, user, enrolled, token_expires, revoked }) => [
-      ...[id, user, enrolled, token_expires],
+    const rows = devices.map(({ id, user, enrolled, token_expires, origin, revoked }) => [
+      ...[id, user, enrolled, token_expires, origin ?? ''],
       revoked === null ? '' : `revoked ${revoked}`,
     ]);
-    return { json: devices, text: table([['DEVICE', 'USER', 'ENROLLED', 'PRINTS UNTIL', 'STATE'], ...rows]) };
+    return {
+      json: devices,
+      text: table([['DEVICE', 'USER', 'ENROLLED', 'PRINTS UNTIL', 'BROWSER AT', 'STATE'], ...rows]),
+    };
   },
 };
 

@@ -140,6 +140,38 @@ test('an invitation makes one device a user’s', async () => {
   await refused(['join', token, '--dir', await newDir('three')], 1, /inkmesh login/);
 });
 
+test('an administrator gives badges and PINs, which are shown once and take nobody else’s place', async () => {
+  const admin = ['--dir', a1.dir];
+  const { json } = await ink<{ user: string; pin: string }>(['user', 'pin', 'eve', ...admin]);
+  assert.is(json.user, 'eve');
+  assert.match(json.pin, /^[2-9A-HJKMNP-Z]{6}$/);
+  assert.is(
+    (await ink<{ pin: string }>(['user', 'pin', 'eve', '--pin', 'kl4vier', ...admin])).json.pin,
+    'kl4vier',
+  );
+  await ink(['user', 'badge', 'eve', '04:a2:2f', ...admin]);
+  const shown = async () => {
+    const { json } = await ink<{ name: string; pin: boolean; badge: boolean }[]>(['user', 'list', ...admin]);
+    return json.filter(({ name }) => name === 'eve').map(({ pin, badge }) => [pin, badge]);
+  };
+  assert.equal(await shown(), [[true, true]]);
+  await refused(['user', 'badge', 'ada', '04:A2:2F', ...admin], 1, /another user/);
+  await refused(['user', 'pin', 'eve', '--pin', '12345', ...admin], 1, /at least 6/);
+  await refused(['user', 'pin', 'nobody', ...admin], 1, /inkmesh user add nobody/);
+  await refused(['user', 'pin', 'eve', '--pin', 'kl4vier', '--remove', ...admin], 2, /--remove/);
+  await refused(['user', 'pin', 'eve', ...org.as('ada', 'a1')], 1, /administrator/);
+  await ink(['user', 'pin', 'eve', '--remove', ...admin]);
+  await ink(['user', 'badge', 'eve', 'none', ...admin]);
+  assert.equal(await shown(), [[false, false]]);
+  assert.is((await ink<{ warnings: string[] }>(['status', ...admin])).json.warnings.join(), '');
+});
+
+test('an invitation is a link to the site’s pages too', async () => {
+  const { token, link } =
+    (await ink<Token & { link: string }>(['user', 'invite', 'eve', '--dir', a1.dir])).json;
+  assert.is(link, `https://${org.site}.inkmesh.internal:${a1.ports.release}/enrol#${token}`);
+});
+
 test('administrators’ commands need an administrator’s credential', async () => {
   const ada = org.as('ada', 'a1');
   const commands = [

@@ -175,6 +175,17 @@ test('no token is in any file of a node', async () => {
   for (const node of org.nodes) assert.equal(found(node, afterwards), []);
 });
 
+test('no badge or PIN is in any file of a node', async () => {
+  const [pin, badge] = [`PIN-${crypto.randomUUID()}`, `BADGE-${crypto.randomUUID()}`];
+  const admin = ['--dir', org.node('a1').dir];
+  await org.ink(['user', 'pin', 'ada', '--pin', pin, ...admin]);
+  await org.ink(['user', 'badge', 'ada', badge, ...admin]);
+  for (const secret of [pin, badge]) {
+    afterwards.push(text('a badge or PIN', secret), text('one as it is compared', secret.toUpperCase()));
+  }
+  for (const node of org.nodes) assert.equal(found(node, afterwards), []);
+});
+
 test('what nodes say has no token, key or title in it, also when something goes wrong', async () => {
   const { print_uri_plain: uri } = org.user('ada');
   for (const address of [uri, uri.slice(0, -1), `${uri}/1`]) {

@@ -11,6 +11,8 @@ import { charset, mimeMediaType, nameAttribute, naturalLanguage, uri } from '../
 import { groups, operations, statuses, type StatusName } from '../../src/ipp/registry.ts';
 import type { JobView } from '../../src/job.ts';
 import { refusalLimits } from '../../src/limits.ts';
+import { verifiersOf } from '../../src/panel/lock.ts';
+import { pinKind, Verifiers } from '../../src/panel/verifier.ts';
 import { type OpenFront, openFront } from '../fakes/front.ts';
 import {
   type FakeMesh,
@@ -218,6 +220,45 @@ test('a password is guessed ten times; who has a good one prints at the same add
   assert.match(node.state.audit.list(1)[0]?.detail ?? '', /no more of this address/);
   assert.is((await http('POST', '/print', basic('ada', token))).status, 201);
   assert.is((await ipp(`/ipp/print/${token}`)).status, 'successful-ok');
+});
+
+test('a PIN is no password: the right one is refused ten times, and then not looked at', async () => {
+  const [pin, wrong] = ['kl4vier', 'kl4v1er'];
+  const panel = await mesh.add('p1', { roles: ['panel'] });
+  await waitFor(() => panel.mesh.panel.keys().length > 0 || undefined, {
+    deadline_ms: patience_ms,
+    what: 'the panel node to have a key',
+  });
+  const verifiers = (at: FakeNode) => new Verifiers(at.mesh, mesh.authority.trust.fingerprint);
+  await verifiers(registrar).setPin('ada', pin);
+  await untilKnown(mesh.nodes, pinKind.name, 'ada');
+  const { token } = await given('ada');
+  await front.close();
+  // a panel node knows the PIN, and its print dialogs do not ask for it
+  front = await openFront(mesh, panel);
+  const before = panel.mesh.ledger.all('job').length;
+  const asUser = async (password: string) => (await ipp('/ipp/print', basic('ada', password))).status;
+  for (let i = 0; i < refusalLimits.maxFailures / 2; i++) {
+    assert.is(await asUser(pin), 401);
+    assert.is(await asUser(wrong), 401);
+  }
+  assert.is(await asUser(pin), 'server-error-busy');
+  assert.is((await ipp(`/ipp/print/${pin}`)).status, 'server-error-busy');
+  assert.is((await http('POST', '/print', `Bearer ${pin}`)).status, 429);
+  const rows = panel.state.audit.list(100);
+  assert.is(rows.length, refusalLimits.maxFailures);
+  assert.ok(rows.every(({ what, detail }) => what === 'refused' && /user name and password/.test(detail)));
+  assert.not.match(JSON.stringify(rows), new RegExp(`${pin}|${wrong}`, 'i'));
+  assert.is(panel.mesh.ledger.all('job').length, before);
+  assert.is(
+    verifiersOf(panel.mesh.ledger, 'ada').locked,
+    null,
+    'and so nobody locks a user from a print dialog',
+  );
+  assert.is(await asUser(token), 'successful-ok');
+  await front.close();
+  front = await openFront(mesh, node);
+  await mesh.drop(panel);
 });
 
 test('a registrar says how a source stands, to any member', async () => {

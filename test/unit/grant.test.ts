@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
 import { decode, encode } from '../../mesh/codec.ts';
-import { type Credential, type Grant, signAsUser, signGrant, verifyGrant } from '../../mesh/grant.ts';
+import { type Credential, type Grant, signGrant, signWith, verifyGrant } from '../../mesh/grant.ts';
 import { newJobId } from '../../mesh/job-id.ts';
 import { signRequest, verifyRequest } from '../../mesh/request.ts';
 import { fakeAuthority, fakeNode, fakePeer, fakeUser, refusalOf } from '../fakes/organisation.ts';
@@ -153,7 +153,7 @@ test('fields out of bounds are refused by the signer, and by the verifier when a
     const grant = { ...release, ...change } as Grant;
     const what = JSON.stringify(change).slice(0, 40);
     assert.match(await refusalOf(() => signGrant(ada, grant, now)), /^bad-request/, what);
-    const rogue = await signAsUser(ada, 'inkmesh grant 1', {
+    const rogue = await signWith(ada, 'inkmesh grant 1', {
       ...grant,
       nonce: new Uint8Array(16),
       issued: now,
@@ -161,7 +161,7 @@ test('fields out of bounds are refused by the signer, and by the verifier when a
     assert.match(await refusalOf(() => verifyGrant(trust, rogue, now)), /^bad-request/, what);
   }
   for (const nonce of [new Uint8Array(15), new Uint8Array(17)]) {
-    const rogue = await signAsUser(ada, 'inkmesh grant 1', { ...release, nonce, issued: now });
+    const rogue = await signWith(ada, 'inkmesh grant 1', { ...release, nonce, issued: now });
     assert.match(await refusalOf(() => verifyGrant(trust, rogue, now)), /^bad-request/);
   }
 });

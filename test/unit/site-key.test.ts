@@ -5,7 +5,7 @@ import type { NodeIdentity } from '../../mesh/certificate.ts';
 import { encode } from '../../mesh/codec.ts';
 import type { Fact } from '../../mesh/facts.ts';
 import { tlsSubject } from '../../mesh/issue.ts';
-import { maxFactBodyBytes, maxFrontNodes, maxKeyRegistrars } from '../../mesh/limits.ts';
+import { maxFactBodyBytes, maxKeyRegistrars, maxSealedNodes } from '../../mesh/limits.ts';
 import { type Role, siteHosts } from '../../mesh/names.ts';
 import { generateSealKey } from '../../mesh/mod.ts';
 import { sealRecipient } from '../../mesh/seal.ts';
@@ -132,7 +132,7 @@ test('whoever has the key keeps it when there are more front nodes than it is se
   const letters = [...'ABCDEFGHJK'];
   for (const letter of letters) known.add(letter, ['front']);
   const first = siteTask(known, 'a', 'R', now)?.recipients ?? [];
-  assert.is(first.length, 1 + maxFrontNodes);
+  assert.is(first.length, 1 + maxSealedNodes);
   known.sealedFor(`RK${'BCDEFGH'}`, fresh);
   assert.is(task(known), 'nothing');
   assert.ok(hasSiteKey(known, known.nodes().find(({ name }) => name === 'K')!));
@@ -143,7 +143,7 @@ test('the key of the longest names, for as many as can be, fits into a fact', as
   const largest = await fakeAuthority('ü'.repeat(64), now);
   const { leaf, key } = await issue('s'.repeat(63), now, largest);
   const seals: string[] = [];
-  while (seals.length < maxFrontNodes + maxKeyRegistrars) {
+  while (seals.length < maxSealedNodes + maxKeyRegistrars) {
     seals.push(await sealRecipient(await generateSealKey()));
   }
   const body = await sealSiteKey(leaf, key, seals);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
-import { issueUser } from '../../mesh/authority.ts';
+import { issueNode, issueUser } from '../../mesh/authority.ts';
 import { decode, encode } from '../../mesh/codec.ts';
 import { asInkmeshError } from '../../mesh/errors.ts';
 import { type Fact, factContext, idOf, jobsDoc, readFact, signFact } from '../../mesh/facts.ts';
@@ -20,8 +20,10 @@ import { Rpc } from '../../mesh/rpc.ts';
 import { verify } from '../../mesh/signed.ts';
 import { cancelProof, submitterOf } from '../../mesh/submit-token.ts';
 import { formatToken, parseToken } from '../../mesh/token.ts';
+import { verifyView, verifyVoucher } from '../../mesh/voucher.ts';
 import { authorOf, clientOf, decodeRun, encodeRun } from '../../mesh/update.ts';
 import { systemClock } from '../../src/clock.ts';
+import { Verifiers } from '../../src/panel/verifier.ts';
 import { fakeAuthority, fakePeer } from '../fakes/organisation.ts';
 import { deafTransport } from '../fakes/transport.ts';
 
@@ -35,6 +37,15 @@ interface Signed<Fields> {
 interface Hexed {
   token: string;
   cancel: string;
+}
+
+/** A badge or PIN, in hex but for its text. */
+interface Kept {
+  text: string;
+  user: string | null;
+  key: string;
+  salt: string;
+  body: { salt: string; key: string; tag: string };
 }
 
 interface Vectors {
@@ -54,9 +65,13 @@ interface Vectors {
   };
   grant: Signed<{ options: string; nonce: string; issued: number }>;
   request: Signed<{ method: string; path: string; audience: string; nonce: string; issued: number }>;
+  voucher: Signed<{ options: string; nonce: string; issued: number }>;
+  view: Signed<{ user: string; audience: string; nonce: string; issued: number }>;
   receipt: Signed<Receipt>;
   cancellation: { token: string; job: string; proof: string; submitter: Hexed };
   handed: { submitter: Hexed; ticket: string; handoff: string; digest: string };
+  pin: Kept;
+  badge: Kept;
   joinToken: Record<
     'node' | 'user',
     { fields: [string, string, string, number, string[], string?]; text: string }
@@ -198,11 +213,14 @@ test('an array of facts has this client, and travels in these updates', () => {
   });
 });
 
-/** The vector's key as a user's, and what it has signed as it travels. */
-async function byUser({ payload, signature }: Signed<unknown>, now_ms: number) {
+/** The vector's key as a user's, or a panel node's, and what it has signed as it travels. */
+async function signedBy(kind: 'user' | 'panel', { payload, signature }: Signed<unknown>, now_ms: number) {
   const authority = await fakeAuthority('Test works', now_ms);
-  const subject = { user: 'ada', device: crypto.randomUUID(), roles: [], publicKey };
-  const certificate = await issueUser(authority, subject, now_ms);
+  const user = { user: 'ada', device: crypto.randomUUID(), roles: [], publicKey };
+  const panel = { name: 'p1', site: 'main', peerId: peer, roles: ['panel'] as const, publicKey };
+  const certificate = kind === 'user'
+    ? await issueUser(authority, user, now_ms)
+    : await issueNode(authority, panel, now_ms);
   const issuers = [authority.meshIssuer.der];
   const record = encode({ certificate, issuers, payload: octets(payload), signature: octets(signature) });
   return { trust: authority.trust, record };
@@ -210,7 +228,7 @@ async function byUser({ payload, signature }: Signed<unknown>, now_ms: number) {
 
 test('a grant is read as what it says', async () => {
   const { fields, payload } = vectors.grant;
-  const { trust, record } = await byUser(vectors.grant, fields.issued);
+  const { trust, record } = await signedBy('user', vectors.grant, fields.issued);
   const { grant, by } = await verifyGrant(trust, record, fields.issued);
   assert.is(by.user, 'ada');
   const { options, nonce } = grant;
@@ -220,12 +238,26 @@ test('a grant is read as what it says', async () => {
 
 test('a request is read as what it says', async () => {
   const { fields } = vectors.request;
-  const { trust, record } = await byUser(vectors.request, fields.issued);
+  const { trust, record } = await signedBy('user', vectors.request, fields.issued);
   const header = record.toBase64({ alphabet: 'base64url', omitPadding: true });
   const read = await verifyRequest(trust, header, fields, fields.issued);
   assert.is(read.nonce.toHex(), fields.nonce);
   assert.is(read.bodyHash, null);
   assert.is(encode({ ...fields, nonce: octets(fields.nonce) }).toHex(), vectors.request.payload);
+});
+
+test('a voucher and a view are read as what they say', async () => {
+  const { fields, payload } = vectors.voucher;
+  const { trust, record } = await signedBy('panel', vectors.voucher, fields.issued);
+  const { voucher } = await verifyVoucher(trust, record, fields.issued);
+  const { options, nonce } = voucher;
+  assert.equal({ ...voucher, options: options.toHex(), nonce: nonce.toHex() }, fields);
+  assert.is(encode(voucher).toHex(), payload);
+  const { fields: seen, payload: shown } = vectors.view;
+  const view = await signedBy('panel', vectors.view, seen.issued);
+  const proof = `panel:${view.record.toBase64({ alphabet: 'base64url', omitPadding: true })}`;
+  assert.is((await verifyView(view.trust, proof, seen.audience, seen.issued)).user, 'ada');
+  assert.is(encode({ ...seen, nonce: octets(seen.nonce) }).toHex(), shown);
 });
 
 test('a receipt is its holder’s', async () => {
@@ -246,6 +278,25 @@ test('a job is cancelled by what only its submit token makes, and holders keep t
   const { token, job, proof, submitter } = vectors.cancellation;
   assert.is(cancelProof(token, job).toHex(), proof);
   assert.equal(submitterOf(token, job), unhexed(submitter));
+});
+
+test('a PIN and a badge are kept as the page says', async () => {
+  const { pin, badge } = vectors;
+  const root = Buffer.from(badge.salt, 'hex').toString().replace('inkmesh badge ', '');
+  const fact = { subject: 'ada', body: { key: octets(badge.body.key), tag: octets(badge.body.tag) } };
+  const verifiers = new Verifiers(
+    {
+      panel: { keys: () => [{ id: pin.body.key, key: octets(pin.key), made_ms: 0 }] },
+      ledger: { all: () => [fact], latest: () => fact },
+    } as unknown as ConstructorParameters<typeof Verifiers>[0],
+    root,
+  );
+  const kept = { salt: octets(pin.body.salt), key: octets(pin.body.key), tag: octets(pin.body.tag) };
+  assert.ok(await verifiers.isPin(pin.text, kept, pin.user ?? ''));
+  assert.ok(await verifiers.isPin('GEHEIM7', kept, 'ada'));
+  assert.not(await verifiers.isPin(pin.text, kept, 'eve'));
+  assert.is(await verifiers.userOf(badge.text), 'ada');
+  assert.is(await verifiers.userOf('04:a2:2e'), undefined);
 });
 
 test('a join token and an invitation read as what they say, and back', () => {

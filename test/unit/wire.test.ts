@@ -134,6 +134,8 @@ test('every rule of the CDDL is used, and every name in it is one', () => {
     'receipt',
     'grant',
     'request',
+    'voucher',
+    'view',
     'join-token',
     'invitation',
   ];

@@ -2,7 +2,7 @@
  * Writes the vectors of mesh/WIRE.md to the file that its argument names. It follows the page on node:crypto
  * alone, so that the vectors do not merely repeat what the mesh does.
  */
-import { createECDH, createHash, createPrivateKey, sign } from 'node:crypto';
+import { createECDH, createHash, createHmac, createPrivateKey, scryptSync, sign } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import process from 'node:process';
 
@@ -149,6 +149,16 @@ function token(kind: 'n' | 'u', fields: Cbor[]): Cbor {
   return { fields, text: `ink1${kind}${whole.toString('base64url')}` };
 }
 
+/** A PIN, or a badge where there is no user, as its fact keeps it. */
+function verifier(text: string, user: string | null, salt: Uint8Array): Cbor {
+  const key = octets(32, 0x60);
+  const typed = text.normalize('NFKC').trim().toUpperCase();
+  const hash = scryptSync(typed, salt, 32, { N: 32768, r: 8, p: 1, maxmem: 2 ** 27 });
+  const what = user === null ? ['inkmesh badge 1', hash] : ['inkmesh pin 1', user, hash];
+  const tag = createHmac('sha256', key).update(cbor(what)).digest();
+  return { text, user, key, salt, body: { salt, key: sha256(key).subarray(0, 8), tag } };
+}
+
 const hello = {
   leaf: octets(40, 1),
   issuers: [octets(40, 2)],
@@ -179,6 +189,8 @@ const vectors: Cbor = {
   fact: facts(),
   grant: signedFields('inkmesh grant 1', { ...release, confirm: [claim] }),
   request: signedFields('inkmesh request 1', view),
+  voucher: signedFields('inkmesh voucher 1', { ...release, user: 'ada', confirm: [claim] }),
+  view: signedFields('inkmesh view 1', { user: 'ada', audience: author, nonce, issued: time_ms }),
   receipt: signedFields('inkmesh receipt 1', { job, epoch: 1, claim, holder: third }),
   handed: {
     ...given,
@@ -188,6 +200,8 @@ const vectors: Cbor = {
     ...{ token: submitToken, job, proof },
     submitter: { token: sha256(new TextEncoder().encode(submitToken)), cancel: sha256(proof) },
   },
+  pin: verifier(' geheim７ ', 'ada', octets(16, 3)),
+  badge: verifier('04:a2:2f', null, Buffer.from(`inkmesh badge ${'ab'.repeat(32)}`)),
   joinToken: { node: token('n', joining), user: token('u', [...joining, 'ada']) },
 };
 
