@@ -1,7 +1,8 @@
 /** A document on its way in: what is written of it can be followed, and it can be given up at any moment. */
 import { InkmeshError } from './errors.ts';
-import { maxBodyFrameBytes } from './limits.ts';
-import type { SpoolWriter } from './ports.ts';
+import { maxBodyFrameBytes, slowBytes, slowLook_ms } from './limits.ts';
+import type { Clock, SpoolWriter } from './ports.ts';
+import { every } from './timing.ts';
 
 /** What grows: the local envelope, and whether it is whole. Followers wait on it. */
 export class Growing {
@@ -34,6 +35,30 @@ export class Growing {
       } else if (this.#state === 'whole') return;
       else await new Promise<void>((wake) => this.#waiting.push(wake));
     }
+  }
+}
+
+/** The document, given up when hardly anything of it comes while others wait for its place. */
+export async function* hurried(
+  document: AsyncIterable<Uint8Array>,
+  places: { readonly isWaitedFor: boolean },
+  clock: Clock,
+  stop: AbortController,
+): AsyncGenerator<Uint8Array> {
+  let fresh = 0;
+  const end = every(clock, slowLook_ms, () => {
+    if (fresh < slowBytes && places.isWaitedFor) {
+      stop.abort(new InkmeshError('busy', 'the document came too slowly while others waited: print again'));
+    }
+    fresh = 0;
+  });
+  try {
+    for await (const part of document) {
+      fresh += part.length;
+      yield part;
+    }
+  } finally {
+    end();
   }
 }
 

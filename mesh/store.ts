@@ -8,7 +8,7 @@ import { encryptEnvelope, keyBytes } from './envelope.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import { type Fact, jobsDoc } from './facts.ts';
 import type { Custody } from './custody.ts';
-import { Growing, untilAborted } from './growing.ts';
+import { Growing, hurried, untilAborted } from './growing.ts';
 import type { Holder, Holders } from './holder.ts';
 import { handedDigest, type JobBody, jobKind, withdrawnKind } from './job-facts.ts';
 import { jobIdFor, newJobId } from './job-id.ts';
@@ -19,8 +19,6 @@ import {
   maxDocumentBytes,
   sealPatience_ms,
   sealRetry_ms,
-  slowBytes,
-  slowLook_ms,
   withdrawRetry_ms,
 } from './limits.ts';
 import { degradedBy } from './placement.ts';
@@ -31,7 +29,7 @@ import { sealFor } from './seal.ts';
 import { splitKey } from './shares.ts';
 import { Slots } from './slots.ts';
 import type { Submitter } from './submit-token.ts';
-import { every, sleep } from './timing.ts';
+import { sleep } from './timing.ts';
 
 export interface StoreOptions {
   self: { peerId: string; site: string };
@@ -144,7 +142,13 @@ export class Acceptor {
       const spread = this.#spread(growing, job, shares.slice(1), alone ? [] : others, stop.signal);
       spread.catch((reason) => stop.abort(reason));
       const either = AbortSignal.any([signal, stop.signal]);
-      const bytes = await this.#write(growing, key, job.job, this.#hurried(document, stop), either);
+      const bytes = await this.#write(
+        growing,
+        key,
+        job.job,
+        hurried(document, this.#slots, this.#options.clock, stop),
+        either,
+      );
       const own = alone ? await this.#sealedFor(self.peerId, key) : shares[0];
       await custody.keep(self.peerId, pieceOf(job, own), growing.writer);
       const placed = await spread;
@@ -189,25 +193,6 @@ export class Acceptor {
     const recipient = this.#options.ledger.sealOf(peer);
     if (recipient === undefined) throw new InkmeshError('unavailable', 'nothing can be sealed for this node');
     return await sealFor(recipient, secret);
-  }
-
-  /** The same, given up when hardly anything of it comes while others wait for its place. */
-  async *#hurried(document: AsyncIterable<Uint8Array>, stop: AbortController): AsyncGenerator<Uint8Array> {
-    let fresh = 0;
-    const end = every(this.#options.clock, slowLook_ms, () => {
-      if (fresh < slowBytes && this.#slots.isWaitedFor) {
-        stop.abort(new InkmeshError('busy', 'the document came too slowly while others waited: print again'));
-      }
-      fresh = 0;
-    });
-    try {
-      for await (const part of document) {
-        fresh += part.length;
-        yield part;
-      }
-    } finally {
-      end();
-    }
   }
 
   /** Encrypts the document into the spool. @returns octets of the document */

@@ -1,8 +1,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InkmeshError } from '../../mesh/errors.ts';
+import { hurried } from '../../mesh/growing.ts';
+import { slowBytes, slowLook_ms } from '../../mesh/limits.ts';
 import { Slots } from '../../mesh/slots.ts';
 import { systemClock } from '../../src/clock.ts';
+import { stillClock } from '../fakes/still-clock.ts';
 
 const never = new AbortController().signal;
 const make = (limits: { line?: number; patience_ms?: number } = {}) =>
@@ -53,6 +56,30 @@ test('who gives up leaves the line', async () => {
   const next = slots.take(never);
   leave();
   assert.type(await next, 'function');
+});
+
+test('a document of which hardly anything comes is given up when others wait, and not before', async () => {
+  const clock = stillClock();
+  const places = { isWaitedFor: false };
+  async function* steps(octets: number, minutes: number): AsyncGenerator<Uint8Array> {
+    for (let minute = 0; minute < minutes; minute++) {
+      yield new Uint8Array(octets);
+      await Promise.resolve();
+      clock.pass(slowLook_ms);
+    }
+  }
+  const read = async (octets: number) => {
+    const stop = new AbortController();
+    const parts = hurried(steps(octets, 5), places, clock, stop);
+    let count = 0;
+    while (!stop.signal.aborted && !(await parts.next()).done) count++;
+    await parts.return(undefined);
+    return [count, stop.signal.aborted ? codeOf(stop.signal.reason) : 'whole'];
+  };
+  assert.equal(await read(1), [5, 'whole']);
+  places.isWaitedFor = true;
+  assert.is((await read(1))[1], 'busy');
+  assert.equal(await read(slowBytes), [5, 'whole']);
 });
 
 test.run();
