@@ -200,3 +200,38 @@ export const panelLimits = {
 
 /** A browser that enrols: its invitation, and its certification request. */
 export const enrolLimits = { maxBodyBytes: 16 * 1024, maxInviteChars: 4096, maxRequestBytes: 2048 } as const;
+/** SNMP agents (RFC 3411): printers, and whatever answers in their place. */
+export const snmpLimits = {
+  /** one question, which is repeated once */
+  timeout_ms: 1_000,
+  retries: 1,
+  /** all questions of one session together */
+  session_ms: 2_500,
+  /** SNMPv1 takes one for each object */
+  maxDatagrams: 512,
+  maxDatagramBytes: 16 * 1024,
+  maxBytes: 128 * 1024,
+  /** rows that are asked for at a time (RFC 3416 section 4.2.3) */
+  repetitions: 8,
+  maxAlerts: 32,
+  maxSupplies: 32,
+  maxOidChars: 512,
+  maxTextBytes: 255,
+  /** engines whose localized keys are kept */
+  maxEngines: 1024,
+} as const;
+
+/** How printers are. */
+export const conditionLimits = {
+  /** an answer holds for so long; with `ask_ms` at most 3 s, in which each state is to be seen */
+  cache_ms: 500,
+  ask_ms: 2_500,
+  /** for the other protocol, when one has answered */
+  grace_ms: 500,
+  /** a printer that has never answered SNMP is not asked by it again for so long */
+  deaf_ms: 15_000,
+  maxKnown: 1024,
+  /** printers asked at a time, for a list */
+  atOnce: 16,
+  maxReasons: 32,
+} as const;

@@ -6,6 +6,7 @@ import process from 'node:process';
 const packages: Readonly<Record<string, string>> = {
   'avahi-browse': 'avahi-utils',
   'avahi-daemon': 'avahi-daemon',
+  awk: 'mawk',
   cupsd: 'cups',
   curl: 'curl',
   'dbus-daemon': 'dbus',
@@ -24,6 +25,7 @@ const packages: Readonly<Record<string, string>> = {
   pdftotext: 'poppler-utils',
   ps: 'procps',
   python3: 'python3',
+  snmpd: 'snmpd',
   strace: 'strace',
   unshare: 'util-linux',
 };

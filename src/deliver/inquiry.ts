@@ -1,0 +1,22 @@
+/** Get-Printer-Attributes on a connection of its own: what a printer is, and how it is, without a document. */
+import type { Attribute } from '../ipp/message.ts';
+import { printerAttributes } from './ipp-capabilities.ts';
+import { IppSession } from './ipp-session.ts';
+
+/**
+ * @param printer with `fingerprint`, the certificate that it must show; without, any
+ * @throws what `IppSession.ask` throws, and InkmeshError `unavailable` when the printer refuses
+ */
+export async function inquire(
+  { uri, fingerprint }: { uri: string; fingerprint?: string },
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<Attribute[]> {
+  const pin = fingerprint === undefined ? undefined : { fingerprint };
+  const session = new IppSession(new URL(uri), 'inkmesh', pin);
+  try {
+    return await printerAttributes(session, names, signal);
+  } finally {
+    session.close();
+  }
+}

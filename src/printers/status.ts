@@ -1,0 +1,202 @@
+/** How printers are: asked by SNMP and by IPP at once, whichever of both they speak. */
+import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
+import type { Log } from '../../mesh/mod.ts';
+import type { Attribute } from '../ipp/message.ts';
+import { conditionLimits } from '../limits.ts';
+import { remember } from '../remember.ts';
+import { type AskCondition, type Condition, mergedCondition } from './condition.ts';
+import { conditionAttributes, conditionOfAttributes } from './ipp-condition.ts';
+import { readCondition } from './printer-mib.ts';
+import { type Agent, SnmpSession, type Version } from './snmp.ts';
+import type { SnmpSettings } from './snmp-settings.ts';
+
+/** A printer as it is asked. */
+export interface Addressed {
+  uri: string;
+  /** other ways to the same printer */
+  more?: readonly string[] | undefined;
+  /** of its certificate, for ipps */
+  fingerprint?: string | undefined;
+}
+
+/**
+ * Get-Printer-Attributes; the signal ends it.
+ * @throws InkmeshError `unavailable`, `timeout`, or `forbidden` for another certificate than the pinned one
+ */
+export type AskIpp = (
+  printer: { uri: string; fingerprint?: string },
+  names: readonly string[],
+  signal: AbortSignal,
+) => Promise<Attribute[]>;
+
+export interface ConditionOptions {
+  /** null: SNMP is not asked */
+  snmp: SnmpSettings | null;
+  askIpp: AskIpp;
+  log: Log;
+}
+
+interface Hearing {
+  /** the version that it has answered; undefined: none so far */
+  version: Version | undefined;
+  silentSince_ms: number;
+}
+
+export class Conditions {
+  readonly #options: ConditionOptions;
+  readonly #known = new Map<string, { asked: Promise<Condition>; at_ms: number }>();
+  readonly #hearing = new Map<string, Hearing>();
+
+  constructor(options: ConditionOptions) {
+    this.#options = options;
+  }
+
+  /** @returns what asks this printer; who asks within half a second gets the answer that another one got */
+  conditionOf(printer: Addressed): AskCondition {
+    return async (signal) => {
+      signal.throwIfAborted();
+      const { promise: aborted, reject } = Promise.withResolvers<never>();
+      const abort = () => reject(new InkmeshError('unavailable', 'the question was withdrawn'));
+      signal.addEventListener('abort', abort, { once: true });
+      try {
+        return await Promise.race([this.#shared(printer), aborted]);
+      } finally {
+        signal.removeEventListener('abort', abort);
+      }
+    };
+  }
+
+  /** The next question is asked, whatever was answered a moment ago. */
+  forget(): void {
+    this.#known.clear();
+    this.#hearing.clear();
+  }
+
+  #shared(printer: Addressed): Promise<Condition> {
+    const key = JSON.stringify([printer.uri, printer.more ?? [], printer.fingerprint ?? '']);
+    const now_ms = performance.now();
+    const known = this.#known.get(key);
+    if (known !== undefined && now_ms - known.at_ms < conditionLimits.cache_ms) return known.asked;
+    const entry = { asked: this.#ask(printer), at_ms: now_ms };
+    // it holds from when it was answered; until then everybody waits for it
+    entry.at_ms = Infinity;
+    const answered = () => void (entry.at_ms = performance.now());
+    entry.asked.then(answered, answered);
+    this.#known.delete(key);
+    remember(this.#known, key, entry, conditionLimits.maxKnown);
+    return entry.asked;
+  }
+
+  async #ask(printer: Addressed): Promise<Condition> {
+    const over = new AbortController();
+    const timer = setTimeout(() => over.abort(), conditionLimits.ask_ms);
+    const ipp = this.#askIpp(printer, over.signal);
+    const snmp = this.#askSnmp(new URL(printer.uri).hostname.replace(/^\[(.*)\]$/, '$1'));
+    try {
+      const first = await Promise.any([ipp, snmp].map(async (asked) => await asked ?? Promise.reject()))
+        .catch(() => undefined);
+      if (first === undefined) return this.#unanswered(await settled(ipp), await settled(snmp));
+      const both = Promise.all([ipp, snmp].map((asked) => asked.catch(() => undefined)));
+      const answers = await within(both, conditionLimits.grace_ms) ?? [first];
+      return answers.filter((answer) => answer !== undefined).reduce(mergedCondition);
+    } finally {
+      clearTimeout(timer);
+      over.abort();
+    }
+  }
+
+  /** @throws InkmeshError what went wrong, where that can be told */
+  #unanswered(...answers: (Condition | InkmeshError | undefined)[]): Condition {
+    const errors = answers.filter((answer) => answer instanceof InkmeshError);
+    const telling = errors.find(({ code }) => code === 'forbidden' || code === 'corrupt') ?? errors[0];
+    if (telling === undefined) return { activity: 'unknown', reasons: [] };
+    if (telling.code === 'forbidden') throw telling;
+    const why = `the printer does not answer: is it switched on, and in the network? (${telling.message})`;
+    throw new InkmeshError('unavailable', why);
+  }
+
+  /** @returns undefined for a printer that speaks no IPP */
+  async #askIpp(
+    { uri, more = [], fingerprint }: Addressed,
+    signal: AbortSignal,
+  ): Promise<Condition | undefined> {
+    const spoken = [uri, ...more].find((known) => /^ipps?:/.test(known));
+    if (spoken === undefined) return undefined;
+    const printer = { uri: spoken, ...(fingerprint === undefined ? {} : { fingerprint }) };
+    const late = Promise.withResolvers<never>();
+    signal.addEventListener(
+      'abort',
+      () => late.reject(new InkmeshError('timeout', 'it does not answer IPP')),
+    );
+    const asked = this.#options.askIpp(printer, conditionAttributes, signal);
+    return conditionOfAttributes(await Promise.race([asked, late.promise]));
+  }
+
+  /** @returns undefined where no SNMP is asked for, or spoken */
+  async #askSnmp(host: string): Promise<Condition | undefined> {
+    const { snmp } = this.#options;
+    if (snmp === null) return undefined;
+    const hearing = this.#hearing.get(host);
+    const isDeaf = hearing !== undefined && hearing.version === undefined &&
+      performance.now() - hearing.silentSince_ms < conditionLimits.deaf_ms;
+    if (isDeaf) return undefined;
+    const versions = hearing?.version === undefined ? versionsOf(snmp) : [hearing.version];
+    try {
+      const [version, condition] = await firstOf(
+        versions.map(async (version) =>
+          [version, await askBySnmp({ host, settings: snmp, version })] as const
+        ),
+      );
+      this.#hear(host, condition === undefined ? undefined : version);
+      return condition;
+    } catch (thrown) {
+      if (hearing?.version !== undefined) throw thrown;
+      this.#hear(host, undefined);
+      const { code, message } = asInkmeshError(thrown);
+      if (code === 'timeout') return undefined;
+      this.#options.log('warn', 'a printer cannot be asked by SNMP', { host, reason: message });
+      throw thrown;
+    }
+  }
+
+  #hear(host: string, version: Version | undefined): void {
+    this.#hearing.delete(host);
+    const hearing = { version, silentSince_ms: performance.now() };
+    remember(this.#hearing, host, hearing, conditionLimits.maxKnown);
+  }
+}
+
+/** The versions to try: what is protected is never tried without its protection. */
+function versionsOf({ version, user }: SnmpSettings): readonly Version[] {
+  if (version !== undefined) return [version];
+  return user === undefined ? ['2c', '1'] : ['3'];
+}
+
+async function askBySnmp(agent: Agent): Promise<Condition | undefined> {
+  const session = await SnmpSession.open(agent);
+  try {
+    return await readCondition(session);
+  } finally {
+    session.close();
+  }
+}
+
+/** The first that succeeds. @throws what the first of them throws, when none does */
+async function firstOf<T>(asked: readonly Promise<T>[]): Promise<T> {
+  return await Promise.any(asked).catch((all: AggregateError) => Promise.reject(all.errors[0]));
+}
+
+async function settled<T>(asked: Promise<T>): Promise<T | InkmeshError> {
+  return await asked.catch(asInkmeshError);
+}
+
+/** Undefined when it takes longer. */
+async function within<T>(asked: Promise<T>, limit_ms: number): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), limit_ms);
+  try {
+    return await Promise.race([asked, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
