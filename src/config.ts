@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { check, integer, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
 import { storageLimits } from './limits.ts';
+import { snmpSettings } from './printers/snmp-settings.ts';
 
 const port = integer(0, 65535);
 const host = text(253);
@@ -37,6 +38,8 @@ const configSchema = v.strictObject({
     }),
     {},
   ),
+  /** how printers are asked how they are; null: not by SNMP */
+  snmp: v.optional(v.nullable(snmpSettings), {}),
   /** how long a stopping node finishes what is in flight, seconds */
   drain_s: v.optional(integer(0, 3600), 30),
 });

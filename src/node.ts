@@ -9,17 +9,20 @@ import { createApi } from './api/app.ts';
 import { auditRoutes } from './api/audit.ts';
 import { enrolApp, isEnrolment } from './api/enrol.ts';
 import { jobRoutes } from './api/jobs.ts';
+import { printerRoutes } from './api/printers.ts';
 import { siteRoutes } from './api/sites.ts';
 import { isSubmission, submissionRoutes } from './api/submissions.ts';
 import { standingRoutes } from './api/standing.ts';
 import { verifierRoutes } from './api/verifiers.ts';
 import type { Config } from './config.ts';
 import { type NodeSecrets, readNode, type RunFile, writeRun } from './datadir.ts';
+import { inquire } from './deliver/inquiry.ts';
 import { Directory, directoryKinds } from './directory.ts';
 import { Front } from './front.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 import { PanelLogin } from './panel/login.ts';
 import { Verifiers } from './panel/verifier.ts';
+import { Conditions } from './printers/status.ts';
 import { Jobs } from './release/jobs.ts';
 import { ReleaseDoor } from './release/release.ts';
 import { Sessions } from './release/session.ts';
@@ -77,7 +80,7 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
   });
   const ports = { release: config.ports.release };
   const link = (path: string) => siteLink(mesh.self.site, config.mdns, ports.release, path);
-  const doors = openDoors({ mesh, state, secrets, spool, log, link });
+  const doors = openDoors({ mesh, state, secrets, spool, log, config, link });
   const servers = await openPorts(config, served.tls, doors);
   ports.release = servers.release.port;
   served.renew = (tls) => [servers.https, servers.release].forEach((server) => server.renew(tls));
@@ -94,11 +97,12 @@ interface DoorParts {
   secrets: NodeSecrets;
   spool: EnvelopeSpool;
   log: Log;
+  config: Config;
   link(path: string): string;
 }
 
 /** The doors, and what calls them over HTTP. */
-function openDoors({ mesh, state, secrets, spool, log, link }: DoorParts) {
+function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts) {
   const directory = new Directory(mesh);
   const jobs = new Jobs(mesh);
   const { audit } = state;
@@ -119,6 +123,7 @@ function openDoors({ mesh, state, secrets, spool, log, link }: DoorParts) {
   });
   submissionRoutes(api, { mesh, submit });
   jobRoutes(api, { mesh, directory, jobs, release });
+  printerRoutes(api, { directory, conditions: new Conditions({ snmp: config.snmp, askIpp: inquire, log }) });
   const admin = {
     ...{ mesh, trust, directory, state, log, link },
     status: () => status(mesh, state, spool, submit, release),

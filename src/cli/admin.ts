@@ -1,7 +1,7 @@
 /** Commands of administrators: invitations, users, nodes, printers; and the status of a node. */
 import { qrCode } from '../site-link.ts';
-import { adminClient, userClient } from './client.ts';
-import { type Args, type Command, option, size, table } from './command.ts';
+import { adminClient, userOrAdmin } from './client.ts';
+import { type Command, option, size, table } from './command.ts';
 
 const common = { dir: option.text, credential: option.text } as const;
 
@@ -168,8 +168,3 @@ export const status: Command = {
     };
   },
 };
-
-/** For what everybody may see: the logged-in user, or the administrator on the machine that has that credential. */
-async function userOrAdmin(args: Args) {
-  return await adminClient(args).catch(() => userClient(args));
-}

@@ -60,6 +60,11 @@ export async function adminClient(args: Args): Promise<Client> {
   return await Client.open(dir, args.optional('credential') ?? files.adminCredential(dir));
 }
 
+/** For what everybody may see: the logged-in user, or the administrator on the machine that has that credential. */
+export async function userOrAdmin(args: Args): Promise<Client> {
+  return await adminClient(args).catch(() => userClient(args));
+}
+
 /** The node of this machine that runs in a data directory. @throws InkmeshError `unavailable` when none has */
 export async function localEndpoint(dir: string): Promise<Endpoint> {
   const { peer, ports } = await readRun(dir);

@@ -38,6 +38,8 @@ export interface Command {
   readonly options: NonNullable<ParseArgsConfig['options']>;
   /** how many arguments it takes */
   readonly positionals: number;
+  /** how many more it may be given */
+  readonly optional?: number;
   /** @returns what to print; nothing when the command has shown it itself */
   run(args: Args, terminal: Terminal): Promise<Result | void>;
 }
@@ -60,7 +62,8 @@ export class Args {
     } catch (error) {
       throw new UsageError(error instanceof Error ? error.message : String(error));
     }
-    if (this.positionals.length !== command.positionals) {
+    const more = this.positionals.length - command.positionals;
+    if (more < 0 || more > (command.optional ?? 0)) {
       throw new UsageError(`use it like this: inkmesh ${command.name} ${command.usage}`);
     }
   }

@@ -120,8 +120,12 @@ export async function startTestPrinter({ dir }: { dir: string }): Promise<Keepin
 /**
  * Debian's reference printer (package cups-ipp-utils) with a D-Bus of its own, or undefined when it or dbus-daemon is
  * not installed. It speaks TLS on the same port, with a certificate that it makes itself.
+ * @param options.command prints: what it writes to standard error, such as `STATE: +media-empty-error`, becomes the
+ * printer's state
  */
-export async function startEvePrinter({ dir }: { dir: string }): Promise<KeepingPrinter | undefined> {
+export async function startEvePrinter(
+  { dir, command }: { dir: string; command?: string },
+): Promise<KeepingPrinter | undefined> {
   const [daemon, program] = ['dbus-daemon', 'ippeveprinter'].map(executable);
   if (daemon === undefined || program === undefined) return undefined;
   const kept = join(dir, 'kept');
@@ -139,7 +143,7 @@ export async function startEvePrinter({ dir }: { dir: string }): Promise<Keeping
     const address = await firstLine(bus);
     const port = await freePort();
     const formats = 'application/pdf,image/pwg-raster,image/urf,image/jpeg';
-    const printing = ['-2', '-s', '60,60', '-f', formats, '-c', executable('true') ?? '/bin/true'];
+    const printing = ['-2', '-s', '60,60', '-f', formats, '-c', command ?? executable('true') ?? '/bin/true'];
     // its command's output is not the document
     const output = ['-D', 'file:///dev/null'];
     const keeping = ['-k', '-d', kept, '-K', keys];

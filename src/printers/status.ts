@@ -135,7 +135,8 @@ export class Conditions {
   /** @returns undefined where no SNMP is asked for, or spoken */
   async #askSnmp(host: string): Promise<Condition | undefined> {
     const { snmp } = this.#options;
-    if (snmp === null) return undefined;
+    // a print queue of this machine has no host
+    if (snmp === null || host === '') return undefined;
     const hearing = this.#hearing.get(host);
     const isDeaf = hearing !== undefined && hearing.version === undefined &&
       performance.now() - hearing.silentSince_ms < conditionLimits.deaf_ms;

@@ -18,6 +18,14 @@ const defaults = {
   peers: [],
   mdns: true,
   storage: { quota_bytes: 10 * 1024 ** 3, reserve_bytes: 1024 ** 3 },
+  snmp: {
+    community: 'public',
+    authProtocol: 'sha',
+    privProtocol: 'aes',
+    port: 161,
+    traps: false,
+    trapPort: 162,
+  },
   drain_s: 30,
 };
 
@@ -38,6 +46,8 @@ const wrong: Record<string, RegExp> = {
   '{"ports": {"mesh": 65536}}': /ports\.mesh/,
   '{"ports": {"mesh": -1}}': /ports\.mesh/,
   '{"ports": {"htps": 1}}': /ports\.htps/,
+  '{"snmp": {"version": "3"}}': /SNMPv3 needs user/,
+  '{"snmp": {"user": "ada", "authKey": "short"}}': /snmp\.authKey/,
   '{"drain_s": 1.5}': /drain_s/,
   '{"storage": {"quota_bytes": -1}}': /storage\.quota_bytes/,
   '{"peers": "a:1"}': /peers/,
