@@ -235,3 +235,28 @@ export const conditionLimits = {
   atOnce: 16,
   maxReasons: 32,
 } as const;
+
+/** Looking for printers. */
+export const discoverLimits = {
+  /** mDNS: from the first question to the last answer, and between questions */
+  browse_ms: 2_500,
+  browseAgain_ms: 800,
+  maxInstances: 512,
+  maxRecordsPerPacket: 256,
+  maxAddresses: 8,
+  /** /22 */
+  smallestPrefix: 22,
+  maxSubnets: 4,
+  /** hosts of subnets that are asked at a time: 160 in a second where nobody answers */
+  hostsAtOnce: 64,
+  askSnmp_ms: 400,
+  /** one question by IPP, and one connection */
+  ask_ms: 3_000,
+  connect_ms: 1_000,
+  maxFound: 1024,
+  maxFormats: 32,
+  maxTextChars: 255,
+  /** of the program that lists the system's own queues */
+  system_ms: 10_000,
+  maxSystemChars: 256 * 1024,
+} as const;

@@ -123,7 +123,8 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   });
   submissionRoutes(api, { mesh, submit });
   jobRoutes(api, { mesh, directory, jobs, release });
-  printerRoutes(api, { directory, conditions: new Conditions({ snmp: config.snmp, askIpp: inquire, log }) });
+  const asking = { snmp: config.snmp, askIpp: inquire };
+  printerRoutes(api, { directory, conditions: new Conditions({ ...asking, log }), asking });
   const admin = {
     ...{ mesh, trust, directory, state, log, link },
     status: () => status(mesh, state, spool, submit, release),

@@ -1,21 +1,28 @@
-/** API routes about printers themselves: how they are. */
+/** API routes about printers themselves: how they are, and which there are. */
 import type { Context } from 'hono';
 import * as v from 'valibot';
-import { check } from '../../mesh/codec.ts';
-import { asInkmeshError } from '../../mesh/errors.ts';
+import { check, text } from '../../mesh/codec.ts';
+import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import { printerName } from '../../mesh/names.ts';
 import type { Directory, Printer } from '../directory.ts';
-import { conditionLimits } from '../limits.ts';
+import { conditionLimits, discoverLimits } from '../limits.ts';
 import { adviceOf, stateWord } from '../printers/advice.ts';
 import type { Condition } from '../printers/condition.ts';
+import { discover } from '../printers/discover.ts';
+import type { Asking } from '../printers/identity.ts';
 import { inParallel } from '../printers/parallel.ts';
 import type { Conditions } from '../printers/status.ts';
-import type { Api, ApiEnv } from './app.ts';
+import { type Api, type ApiEnv, requireAdmin, signedJson } from './app.ts';
 
 export interface PrinterDoors {
   directory: Directory;
   conditions: Conditions;
+  asking: Asking;
 }
+
+const discoverRequest = v.strictObject({
+  subnets: v.pipe(v.array(text(32)), v.maxLength(discoverLimits.maxSubnets)),
+});
 
 /** How a printer is, as this node sees it. */
 export interface PrinterState {
@@ -33,6 +40,20 @@ export interface PrinterState {
 export function printerRoutes(api: Api, doors: PrinterDoors): void {
   // ?name=NAME for one printer
   api.get('/v1/printer-states', (c) => states(c, doors));
+  let looking = false;
+  api.post('/v1/discover', async (c) => {
+    requireAdmin(c);
+    const { subnets } = check(discoverRequest, await signedJson(c));
+    if (looking) {
+      throw new InkmeshError('busy', 'this node is looking for printers already: try again in a minute');
+    }
+    looking = true;
+    try {
+      return c.json(await discover(subnets, doors.directory.printers(), doors.asking));
+    } finally {
+      looking = false;
+    }
+  });
 }
 
 async function states(c: Context<ApiEnv>, { directory, conditions }: PrinterDoors): Promise<Response> {

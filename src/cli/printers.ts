@@ -1,7 +1,8 @@
 /** Commands about printers themselves: how they are, and where there are some. */
 import type { PrinterState } from '../api/printers.ts';
 import type { Supply } from '../printers/condition.ts';
-import { userOrAdmin } from './client.ts';
+import type { Discovered } from '../printers/discover.ts';
+import { adminClient, userOrAdmin } from './client.ts';
 import { type Command, option, table } from './command.ts';
 
 const common = { dir: option.text, credential: option.text } as const;
@@ -39,3 +40,31 @@ function levelOf({ percent, isWaste }: Supply): string {
   if (percent === null) return 'it does not say';
   return isWaste ? `${percent} % full` : `${percent} % left`;
 }
+
+export const printerDiscover: Command = {
+  name: 'printer discover',
+  usage: '--dir DIR [--subnet 10.0.4.0/24]...',
+  about: 'look for printers: by mDNS, in the system’s own queues, and by SNMP in subnets of at most /22',
+  options: { ...common, subnet: option.list },
+  positionals: 0,
+  run: async (args, terminal) => {
+    const client = await adminClient(args);
+    terminal.say('looking for printers …');
+    const found = await client.post<Discovered[]>('/v1/discover', { subnets: args.list('subnet') });
+    const rows = found.map((printer) => [
+      printer.name ?? printer.model ?? '',
+      printer.uris[0] ?? 'nothing here prints to it',
+      printer.model ?? '',
+      printer.by.join(','),
+      printer.known ?? '',
+    ]);
+    const head = ['FOUND', 'ADDRESS', 'MODEL', 'BY', 'KNOWN AS'];
+    const moved = found.filter(({ moved, uris }) => moved && uris.length > 0).map(({ known, uris }) =>
+      `${known} has a new address: inkmesh printer add ${uris[0]} --name ${known} --site SITE`
+    );
+    return {
+      json: found,
+      text: found.length === 0 ? 'no printers' : [table([head, ...rows]), ...moved].join('\n'),
+    };
+  },
+};

@@ -9,7 +9,7 @@ import { joinCommand, login, orgInit } from './enrol.ts';
 import { cancel, jobs, jobShow, release } from './jobs.ts';
 import { node } from './node.ts';
 import { print } from './print.ts';
-import { printerStatus } from './printers.ts';
+import { printerDiscover, printerStatus } from './printers.ts';
 import { installQueue } from './queue.ts';
 import { siteProfile } from './profile.ts';
 import { siteList, siteSet } from './sites.ts';
@@ -41,6 +41,7 @@ const commands: readonly Command[] = [
   siteProfile,
   printerAdd,
   printerList,
+  printerDiscover,
   printerStatus,
   print,
   installQueue,

@@ -28,4 +28,12 @@ export const snmpSettings = v.pipe(
   ),
 );
 
+export type Version = '1' | '2c' | '3';
+
 export type SnmpSettings = v.InferOutput<typeof snmpSettings>;
+
+/** The versions to try: what is protected is never tried without its protection. */
+export function versionsOf({ version, user }: SnmpSettings): readonly Version[] {
+  if (version !== undefined) return [version];
+  return user === undefined ? ['2c', '1'] : ['3'];
+}

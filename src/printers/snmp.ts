@@ -3,13 +3,11 @@ import { lookup } from 'node:dns/promises';
 import { printable } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { snmpLimits } from '../limits.ts';
-import type { SnmpSettings } from './snmp-settings.ts';
+import type { SnmpSettings, Version } from './snmp-settings.ts';
 import { boundKeyCache, dgramTo, library, type Session, type User, type Varbind } from './net-snmp.ts';
 
 /** An integer, octets, or an object identifier as `1.3.6`; undefined where there is none. */
 export type Value = number | Uint8Array | string | undefined;
-
-export type Version = '1' | '2c' | '3';
 
 export interface Agent {
   /** IP address or host name */

@@ -6,9 +6,10 @@ import { conditionLimits } from '../limits.ts';
 import { remember } from '../remember.ts';
 import { type AskCondition, type Condition, mergedCondition } from './condition.ts';
 import { conditionAttributes, conditionOfAttributes } from './ipp-condition.ts';
+import { hostOf } from './identity.ts';
 import { readCondition } from './printer-mib.ts';
-import { type Agent, SnmpSession, type Version } from './snmp.ts';
-import type { SnmpSettings } from './snmp-settings.ts';
+import { type Agent, SnmpSession } from './snmp.ts';
+import { type SnmpSettings, type Version, versionsOf } from './snmp-settings.ts';
 
 /** A printer as it is asked. */
 export interface Addressed {
@@ -91,7 +92,7 @@ export class Conditions {
     const over = new AbortController();
     const timer = setTimeout(() => over.abort(), conditionLimits.ask_ms);
     const ipp = this.#askIpp(printer, over.signal);
-    const snmp = this.#askSnmp(new URL(printer.uri).hostname.replace(/^\[(.*)\]$/, '$1'));
+    const snmp = this.#askSnmp(hostOf(printer.uri));
     try {
       const first = await Promise.any([ipp, snmp].map(async (asked) => await asked ?? Promise.reject()))
         .catch(() => undefined);
@@ -165,12 +166,6 @@ export class Conditions {
     const hearing = { version, silentSince_ms: performance.now() };
     remember(this.#hearing, host, hearing, conditionLimits.maxKnown);
   }
-}
-
-/** The versions to try: what is protected is never tried without its protection. */
-function versionsOf({ version, user }: SnmpSettings): readonly Version[] {
-  if (version !== undefined) return [version];
-  return user === undefined ? ['2c', '1'] : ['3'];
 }
 
 async function askBySnmp(agent: Agent): Promise<Condition | undefined> {

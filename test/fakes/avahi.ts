@@ -33,13 +33,17 @@ export interface Avahi {
   stop(): Promise<void>;
 }
 
-/** @param inside how a command is run on that machine */
+/**
+ * @param inside how a command is run on that machine
+ * @param host publishes what its clients want to, under this host name; without it, nothing
+ */
 export async function startAvahi(
   inside: (...command: string[]) => readonly [string, ...string[]],
+  host?: string,
 ): Promise<Avahi> {
   const dir = tempDir();
   const address = `unix:path=${join(dir, 'bus')}`;
-  configure(dir, address);
+  configure(dir, address, host);
   const bus = spawnKept(toolPath('dbus-daemon') ?? 'dbus-daemon', [
     ...[`--config-file=${join(dir, 'bus.conf')}`, '--nofork', '--nopidfile'],
   ]);
@@ -74,7 +78,7 @@ export async function startAvahi(
   };
 }
 
-function configure(dir: string, address: string): void {
+function configure(dir: string, address: string, host: string | undefined): void {
   const all = ['send_destination="*" eavesdrop="true"', 'eavesdrop="true"', 'own="*"'];
   writeFileSync(
     join(dir, 'bus.conf'),
@@ -83,7 +87,11 @@ function configure(dir: string, address: string): void {
   );
   writeFileSync(
     join(dir, 'avahi.conf'),
-    '[server]\nuse-ipv6=no\n[publish]\ndisable-publishing=yes\n[wide-area]\nenable-wide-area=no\n',
+    [
+      ...['[server]', 'use-ipv6=no', ...(host === undefined ? [] : [`host-name=${host}`])],
+      ...['[publish]', `disable-publishing=${host === undefined ? 'yes' : 'no'}`],
+      ...['[wide-area]', 'enable-wide-area=no', ''],
+    ].join('\n'),
   );
 }
 

@@ -5,6 +5,7 @@ import process from 'node:process';
 
 const packages: Readonly<Record<string, string>> = {
   'avahi-browse': 'avahi-utils',
+  'avahi-publish': 'avahi-utils',
   'avahi-daemon': 'avahi-daemon',
   awk: 'mawk',
   cupsd: 'cups',

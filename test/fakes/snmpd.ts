@@ -88,10 +88,19 @@ command == "get" && order == 0 || command == "getnext" && order < 0 { print "." 
 END { if (!found) print "NONE" }
 `;
 
-export async function startSnmpd(mib: Mib = printerMib({}), port?: number): Promise<Snmpd> {
+export interface SnmpdOptions {
+  /** any free one unless told */
+  port?: number;
+  /** 127.0.0.1 unless told */
+  address?: string;
+  /** how it is run on another machine */
+  inside?: (...command: string[]) => readonly [string, ...string[]];
+}
+
+export async function startSnmpd(mib: Mib = printerMib({}), options: SnmpdOptions = {}): Promise<Snmpd> {
   const dir = tempDir();
   chmodSync(dir, 0o755);
-  const at = port ?? await freePort();
+  const at = options.port ?? await freePort();
   const file = (name: string) => join(dir, name);
   const set = (objects: Mib) => {
     const lines = Object.entries(objects).sort(([a], [b]) => byOid(a, b)).map(([oid, [type, value]]) =>
@@ -107,8 +116,8 @@ export async function startSnmpd(mib: Mib = printerMib({}), port?: number): Prom
   const { user, authKey, privKey } = snmpUser;
   const pass = `/bin/sh ${file('script')} ${file('lookup')} ${file('mib')}`;
   const configuration = [
-    `agentaddress udp:127.0.0.1:${at}`,
-    `rocommunity ${snmpCommunity} 127.0.0.1`,
+    `agentaddress udp:${options.address ?? '127.0.0.1'}:${at}`,
+    `rocommunity ${snmpCommunity}`,
     `createUser ${user} SHA "${authKey}" AES "${privKey}"`,
     `rouser ${user} priv`,
     ...['1.3.6.1.2.1.25.3', '1.3.6.1.2.1.43'].map((subtree) => `pass_persist -p 1 .${subtree} ${pass}`),
@@ -126,7 +135,9 @@ export async function startSnmpd(mib: Mib = printerMib({}), port?: number): Prom
     '-hr_print,hr_device',
   ];
   const env = { ...process.env, SNMP_PERSISTENT_DIR: dir, MIBS: '' };
-  const daemon = spawnKept(toolPath('snmpd') ?? 'snmpd', flags, { env });
+  const inside = options.inside ?? ((...command) => command);
+  const [program, ...args] = inside(toolPath('snmpd') ?? 'snmpd', ...flags);
+  const daemon = spawnKept(program, args, { env });
   await waitFor(() => {
     if (daemon.exit() !== undefined) throw new Error(`snmpd has ended: ${daemon.stderr()}`);
     return daemon.stderr().includes('NET-SNMP version') || undefined;

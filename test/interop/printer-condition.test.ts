@@ -58,7 +58,7 @@ if (requireTools(['snmpd', 'awk'])) {
         await untilSeen(conditions, uri, 'stopped, error offline');
         await snmpd.stop();
         await untilSeen(conditions, uri, 'unavailable');
-        snmpd = await startSnmpd(printerMib({}), snmpd.port);
+        snmpd = await startSnmpd(printerMib({}), { port: snmpd.port });
         await untilSeen(conditions, uri, 'idle');
       } finally {
         await snmpd.stop();

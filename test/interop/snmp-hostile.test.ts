@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert';
 import { check } from '../../mesh/codec.ts';
 import { snmpLimits } from '../../src/limits.ts';
 import { readCondition } from '../../src/printers/printer-mib.ts';
-import { SnmpSession, type Value, type Version } from '../../src/printers/snmp.ts';
-import { snmpSettings } from '../../src/printers/snmp-settings.ts';
+import { SnmpSession, type Value } from '../../src/printers/snmp.ts';
+import { snmpSettings, type Version } from '../../src/printers/snmp-settings.ts';
 import {
   answerTo,
   integerTlv,

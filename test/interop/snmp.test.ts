@@ -4,8 +4,8 @@ import { check } from '../../mesh/codec.ts';
 import { adviceOf, stateWord } from '../../src/printers/advice.ts';
 import type { Condition } from '../../src/printers/condition.ts';
 import { readCondition, readIdentity } from '../../src/printers/printer-mib.ts';
-import { SnmpSession, type Version } from '../../src/printers/snmp.ts';
-import { snmpSettings } from '../../src/printers/snmp-settings.ts';
+import { SnmpSession } from '../../src/printers/snmp.ts';
+import { snmpSettings, type Version } from '../../src/printers/snmp-settings.ts';
 import { requireTools } from '../fakes/require.ts';
 import { printerMib, snmpCommunity, type Snmpd, snmpUser, startSnmpd, type Told } from '../fakes/snmpd.ts';
 
