@@ -18,6 +18,7 @@ import {
 import { fingerprint, printerName, siteName, userName } from '../mesh/names.ts';
 import { failedKind, lockedKind } from './panel/lock.ts';
 import { badgeKind, pinKind } from './panel/verifier.ts';
+import { reachKind } from './printers/reach-kind.ts';
 
 const userBody = v.strictObject({ email: v.optional(text(254)) });
 const userKind: Kind<typeof userBody> = { name: 'user', body: userBody, check: registrarOnly };
@@ -70,6 +71,7 @@ export const directoryKinds: readonly Kind[] = [
   badgeKind,
   lockedKind,
   failedKind,
+  reachKind,
 ];
 
 export class Directory {

@@ -260,3 +260,17 @@ export const discoverLimits = {
   system_ms: 10_000,
   maxSystemChars: 256 * 1024,
 } as const;
+
+/** Which printers a node can connect to. */
+export const reachLimits = {
+  look_ms: 2_000,
+  /** a printer is connected to again after so long, and after up to as much more */
+  again_ms: 30 * 60_000,
+  /** the nodes of a site try a new printer one after the other */
+  spread_ms: 10_000,
+  atOnce: 4,
+  /** of those that a node reaches, and of those that it does not */
+  maxTold: 20,
+  /** nodes that are named for one printer */
+  maxNodes: 16,
+} as const;

@@ -8,7 +8,7 @@ import { systemClock } from './clock.ts';
 import { createApi } from './api/app.ts';
 import { auditRoutes } from './api/audit.ts';
 import { enrolApp, isEnrolment } from './api/enrol.ts';
-import { jobRoutes } from './api/jobs.ts';
+import { isRelease, jobRoutes } from './api/jobs.ts';
 import { printerRoutes } from './api/printers.ts';
 import { siteRoutes } from './api/sites.ts';
 import { isSubmission, submissionRoutes } from './api/submissions.ts';
@@ -22,6 +22,7 @@ import { Front } from './front.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 import { PanelLogin } from './panel/login.ts';
 import { Verifiers } from './panel/verifier.ts';
+import { ReachWatch } from './printers/reach-watch.ts';
 import { Conditions } from './printers/status.ts';
 import { Jobs } from './release/jobs.ts';
 import { ReleaseDoor } from './release/release.ts';
@@ -124,7 +125,8 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   submissionRoutes(api, { mesh, submit });
   jobRoutes(api, { mesh, directory, jobs, release });
   const asking = { snmp: config.snmp, askIpp: inquire };
-  printerRoutes(api, { directory, conditions: new Conditions({ ...asking, log }), asking });
+  const reach = new ReachWatch({ mesh, snmp: config.snmp, printers: () => directory.printers(), log });
+  printerRoutes(api, { mesh, directory, conditions: new Conditions({ ...asking, log }), asking, reach });
   const admin = {
     ...{ mesh, trust, directory, state, log, link },
     status: () => status(mesh, state, spool, submit, release),
@@ -137,7 +139,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const door = tokenDoor({ sources, jobs, submit, release, secrets, audit });
   const enrol = enrolApp({ mesh, trust, audit, log });
   const submission = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));
-  return { submit, recheck, release, door, submission, api, enrol, sessions };
+  return { submit, recheck, release, reach, door, submission, api, enrol, sessions };
 }
 
 interface Servers {
@@ -154,7 +156,8 @@ async function openPorts(
   { submission, api, enrol }: Record<'submission' | 'api' | 'enrol', { fetch: Fetch }>,
 ): Promise<Servers> {
   const { address, ports } = config;
-  const signed: Fetch = (request, env) => (isSubmission(request) ? api : submission).fetch(request, env);
+  const signed: Fetch = (request, env) =>
+    (isSubmission(request) || isRelease(request) ? api : submission).fetch(request, env);
   const released: Fetch = (request, env) => (isEnrolment(request) ? enrol : api).fetch(request, env);
   return {
     https: await listen({ fetch: signed, address, port: ports.https, tls, what: 'submission over TLS' }),
@@ -221,6 +224,7 @@ async function stopNode(parts: {
   submit: SubmitDoor;
   recheck: Recheck;
   release: ReleaseDoor;
+  reach: ReachWatch;
   front: Front;
   servers: Servers;
 }): Promise<void> {
@@ -228,6 +232,7 @@ async function stopNode(parts: {
   await parts.front.close();
   submit.close();
   parts.recheck.close();
+  parts.reach.close();
   const all = [servers.https, servers.release, ...(servers.http === null ? [] : [servers.http])];
   const answered = Promise.all(all.map((server) => server.close()));
   const deadline_ms = performance.now() + parts.config.drain_s * 1000;

@@ -42,6 +42,11 @@ export function jobRoutes(api: Api, doors: JobDoors): void {
   });
 }
 
+/** Whether a request is to print a job: the submission port takes that too, from clients whose own node cannot. */
+export function isRelease({ method, url }: Pick<Request, 'method' | 'url'>): boolean {
+  return method === 'POST' && /^\/v1\/jobs\/[0-9a-f-]{36}\/release$/.test(new URL(url).pathname);
+}
+
 async function show(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
   const fact = ownJob(c, doors);
   const [view] = (await doors.jobs.of(c.var.by.user, proofOf(c))).filter((job) => job.id === fact.subject);

@@ -37,9 +37,7 @@ export interface Command {
   readonly about: string;
   readonly options: NonNullable<ParseArgsConfig['options']>;
   /** how many arguments it takes */
-  readonly positionals: number;
-  /** how many more it may be given */
-  readonly optional?: number;
+  readonly positionals: number | 'any';
   /** @returns what to print; nothing when the command has shown it itself */
   run(args: Args, terminal: Terminal): Promise<Result | void>;
 }
@@ -62,8 +60,7 @@ export class Args {
     } catch (error) {
       throw new UsageError(error instanceof Error ? error.message : String(error));
     }
-    const more = this.positionals.length - command.positionals;
-    if (more < 0 || more > (command.optional ?? 0)) {
+    if (command.positionals !== 'any' && this.positionals.length !== command.positionals) {
       throw new UsageError(`use it like this: inkmesh ${command.name} ${command.usage}`);
     }
   }

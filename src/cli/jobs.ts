@@ -6,6 +6,7 @@ import type { JobView } from '../job.ts';
 import type { Released } from '../release/release.ts';
 import { userClient } from './client.ts';
 import { type Command, option, type Result, size, table } from './command.ts';
+import { delivererFor } from './deliverer.ts';
 import { common, jobOptions, template, templateUsage } from './job-options.ts';
 
 export const jobs: Command = {
@@ -91,9 +92,9 @@ export const release: Command = {
   options: { ...common, ...template, printer: option.text, 'confirm-reprint': option.list },
   positionals: 1,
   run: async (args, terminal): Promise<Result> => {
-    const client = await userClient(args);
     const job = args.at(0);
     const printer = args.required('printer');
+    const client = await delivererFor(await userClient(args), printer);
     const options = jobOptions(args);
     const grant = await signGrant(client.credential, {
       ...{ job, claimant: client.node.peer, target: printer, options: encode(options) },

@@ -3,7 +3,7 @@ import type { PrinterState } from '../api/printers.ts';
 import type { Supply } from '../printers/condition.ts';
 import type { Discovered } from '../printers/discover.ts';
 import { adminClient, userOrAdmin } from './client.ts';
-import { type Command, option, table } from './command.ts';
+import { type Command, option, table, UsageError } from './command.ts';
 
 const common = { dir: option.text, credential: option.text } as const;
 
@@ -12,9 +12,9 @@ export const printerStatus: Command = {
   usage: '[NAME] --dir DIR',
   about: 'how the printers are, as the node sees them, and what to do about it',
   options: common,
-  positionals: 0,
-  optional: 1,
+  positionals: 'any',
   run: async (args) => {
+    if (args.positionals.length > 1) throw new UsageError('give the name of one printer, or none for all');
     const name = args.at(0);
     const query = name === '' ? '' : `?name=${encodeURIComponent(name)}`;
     const states = await (await userOrAdmin(args)).get<PrinterState[]>(`/v1/printer-states${query}`);
@@ -28,9 +28,10 @@ export const printerStatus: Command = {
   },
 };
 
-function detailsOf({ condition }: PrinterState): string[] {
+function detailsOf({ condition, reached_by }: PrinterState): string[] {
   const { pages, supplies = [] } = condition ?? {};
   return [
+    ...(reached_by.length === 0 ? [] : [`reached by ${reached_by.join(', ')}`]),
     ...(pages === undefined ? [] : [`${pages} pages printed so far`]),
     ...supplies.map((supply) => `${supply.name}: ${levelOf(supply)}`),
   ];

@@ -105,6 +105,16 @@ export function hostOf(uri: string): string {
   return URL.canParse(uri) ? new URL(uri).hostname.replace(/^\[(.*)\]$/, '$1') : '';
 }
 
+const defaultPorts: Readonly<Record<string, number>> = { 'ipp:': 631, 'ipps:': 631, 'socket:': 9100 };
+
+/** Where a printer listens; undefined for what is not in the network. */
+export function endpointIn(uri: string): { host: string; port: number } | undefined {
+  const host = hostOf(uri);
+  const { protocol, port } = new URL(uri);
+  const usual = defaultPorts[protocol];
+  return host === '' || usual === undefined ? undefined : { host, port: port === '' ? usual : Number(port) };
+}
+
 interface Placed {
   uuid?: string | undefined;
   serial?: string | undefined;

@@ -38,11 +38,11 @@ if (requireTools(['snmpd', 'awk'])) {
     await snmpd.stop();
   });
 
-  async function status(name: string): Promise<PrinterState | undefined> {
+  const status = async (name: string): Promise<PrinterState | undefined> => {
     return (await runInside<PrinterState[]>(['printer', 'status', name, ...ada]))[0];
-  }
+  };
 
-  async function untilSeen(told: Told | undefined, state: string, advice: RegExp): Promise<void> {
+  const untilSeen = async (told: Told | undefined, state: string, advice: RegExp): Promise<void> => {
     if (told === undefined) await snmpd.stop();
     else snmpd.set(printerMib(told));
     let last: PrinterState | undefined;
@@ -52,7 +52,7 @@ if (requireTools(['snmpd', 'awk'])) {
     }, { deadline_ms: seen_ms, what: `${state} to be seen` }).catch((error: Error) => {
       throw new Error(`${error.message}: ${JSON.stringify(last)}`);
     });
-  }
+  };
 
   test('each state of a printer is seen by the command line within 3 s, with what to do about it', async () => {
     await untilSeen({ printer: 3 }, 'ready', /^$/);
@@ -91,13 +91,13 @@ if (requireTools(['snmpd', 'awk'])) {
       }
     }
   });
+}
 
-  function contentOf(file: string): Buffer {
-    try {
-      return readFileSync(file);
-    } catch {
-      return Buffer.alloc(0);
-    }
+function contentOf(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch {
+    return Buffer.alloc(0);
   }
 }
 

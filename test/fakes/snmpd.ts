@@ -93,6 +93,8 @@ export interface SnmpdOptions {
   port?: number;
   /** 127.0.0.1 unless told */
   address?: string;
+  /** `snmpCommunity` unless told */
+  community?: string;
   /** how it is run on another machine */
   inside?: (...command: string[]) => readonly [string, ...string[]];
 }
@@ -117,7 +119,7 @@ export async function startSnmpd(mib: Mib = printerMib({}), options: SnmpdOption
   const pass = `/bin/sh ${file('script')} ${file('lookup')} ${file('mib')}`;
   const configuration = [
     `agentaddress udp:${options.address ?? '127.0.0.1'}:${at}`,
-    `rocommunity ${snmpCommunity}`,
+    `rocommunity ${options.community ?? snmpCommunity}`,
     `createUser ${user} SHA "${authKey}" AES "${privKey}"`,
     `rouser ${user} priv`,
     ...['1.3.6.1.2.1.25.3', '1.3.6.1.2.1.43'].map((subtree) => `pass_persist -p 1 .${subtree} ${pass}`),
