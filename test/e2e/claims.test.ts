@@ -172,10 +172,7 @@ test('a claimant killed before begin: the job is free again after the lease', as
   const id = await submit(small);
   const before = prints(good, small);
   const ran = release(id, 'mute', 'a2');
-  await waitFor(() => mute.connections > 0 ? true : undefined, {
-    deadline_ms: 10_000,
-    what: 'the printer to be asked',
-  });
+  await inState(org, { node: 'a1', id, state: 'claimed', deadline_ms: 10_000 });
   const claimed_ms = performance.now();
   await org.kill('a2');
   assert.is((await ran).code, 1);
