@@ -236,6 +236,9 @@ export const conditionLimits = {
   maxReasons: 32,
 } as const;
 
+/** SNMP traps that are heeded: so many in a window. */
+export const trapLimits = { window_ms: 1_000, perWindow: 50 } as const;
+
 /** Looking for printers. */
 export const discoverLimits = {
   /** mDNS: from the first question to the last answer, and between questions */

@@ -24,6 +24,7 @@ import { PanelLogin } from './panel/login.ts';
 import { Verifiers } from './panel/verifier.ts';
 import { ReachWatch } from './printers/reach-watch.ts';
 import { Conditions } from './printers/status.ts';
+import { hearTraps, type Traps } from './printers/traps.ts';
 import { Jobs } from './release/jobs.ts';
 import { ReleaseDoor } from './release/release.ts';
 import { Sessions } from './release/session.ts';
@@ -125,8 +126,12 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   submissionRoutes(api, { mesh, submit });
   jobRoutes(api, { mesh, directory, jobs, release });
   const asking = { snmp: config.snmp, askIpp: inquire };
+  const conditions = new Conditions({ ...asking, log });
+  const traps = config.snmp?.traps === true
+    ? hearTraps(config.snmp.trapPort, (address) => conditions.forget(address), log)
+    : undefined;
   const reach = new ReachWatch({ mesh, snmp: config.snmp, printers: () => directory.printers(), log });
-  printerRoutes(api, { mesh, directory, conditions: new Conditions({ ...asking, log }), asking, reach });
+  printerRoutes(api, { mesh, directory, conditions, asking, reach });
   const admin = {
     ...{ mesh, trust, directory, state, log, link },
     status: () => status(mesh, state, spool, submit, release),
@@ -139,7 +144,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const door = tokenDoor({ sources, jobs, submit, release, secrets, audit });
   const enrol = enrolApp({ mesh, trust, audit, log });
   const submission = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));
-  return { submit, recheck, release, reach, door, submission, api, enrol, sessions };
+  return { submit, recheck, release, reach, traps, door, submission, api, enrol, sessions };
 }
 
 interface Servers {
@@ -225,6 +230,7 @@ async function stopNode(parts: {
   recheck: Recheck;
   release: ReleaseDoor;
   reach: ReachWatch;
+  traps: Promise<Traps> | undefined;
   front: Front;
   servers: Servers;
 }): Promise<void> {
@@ -233,6 +239,7 @@ async function stopNode(parts: {
   submit.close();
   parts.recheck.close();
   parts.reach.close();
+  (await parts.traps)?.close();
   const all = [servers.https, servers.release, ...(servers.http === null ? [] : [servers.http])];
   const answered = Promise.all(all.map((server) => server.close()));
   const deadline_ms = performance.now() + parts.config.drain_s * 1000;

@@ -1,4 +1,5 @@
 /** How printers are: asked by SNMP and by IPP at once, whichever of both they speak. */
+import { isIP } from 'node:net';
 import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import type { Log } from '../../mesh/mod.ts';
 import type { Attribute } from '../ipp/message.ts';
@@ -45,7 +46,7 @@ interface Hearing {
 
 export class Conditions {
   readonly #options: ConditionOptions;
-  readonly #known = new Map<string, { asked: Promise<Condition>; at_ms: number }>();
+  readonly #known = new Map<string, { host: string; asked: Promise<Condition>; at_ms: number }>();
   readonly #hearing = new Map<string, Hearing>();
 
   constructor(options: ConditionOptions) {
@@ -67,10 +68,16 @@ export class Conditions {
     };
   }
 
-  /** The next question is asked, whatever was answered a moment ago. */
-  forget(): void {
-    this.#known.clear();
-    this.#hearing.clear();
+  /**
+   * The next question to the printers at an IP address is asked, whatever was answered a moment ago, and by SNMP too;
+   * printers that are known by a name count as well, as it may be theirs.
+   */
+  forget(address: string): void {
+    const isThere = (host: string) => host === address || isIP(host) === 0;
+    for (const [key, { host }] of this.#known) if (isThere(host)) this.#known.delete(key);
+    for (const [host, { version }] of this.#hearing) {
+      if (isThere(host) && version === undefined) this.#hearing.delete(host);
+    }
   }
 
   #shared(printer: Addressed): Promise<Condition> {
@@ -78,9 +85,8 @@ export class Conditions {
     const now_ms = performance.now();
     const known = this.#known.get(key);
     if (known !== undefined && now_ms - known.at_ms < conditionLimits.cache_ms) return known.asked;
-    const entry = { asked: this.#ask(printer), at_ms: now_ms };
     // it holds from when it was answered; until then everybody waits for it
-    entry.at_ms = Infinity;
+    const entry = { host: hostOf(printer.uri), asked: this.#ask(printer), at_ms: Infinity };
     const answered = () => void (entry.at_ms = performance.now());
     entry.asked.then(answered, answered);
     this.#known.delete(key);

@@ -27,6 +27,7 @@ const packages: Readonly<Record<string, string>> = {
   ps: 'procps',
   python3: 'python3',
   snmpd: 'snmpd',
+  snmptrap: 'snmp',
   strace: 'strace',
   unshare: 'util-linux',
 };

@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { check } from '../../mesh/codec.ts';
@@ -8,15 +11,17 @@ import { startEvePrinter } from '../../src/cli/demo-printer.ts';
 import { deliver } from '../../src/deliver/deliver.ts';
 import { inquire } from '../../src/deliver/inquiry.ts';
 import { enumeration, keyword } from '../../src/ipp/message.ts';
-import { conditionLimits } from '../../src/limits.ts';
+import { conditionLimits, trapLimits } from '../../src/limits.ts';
 import type { Condition } from '../../src/printers/condition.ts';
 import { conditionOfAttributes } from '../../src/printers/ipp-condition.ts';
 import { snmpSettings } from '../../src/printers/snmp-settings.ts';
 import { type AskIpp, Conditions } from '../../src/printers/status.ts';
+import { hearTraps } from '../../src/printers/traps.ts';
 import { freePort, tempDir, waitFor } from '../fakes/processes.ts';
-import { requireTools } from '../fakes/require.ts';
+import { requireTools, toolPath } from '../fakes/require.ts';
 import { printerMib, snmpCommunity, snmpUser, startSnmpd } from '../fakes/snmpd.ts';
 
+const run = promisify(execFile);
 /** in which each state is to be seen */
 const seen = { deadline_ms: 3_000 };
 const never = new AbortController().signal;
@@ -136,6 +141,58 @@ echo "STATE: -media-empty" >&2
     }
   });
 }
+
+if (requireTools(['snmpd', 'awk', 'snmptrap'])) {
+  test('a printer that is switched on and sends a trap is asked by SNMP at once', async () => {
+    const port = await freePort();
+    const snmp = check(snmpSettings, { port, community: snmpCommunity });
+    const conditions = new Conditions({ snmp, askIpp: noIpp, log });
+    const heard: string[] = [];
+    const traps = await hearTraps(0, (address) => {
+      heard.push(address);
+      conditions.forget(address);
+    }, log);
+    const uri = 'socket://127.0.0.1:9';
+    await untilSeen(conditions, uri, 'unknown');
+    const snmpd = await startSnmpd(printerMib({}), { port });
+    try {
+      // it is not asked again for a while
+      assert.is(shown(await conditions.conditionOf({ uri })(never)), 'unknown');
+      const prtAlertTrap = '1.3.6.1.2.1.43.18.2.0.1';
+      await run(toolPath('snmptrap') ?? 'snmptrap', [
+        '-v',
+        '2c',
+        '-c',
+        'any',
+        `127.0.0.1:${traps.port}`,
+        '',
+        prtAlertTrap,
+      ]);
+      await untilSeen(conditions, uri, 'idle');
+      assert.equal(heard, ['127.0.0.1']);
+    } finally {
+      traps.close();
+      await snmpd.stop();
+    }
+  });
+}
+
+test('traps without end are heeded up to a bound, and a port that is taken is told of in the log', async () => {
+  let heard = 0;
+  const traps = await hearTraps(0, () => void heard++, log);
+  const sender = createSocket('udp4');
+  let sent = 0;
+  await waitFor(() => {
+    for (let i = 0; i < 20; i++) sender.send(Uint8Array.of(i), traps.port, '127.0.0.1', () => sent++);
+    return sent >= 5 * trapLimits.perWindow && heard >= trapLimits.perWindow ? true : undefined;
+  }, { deadline_ms: 10_000, what: 'the traps to be heard' });
+  assert.ok(heard < sent, `${heard} of ${sent}`);
+  const taken = await hearTraps(traps.port, () => {}, log);
+  assert.is(taken.port, 0);
+  assert.ok(warnings.includes('SNMP traps cannot be heard'));
+  for (const each of [traps, taken]) each.close();
+  sender.close();
+});
 
 test('reasons without a severity stop a printer only where that is what they mean', () => {
   const condition = (state: number, ...reasons: string[]) =>
