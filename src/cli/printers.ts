@@ -60,8 +60,8 @@ export const printerDiscover: Command = {
       printer.known ?? '',
     ]);
     const head = ['FOUND', 'ADDRESS', 'MODEL', 'BY', 'KNOWN AS'];
-    const moved = found.filter(({ moved, uris }) => moved && uris.length > 0).map(({ known, uris }) =>
-      `${known} has a new address: inkmesh printer add ${uris[0]} --name ${known} --site SITE`
+    const moved = found.filter(({ moved, uris }) => moved && uris.length > 0).map(({ known, site, uris }) =>
+      `${known} has a new address: inkmesh printer add ${uris[0]} --name ${known} --site ${site}`
     );
     return {
       json: found,

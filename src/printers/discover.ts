@@ -19,6 +19,7 @@ export interface Found extends Identity {
 /** A printer that the directory knows. */
 export interface Known {
   name: string;
+  site: string;
   uri: string;
   more?: readonly string[] | undefined;
   uuid?: string | undefined;
@@ -28,6 +29,8 @@ export interface Known {
 export interface Discovered extends Found {
   /** what the directory calls it; null where it is new */
   known: string | null;
+  /** of the one that is known */
+  site: string | null;
   /** it is known by an address at which it was not found */
   moved: boolean;
 }
@@ -94,5 +97,5 @@ export function recognised(found: Found, known: readonly Known[]): Discovered {
   });
   const same = known.map(placed).find((printer) => isSame(printer, found));
   const moved = same !== undefined && !same.hosts.some((host) => found.hosts.includes(host));
-  return { ...found, known: same?.name ?? null, moved };
+  return { ...found, known: same?.name ?? null, site: same?.site ?? null, moved };
 }

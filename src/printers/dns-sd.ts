@@ -1,5 +1,6 @@
 /** Printers that advertise themselves by DNS-SD over multicast DNS (RFC 6763, Bonjour Printing Specification 1.2.1). */
 import type { ResponsePacket } from 'multicast-dns';
+import { printable } from '../../mesh/codec.ts';
 import { lanInterfaces, lanSocket } from '../../mesh/mod.ts';
 import { discoverLimits } from '../limits.ts';
 import { type Identity, identity, uuidOf } from './identity.ts';
@@ -94,7 +95,7 @@ export class Heard {
       const scheme = schemes[service];
       const path = scheme === 'socket' ? '' : `/${text('rp').replace(/^\/+/, '')}`;
       const uri = `${scheme}://${address}:${place.port}${path}`;
-      const location = text('note');
+      const location = shown(text('note'));
       return [{
         ...identity({
           uuid: uuidOf(text('uuid')),
@@ -103,9 +104,9 @@ export class Heard {
           formats: formatsOf(text('pdl')),
         }),
         ...(location === '' ? {} : { location }),
-        name: instance.slice(0, -service.length - 1),
+        name: shown(instance.slice(0, -service.length - 1)),
         hosts,
-        uri: scheme === 'lpd' || !URL.canParse(uri) ? undefined : uri,
+        uri: scheme === 'lpd' || !URL.canParse(uri) ? undefined : new URL(uri).href,
       }];
     });
   }
@@ -131,6 +132,8 @@ export class Heard {
   }
 }
 
+const shown = (text: string) => printable(text, discoverLimits.maxTextChars).trim();
+
 /** Keys count in any case (RFC 6763 section 6.4). */
 function textOf(data: string | Buffer | (string | Buffer)[]): Map<string, string> {
   const entries = [data].flat().slice(0, 64).map((entry) => entry.toString());
@@ -141,5 +144,8 @@ function textOf(data: string | Buffer | (string | Buffer)[]): Map<string, string
 }
 
 function formatsOf(pdl: string): string[] {
-  return pdl.split(',').filter((format) => format.includes('/')).slice(0, discoverLimits.maxFormats);
+  return pdl.split(',').filter((format) => /^[\w.+-]+\/[\w.+-]+$/.test(format)).slice(
+    0,
+    discoverLimits.maxFormats,
+  );
 }

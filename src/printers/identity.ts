@@ -90,7 +90,7 @@ export function identity(said: { [name in keyof Identity]?: Identity[name] | und
     const text = printable(said[name] ?? '', discoverLimits.maxTextChars).trim();
     return text === '' ? [] : [[name, text] as const];
   });
-  const formats = said.formats ?? [];
+  const formats = (said.formats ?? []).map((format) => printable(format, discoverLimits.maxTextChars));
   return { ...Object.fromEntries(texts), ...(formats.length === 0 ? {} : { formats }) };
 }
 

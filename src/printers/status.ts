@@ -97,8 +97,8 @@ export class Conditions {
   async #ask(printer: Addressed): Promise<Condition> {
     const over = new AbortController();
     const timer = setTimeout(() => over.abort(), conditionLimits.ask_ms);
-    const ipp = this.#askIpp(printer, over.signal);
-    const snmp = this.#askSnmp(hostOf(printer.uri));
+    const ipp = inTime(this.#askIpp(printer, over.signal), over.signal);
+    const snmp = inTime(this.#askSnmp(hostOf(printer.uri)), over.signal);
     try {
       const first = await Promise.any([ipp, snmp].map(async (asked) => await asked ?? Promise.reject()))
         .catch(() => undefined);
@@ -130,13 +130,7 @@ export class Conditions {
     const spoken = [uri, ...more].find((known) => /^ipps?:/.test(known));
     if (spoken === undefined) return undefined;
     const printer = { uri: spoken, ...(fingerprint === undefined ? {} : { fingerprint }) };
-    const late = Promise.withResolvers<never>();
-    signal.addEventListener(
-      'abort',
-      () => late.reject(new InkmeshError('timeout', 'it does not answer IPP')),
-    );
-    const asked = this.#options.askIpp(printer, conditionAttributes, signal);
-    return conditionOfAttributes(await Promise.race([asked, late.promise]));
+    return conditionOfAttributes(await this.#options.askIpp(printer, conditionAttributes, signal));
   }
 
   /** @returns undefined where no SNMP is asked for, or spoken */
@@ -190,6 +184,14 @@ async function firstOf<T>(asked: readonly Promise<T>[]): Promise<T> {
 
 async function settled<T>(asked: Promise<T>): Promise<T | InkmeshError> {
   return await asked.catch(asInkmeshError);
+}
+
+/** What was asked, until the signal: a name server may be silent too. @throws InkmeshError `timeout` */
+async function inTime<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  late.catch(() => {});
+  signal.addEventListener('abort', () => reject(new InkmeshError('timeout', 'no answer came in time')));
+  return await Promise.race([asked, late]);
 }
 
 /** Undefined when it takes longer. */

@@ -1,6 +1,7 @@
 /** Printers that the operating system's own print queues lead to. */
 import { execFile } from 'node:child_process';
 import process from 'node:process';
+import { printable } from '../../mesh/codec.ts';
 import { discoverLimits } from '../limits.ts';
 import { hostOf, uuidOf } from './identity.ts';
 
@@ -72,7 +73,11 @@ function queueOf(name: string, uri: string): SystemQueue[] {
   const isKnown = /^(ipps?|socket):$/.test(url.protocol) && hostOf(uri) !== '';
   [url.username, url.password] = ['', ''];
   const uuid = uuidOf(url.searchParams.get('uuid') ?? '');
-  return [{ name, uri: isKnown ? url.href : undefined, ...(uuid === undefined ? {} : { uuid }) }];
+  return [{
+    name: printable(name, discoverLimits.maxTextChars),
+    uri: isKnown ? url.href : undefined,
+    ...(uuid === undefined ? {} : { uuid }),
+  }];
 }
 
 function isOurs(name: string, uri: string): boolean {

@@ -27,7 +27,7 @@ test('a printer of DNS-SD is put together from records that come in any order an
       'rp=ipp/print',
       `UUID=${uuid}`,
       'ty=Laser 9',
-      'note=Hall',
+      'note=Hall\x1b[2J',
       'pdl=application/pdf,image/urf',
     ]),
     { name: 'printer-1.local', type: 'A', data: '10.1.2.3' } as const,
@@ -40,7 +40,7 @@ test('a printer of DNS-SD is put together from records that come in any order an
       name: 'Floor 1 (2nd. door)',
       uuid,
       model: 'Laser 9',
-      location: 'Hall',
+      location: 'Hall [2J',
       formats: ['application/pdf', 'image/urf'],
       hosts: ['10.1.2.3'],
       uri: 'ipps://10.1.2.3:631/ipp/print',
@@ -124,8 +124,9 @@ test('several findings of one printer are one, with all its addresses, the best 
 });
 
 test('a known printer is known at a new address too', () => {
-  const known = [{ name: 'floor-1', uri: 'ipps://10.1.2.3/ipp/print', uuid }, {
+  const known = [{ name: 'floor-1', site: 'a', uri: 'ipps://10.1.2.3/ipp/print', uuid }, {
     name: 'floor-2',
+    site: 'a',
     uri: 'socket://10.1.2.9',
   }];
   const recognise = (more: Partial<Found>) => {
