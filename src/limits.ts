@@ -200,6 +200,7 @@ export const panelLimits = {
 
 /** A browser that enrols: its invitation, and its certification request. */
 export const enrolLimits = { maxBodyBytes: 16 * 1024, maxInviteChars: 4096, maxRequestBytes: 2048 } as const;
+
 /** SNMP agents (RFC 3411): printers, and whatever answers in their place. */
 export const snmpLimits = {
   /** one question, which is repeated once */

@@ -66,7 +66,7 @@ test('where this machine’s node does not run, the next one takes the document'
   await org.connected();
 });
 
-test('the submission port serves signed submissions, and nothing else of the API', async () => {
+test('the submission port serves signed submissions and releases, and nothing else of the API', async () => {
   const known = await knownNodes(credential);
   const [node] = endpointsOf(known.filter(({ name }) => name === 'a3'));
   assert.ok(node);
@@ -82,6 +82,9 @@ test('the submission port serves signed submissions, and nothing else of the API
       /HTTP status 404|HTTP status 401|not-found|unauthenticated/,
     );
   }
+  const job = `/v1/jobs/${crypto.randomUUID()}`;
+  assert.match(await refusalOf(() => client.post(`${job}/release`, {})), /^bad-request: /, 'it is looked at');
+  assert.match(await refusalOf(() => client.post(`${job}/cancel`, {})), /HTTP status 404|HTTP status 401/);
   assert.is(await unsigned(node.port), 401);
 });
 
