@@ -187,8 +187,14 @@ export class Custody {
     const { handoff } = request;
     const waiting = handoff === null ? null : encode([handoff, request.fact]);
     await this.fence.seal(piece, async () => {
-      await pieces.seal(request.job, rowOf(fact, request.fact), waiting);
-      ledger.noteHeld(fact, request.fact);
+      const row = rowOf(fact, request.fact);
+      const written = ledger.holdBack(row.id);
+      try {
+        await pieces.seal(request.job, row, waiting);
+        ledger.noteHeld(fact, request.fact);
+      } finally {
+        written();
+      }
     });
   }
 
