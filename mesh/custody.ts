@@ -205,6 +205,8 @@ export class Custody {
   async #sealHeard(fact: Fact): Promise<void> {
     const piece = this.#options.pieces.get(fact.subject);
     if (piece === undefined || piece.sealed) return;
+    // the one that accepts it is still at it, and decides (sealing.ts)
+    if (piece.acceptedBy === this.#options.self.peerId && this.#shelf.isStoring(fact.subject)) return;
     const { holders } = fact.body as JobBody;
     const replaced = fact.author === piece.acceptedBy && !holders.includes(this.#options.self.peerId);
     if (replaced) return await this.#shelf.erase(fact.subject);

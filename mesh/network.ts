@@ -152,16 +152,21 @@ export class Network {
     return [...new Set(best)].filter(isLinked);
   }
 
-  /** The nodes that may hold what another one accepts, the likeliest first: those that it should be connected to. */
+  /**
+   * The nodes that may hold what another one accepts, the likeliest first: those that it should be connected to. Those
+   * that seem to be away come last: this node may be wrong about them, and they may have been there.
+   */
   likelyHolders(author: string): string[] {
     const self = this.#options.self();
     const candidates = [self, ...this.roster.others()]
-      .filter(({ peerId }) => peerId !== author && !this.discovery.isAway(peerId))
+      .filter(({ peerId }) => peerId !== author)
       .map(({ peerId, site }) => ({ peer: peerId, site, always: false }));
     const its = new Topology(author, this.#options.ledger.identity(author)?.site ?? self.site);
+    const likely = [candidates.filter(({ peer }) => !this.discovery.isAway(peer)), candidates]
+      .map((some) => [...its.neighbours(some), ...its.nearest(some)]);
     const connected = this.members().map(({ identity }) => identity.peerId);
-    const likely = [self.peerId, ...its.neighbours(candidates), ...its.nearest(candidates), ...connected];
-    return [...new Set(likely)].filter((peer) => peer !== author);
+    const best = [self.peerId, ...likely[0] ?? [], ...connected, ...likely[1] ?? []];
+    return [...new Set(best)].filter((peer) => peer !== author);
   }
 
   /** The super nodes of this node's site, as this node sees it. */
