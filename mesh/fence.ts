@@ -59,14 +59,16 @@ export class Fence {
       throw new InkmeshError('forbidden', 'this job belongs to somebody else');
     }
     if (this.#deciding.has(job)) throw undecided();
-    if (fact !== undefined) return this.#replyOf(fact, over);
+    if (fact !== undefined) return await this.#replyOf(fact, over);
     if (fence) this.#putOff(job);
     const sure = fence && isJobIdOf(job, self.peerId) && this.#options.storing(job);
     return { fact: null, withdrawn: null, sure };
   }
 
-  #replyOf(job: Fact, over: boolean): FindReply {
+  async #replyOf(job: Fact, over: boolean): Promise<FindReply> {
     const { ledger } = this.#options;
+    // a withdrawal comes with its job fact, and is judged after it
+    await ledger.caughtUp();
     const recordOf = (fact: Fact | undefined) => fact === undefined ? null : ledger.recordFor(fact) ?? null;
     const withdrawn = recordOf(ledger.latest(withdrawnKind.name, job.subject));
     const fact = recordOf(job);

@@ -190,6 +190,12 @@ export class FactLedger extends FactStore {
     for (let last; last !== this.#queue;) await (last = this.#queue);
   }
 
+  /** Resolves when everything heard until now has been judged, and what that has made clear; more may come meanwhile. */
+  async caughtUp(): Promise<void> {
+    await this.#queue;
+    await this.#queue;
+  }
+
   /** Who has sent or signed what breaks the rules. */
   suspects(): Suspect[] {
     return this.#suspects.list();

@@ -116,7 +116,7 @@ export class Resumption {
   /** @returns undefined while it is not decided */
   async #look(asked: Asked): Promise<Known | undefined> {
     const { self, ledger, likelyHolders } = this.#options;
-    const here = this.#known(asked);
+    const here = await this.#known(asked);
     if (here !== undefined) return here;
     // anybody may name any PeerId: only nodes of this organisation are looked for
     const isNode = ledger.identity(asked.author) !== undefined;
@@ -142,10 +142,12 @@ export class Resumption {
   }
 
   /** What the facts of this node say. */
-  #known({ job, owner }: Asked): Known | undefined {
+  async #known({ job, owner }: Asked): Promise<Known | undefined> {
     const { ledger } = this.#options;
     const fact = ledger.first(jobKind.name, job);
     if (fact === undefined || (fact.body as JobBody).owner !== owner) return undefined;
+    // a withdrawal comes with its job fact, and is judged after it
+    await ledger.caughtUp();
     if (ledger.latest(withdrawnKind.name, job) !== undefined) return 'none';
     const record = ledger.recordFor(fact);
     return record === undefined || ledger.isHeldBack(idOf(record)) ? undefined : fact;
@@ -201,6 +203,7 @@ export class Resumption {
       ledger.publish(back, withdrawn);
     }
     ledger.publish(fact, record);
+    await ledger.caughtUp();
     return ledger.latest(withdrawnKind.name, job) === undefined ? fact : 'none';
   }
 }

@@ -33,15 +33,24 @@ async function half() {
 }
 
 /** Has a node's answers to who looks for a job get lost, after they were made. @returns what ends that */
-function mute({ mesh: { custody: { fence } } }: FakeNode): { asked: () => boolean; end(): void } {
+function mute({ mesh: { custody: { fence } } }: FakeNode): () => void {
   const { find } = fence;
-  let asked = false;
   fence.find = async (from, request) => {
     await find.call(fence, from, request).catch(() => {});
-    asked = true;
     return await new Promise(() => {});
   };
-  return { asked: () => asked, end: () => fence.find = find };
+  return () => fence.find = find;
+}
+
+/** Resolves when a node has answered somebody who looks for a job. */
+function answered({ mesh: { custody: { fence } } }: FakeNode): Promise<void> {
+  const { find } = fence;
+  return new Promise((resolve) => {
+    fence.find = async (from, request) => {
+      fence.find = find;
+      return await find.call(fence, from, request).finally(resolve);
+    };
+  });
 }
 
 /** The job is the one that comes of the submission, everywhere and for good. */
@@ -60,25 +69,27 @@ const isTakenBack = ({ job }: Begun) => untilKnown(mesh.nodes, 'withdrawn', job)
 
 test('an answer that is lost does not have the first node take the job back', async () => {
   const job = await half();
-  const lost = mute(a);
+  const heard = mute(a);
+  const asked = answered(job.first);
   const found = resumed(job.b, a, job.begun.submission, ada);
-  await until('the first node to be asked', lost.asked);
+  await asked;
   job.go();
   assert.is(await job.begun.answer, '');
   assert.is((await found)?.subject, job.begun.job);
-  lost.end();
+  heard();
   await isOneJob(job);
 });
 
 test('what one holder has sealed is no job while the silent node that accepts it may take it back', async () => {
   const job = await half();
-  const lost = mute(a);
+  const heard = mute(a);
+  const asked = answered(job.first);
   const found = resumed(job.b, a, job.begun.submission, ada);
-  await until('the first node to be asked', lost.asked);
+  await asked;
   job.go(true);
   assert.match(await job.begun.answer, /^unavailable: .*taken back/);
   assert.is(await found, undefined);
-  lost.end();
+  heard();
   await isTakenBack(job.begun);
 });
 
