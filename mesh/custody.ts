@@ -187,8 +187,14 @@ export class Custody {
     const { handoff } = request;
     const waiting = handoff === null ? null : encode([handoff, request.fact]);
     await this.fence.seal(piece, async () => {
-      await pieces.seal(request.job, rowOf(fact, request.fact), waiting);
-      ledger.noteHeld(fact, request.fact);
+      const row = rowOf(fact, request.fact);
+      const written = ledger.holdBack(row.id);
+      try {
+        await pieces.seal(request.job, row, waiting);
+        ledger.noteHeld(fact, request.fact);
+      } finally {
+        written();
+      }
     });
   }
 
@@ -199,6 +205,8 @@ export class Custody {
   async #sealHeard(fact: Fact): Promise<void> {
     const piece = this.#options.pieces.get(fact.subject);
     if (piece === undefined || piece.sealed) return;
+    // the one that accepts it is still at it, and decides (sealing.ts)
+    if (piece.acceptedBy === this.#options.self.peerId && this.#shelf.isStoring(fact.subject)) return;
     const { holders } = fact.body as JobBody;
     const replaced = fact.author === piece.acceptedBy && !holders.includes(this.#options.self.peerId);
     if (replaced) return await this.#shelf.erase(fact.subject);

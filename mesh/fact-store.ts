@@ -31,6 +31,8 @@ export class FactStore implements KnownFacts {
   readonly #certificates = new Certificates();
   /** ids in hex: in the table, and not yet for others */
   readonly #heldBack = new Set<string>();
+  /** the same: on their way into the table, and not known here yet */
+  readonly #writing = new Set<string>();
   /** by document and author */
   readonly #full = new Map<string, Full>();
 
@@ -98,12 +100,12 @@ export class FactStore implements KnownFacts {
   /** The ids that begin with one of these octets, of facts that others may know. */
   idsIn(doc: string, octets: Iterable<number>): Uint8Array[] {
     return [...new Set(octets)].flatMap((octet) => this.table.idsIn(doc, octet))
-      .filter((id) => !this.#heldBack.has(id.toHex()));
+      .filter((id) => !this.isHeldBack(id));
   }
 
   /** A record that others may know. */
   recordOf(doc: string, id: Uint8Array): Uint8Array | undefined {
-    return this.#heldBack.has(id.toHex()) ? undefined : this.table.get(doc, id);
+    return this.isHeldBack(id) ? undefined : this.table.get(doc, id);
   }
 
   /** The record of a fact in the table, also of one that others are not told of yet. */
@@ -118,7 +120,7 @@ export class FactStore implements KnownFacts {
 
   /** The records of one author in a document that others may know, oldest first. */
   recordsBy(author: string, doc: string): Uint8Array[] {
-    return this.#rowsBy(author, doc).filter(({ row }) => !this.#heldBack.has(row.id.toHex()))
+    return this.#rowsBy(author, doc).filter(({ row }) => !this.isHeldBack(row.id))
       .sort((a, b) => a.fact.seq - b.fact.seq).map(({ row }) => row.record);
   }
 
@@ -138,7 +140,15 @@ export class FactStore implements KnownFacts {
 
   /** Whether others are not told of a fact in the table. */
   isHeldBack(id: Uint8Array): boolean {
-    return this.#heldBack.has(id.toHex());
+    const hex = id.toHex();
+    return this.#heldBack.has(hex) || this.#writing.has(hex);
+  }
+
+  /** Has others not told of a fact while it is written, before it is known here. @returns what ends that */
+  holdBack(id: Uint8Array): () => void {
+    const hex = id.toHex();
+    this.#writing.add(hex);
+    return () => this.#writing.delete(hex);
   }
 
   /** Forgets a whole document, on disk too. */

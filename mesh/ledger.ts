@@ -152,11 +152,14 @@ export class FactLedger extends FactStore {
     }
   }
 
-  /** Keeps a judged fact and tells the listeners. */
-  add(fact: Fact, record: Uint8Array): void {
+  /**
+   * Keeps a judged fact and tells the listeners.
+   * @param heldBack it is new, and others are not told of it before `publish`, or a restart
+   */
+  add(fact: Fact, record: Uint8Array, heldBack = false): void {
     const row = rowOf(fact, record);
     if (this.table.get(row.doc, row.id) === undefined) this.table.add([row]);
-    this.#accept(fact, row.id, record.length, false);
+    this.#accept(fact, row.id, record.length, heldBack);
   }
 
   /**
@@ -185,6 +188,12 @@ export class FactLedger extends FactStore {
   /** Resolves when everything heard so far has been judged, and what that has made clear. */
   async settled(): Promise<void> {
     for (let last; last !== this.#queue;) await (last = this.#queue);
+  }
+
+  /** Resolves when everything heard until now has been judged, and what that has made clear; more may come meanwhile. */
+  async caughtUp(): Promise<void> {
+    await this.#queue;
+    await this.#queue;
   }
 
   /** Who has sent or signed what breaks the rules. */

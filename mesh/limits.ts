@@ -137,7 +137,7 @@ export const unsealedAge_ms = 60 * 60 * second_ms;
 /** seal is repeated for this long before the submission is given up */
 export const sealPatience_ms = 5 * second_ms;
 export const sealRetry_ms = 100;
-/** between attempts to take back a job that was not accepted, while the disk has no room for the record of it */
+/** between attempts to take back a job, or to seal it here, while the disk has no room for the record of it */
 export const withdrawRetry_ms = 5 * second_ms;
 /** from the last octet of an envelope to a holder's answer that it is durable: slow disks take their time */
 export const storeAnswer_ms = 60 * second_ms;
@@ -270,8 +270,15 @@ export const siteKeyWaitMax_ms = 15 * 24 * 3600 * second_ms;
 export const findAnswer_ms = 3 * second_ms;
 /** nodes that are asked for a job whose accepting node does not answer */
 export const maxFindersAsked = 24;
-/** jobs that a holder remembers not to be sealed any more */
+/** a job that is being sealed is asked for again, for somewhat longer than sealing takes */
+export const findAgain_ms = 500;
+export const findPatience_ms = 20 * second_ms;
+/** submissions of one user that one node asks for at a time */
+export const maxResumedPerOwner = 8;
+/** jobs that a node remembers not to be sealed any more */
 export const maxFenced = 1024;
+/** a job that was begun to be sealed longer ago is not taken back any more: soon holders publish it */
+export const withdrawLatest_ms = republishLatest_ms - 5 * second_ms;
 /** what one turn of the event loop sends over a connection is gathered, up to this */
 export const gatheredBytes = 64 * KiB;
 /** of a connection whose peer does not read */

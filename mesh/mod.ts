@@ -213,8 +213,9 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
     nameOf: (peer) => ledger.identity(peer)?.name ?? peer,
   });
   const resumption = new Resumption({
-    ...{ holders, ledger, clock, log },
+    ...{ self, holders, ledger, clock, log },
     likelyHolders: (author) => network.likelyHolders(author),
+    isLinked: (peer) => gate.linkTo(peer) !== undefined,
   });
   return { custody, holders, handoff, acceptor, resumption, claimant };
 }

@@ -152,7 +152,10 @@ export class Network {
     return [...new Set(best)].filter(isLinked);
   }
 
-  /** The nodes that may hold what another one accepts, the likeliest first: those that it should be connected to. */
+  /**
+   * The nodes that may hold what another one accepts, the likeliest first: those that it should be connected to. Those
+   * that seem to be away come last: this node may be wrong about them, and they may have been there.
+   */
   likelyHolders(author: string): string[] {
     const self = this.#options.self();
     const candidates = [self, ...this.roster.others()]

@@ -74,13 +74,17 @@ const findRequest = v.strictObject({
   proof: text(16 * 1024),
   /** the job is not to be sealed any more, if it has not been */
   fence: v.boolean(),
+  /** the node that the id is of has said that it is not at it: what others keep back of it counts */
+  over: v.boolean(),
 });
 export type FindRequest = v.InferOutput<typeof findRequest>;
 
 const findReply = v.strictObject({
-  /** the job fact, if there is one that was not taken back */
+  /** the job fact, if there is one */
   fact: v.nullable(bytes(1, maxFactBytes)),
-  /** true only from the node that accepts the job, which knows that there is none and will be none */
+  /** the fact that the job was taken back */
+  withdrawn: v.nullable(bytes(1, maxFactBytes)),
+  /** true only from the node that accepts the job: it has asked nobody to seal it, and will not */
   sure: v.boolean(),
 });
 export type FindReply = v.InferOutput<typeof findReply>;

@@ -9,27 +9,20 @@ import { asInkmeshError, InkmeshError } from './errors.ts';
 import { type Fact, jobsDoc } from './facts.ts';
 import type { Custody } from './custody.ts';
 import { Growing, hurried, untilAborted } from './growing.ts';
-import type { Holder, Holders } from './holder.ts';
+import type { Holders } from './holder.ts';
 import { handedDigest, type JobBody, jobKind, withdrawnKind } from './job-facts.ts';
 import { jobIdFor, newJobId } from './job-id.ts';
 import type { FactLedger } from './ledger.ts';
-import {
-  acceptLimits,
-  holdersPerJob,
-  maxDocumentBytes,
-  sealPatience_ms,
-  sealRetry_ms,
-  withdrawRetry_ms,
-} from './limits.ts';
+import { acceptLimits, holdersPerJob, maxDocumentBytes } from './limits.ts';
 import { degradedBy } from './placement.ts';
 import { policyOf } from './policy.ts';
 import type { Clock, Log, Spool } from './ports.ts';
 import type { StoreRequest } from './protocol.ts';
 import { sealFor } from './seal.ts';
+import { isUndecided, Sealing } from './sealing.ts';
 import { splitKey } from './shares.ts';
 import { Slots } from './slots.ts';
 import type { Submitter } from './submit-token.ts';
-import { sleep } from './timing.ts';
 
 export interface StoreOptions {
   self: { peerId: string; site: string };
@@ -68,17 +61,16 @@ interface Placed {
 export class Acceptor {
   readonly #options: StoreOptions;
   readonly #slots: Slots;
-  readonly #retries = new Set<() => void>();
-  #closed = false;
+  readonly #sealing: Sealing;
 
   constructor(options: StoreOptions) {
     this.#options = options;
     this.#slots = new Slots(acceptLimits, options.clock);
+    this.#sealing = new Sealing(options);
   }
 
   close(): void {
-    this.#closed = true;
-    for (const callOff of this.#retries) callOff();
+    this.#sealing.close();
   }
 
   /** A fresh id of a job that this node accepts. */
@@ -113,14 +105,23 @@ export class Acceptor {
    * Resolves when the job's holders have it durably and it is known.
    * @param document octets in pieces of any size; read as fast as it can be encrypted and written
    * @throws InkmeshError `unavailable` when there are too few holders, `busy` when too many documents come in at
-   *   once: then no trace of the job is left
+   *   once: then no trace of the job is left, but for what `Sealing.seal` leaves open; `conflict` when the client has
+   *   gone on elsewhere
    */
   async accept(job: NewJob, document: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Fact> {
-    const leave = await this.#slots.take(signal);
+    const { custody, self } = this.#options;
+    // before it waits in line: who asks what became of it is told that nothing will (fence.ts)
+    const free = custody.reserve(self.peerId, job.job);
     try {
-      return await this.#accept(job, document, signal);
+      custody.fence.refuse(job.job);
+      const leave = await this.#slots.take(signal);
+      try {
+        return await this.#accept(job, document, signal);
+      } finally {
+        leave();
+      }
     } finally {
-      leave();
+      free();
     }
   }
 
@@ -128,11 +129,9 @@ export class Acceptor {
     const { spool, candidates, self, custody } = this.#options;
     const others = candidates(job.job);
     const alone = this.#degraded(job.job, [self.peerId, ...others]) === 'one';
-    const free = custody.reserve(self.peerId, job.job);
     const key = crypto.getRandomValues(new Uint8Array(keyBytes));
     const growing = new Growing(
       await spool.create(job.job).catch((error) => {
-        free();
         throw this.#told(error);
       }),
     );
@@ -158,12 +157,14 @@ export class Acceptor {
     } catch (thrown) {
       stop.abort();
       growing.changed('failed');
-      await growing.writer.abort();
-      await this.#abandon(job.job, others);
-      throw this.#told(thrown);
+      const error = this.#told(thrown);
+      if (!isUndecided(error)) {
+        await growing.writer.abort();
+        await this.#abandon(job.job, others);
+      }
+      throw error;
     } finally {
       for (const secret of [key, ...shares]) secret.fill(0);
-      free();
       await growing.writer.close().catch(() => {});
     }
   }
@@ -283,7 +284,7 @@ export class Acceptor {
   }
 
   async #seal(job: NewJob, bytes: number, { peers, degraded, sleeper, handoff }: Placed): Promise<Fact> {
-    const { ledger, self, holders, now_ms } = this.#options;
+    const { ledger, self, now_ms } = this.#options;
     const { submitter, ticket } = job;
     const body = {
       ...{ owner: job.owner, bytes, epoch: 1, degraded, sleeper },
@@ -297,57 +298,8 @@ export class Acceptor {
       job.job,
       body,
     );
-    try {
-      // here last of all: what this node has sealed is sealed everywhere, so its death hides no job (resume.ts)
-      const others = peers.filter((peer) => peer !== self.peerId);
-      await Promise.all(others.map((peer) => this.#sealAt(holders(peer), job.job, record, handoff)));
-      await this.#sealAt(holders(self.peerId), job.job, record, handoff);
-    } catch (cause) {
-      await this.#withdraw(fact, record);
-      const message = 'a machine dropped out at the last moment, and the job was taken back: print again';
-      throw new InkmeshError('unavailable', message, {}, { cause });
-    }
-    ledger.publish(fact, record);
+    await this.#sealing.seal({ fact, record, handoff }, peers.filter((peer) => peer !== self.peerId));
     return fact;
-  }
-
-  /** A seal that is lost on its way is repeated: the holder may have it already, and says so again. */
-  async #sealAt(
-    holder: Holder,
-    job: string,
-    fact: Uint8Array,
-    handoff: Uint8Array | null,
-  ): Promise<void> {
-    const deadline_ms = this.#options.clock.monotonic_ms() + sealPatience_ms;
-    for (;;) {
-      try {
-        return await holder.seal({ job, fact, handoff });
-      } catch (thrown) {
-        const error = asInkmeshError(thrown);
-        const lost = error.code === 'unavailable' || error.code === 'timeout';
-        if (!lost || this.#options.clock.monotonic_ms() > deadline_ms) throw error;
-        await sleep(this.#options.clock, sealRetry_ms);
-      }
-    }
-  }
-
-  /** A holder may have sealed what will never be accepted: the withdrawal reaches it with the facts. */
-  async #withdraw(fact: Fact, record: Uint8Array): Promise<void> {
-    const { ledger, clock, log } = this.#options;
-    try {
-      ledger.add(fact, record);
-      ledger.publish(fact, record);
-      await ledger.state(withdrawnKind, () => fact.doc, fact.subject, {});
-    } catch (thrown) {
-      if (this.#closed) return;
-      const reason = asInkmeshError(thrown).message;
-      log('error', 'a job that was not accepted cannot be taken back yet', { job: fact.subject, reason });
-      const callOff = clock.after(withdrawRetry_ms, () => {
-        this.#retries.delete(callOff);
-        void this.#withdraw(fact, record);
-      });
-      this.#retries.add(callOff);
-    }
   }
 
   /**

@@ -64,6 +64,16 @@ export const submitLimits = {
   inflateStepBytes: 4096,
 } as const;
 
+/** A submission that goes on at another node, which asks what became of it where it was before. */
+export const resumeLimits = {
+  /** nodes that were sent the document and have not answered */
+  maxTried: 16,
+  /** of these, asked for at once */
+  atOnce: 4,
+  /** how long that takes at most (mesh/resume.ts) */
+  each_ms: 30_000,
+} as const;
+
 /** Tokens and passwords that are not valid. */
 export const refusalLimits = {
   /** from one address, until more of them are not looked into; those that are valid always are */

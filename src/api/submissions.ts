@@ -9,6 +9,7 @@ import { InkmeshError } from '../../mesh/errors.ts';
 import type { Fact, JobBody, Mesh, NodeIdentity } from '../../mesh/mod.ts';
 import { peerId, uuid } from '../../mesh/names.ts';
 import { ticketSchema } from '../job.ts';
+import { resumeLimits } from '../limits.ts';
 import type { SubmitDoor } from '../submit/submit.ts';
 import { addressOf, connectionOf, paced, release } from '../tls-server.ts';
 import { type Api, type ApiEnv, signedJson } from './app.ts';
@@ -38,13 +39,12 @@ export interface Accepted {
   holders: string[];
 }
 
-const maxTried = 16;
 const maxListed = 16;
 const maxAddresses = 8;
 const resumeRequest = v.strictObject({
   submission: uuid,
   /** PeerIds of nodes that have not answered whether they took it */
-  tried: v.pipe(v.array(peerId), v.minLength(1), v.maxLength(maxTried)),
+  tried: v.pipe(v.array(peerId), v.minLength(1), v.maxLength(resumeLimits.maxTried)),
 });
 
 const proofHeader = 'inkmesh-view';
@@ -106,9 +106,15 @@ async function submit(c: Context<ApiEnv>, { mesh, submit: door }: SubmissionDoor
 async function resume(c: Context<ApiEnv>, { mesh }: SubmissionDoors): Promise<Response> {
   const { submission, tried } = check(resumeRequest, await signedJson(c));
   const proof = proofOf(c);
-  for (const author of tried) {
-    const fact = await mesh.resumption.jobOf({ submission, owner: c.var.by.user, author, proof });
-    if (fact !== undefined) return c.json({ job: acceptedOf(mesh, fact) });
+  const jobOf = (author: string) =>
+    mesh.resumption.jobOf({ submission, owner: c.var.by.user, author, proof });
+  for (let at = 0; at < tried.length; at += resumeLimits.atOnce) {
+    const told = await Promise.allSettled(tried.slice(at, at + resumeLimits.atOnce).map(jobOf));
+    const job = told.find((one) => one.status === 'fulfilled' && one.value !== undefined);
+    if (job?.status === 'fulfilled' && job.value !== undefined) {
+      return c.json({ job: acceptedOf(mesh, job.value) });
+    }
+    for (const one of told) if (one.status === 'rejected') throw one.reason;
   }
   return c.json({ job: null });
 }

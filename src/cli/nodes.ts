@@ -31,11 +31,16 @@ export async function knownNodes(credential: string): Promise<ClientNode[]> {
   }
 }
 
-/** Remembers what a node has said, if it is news; a folder that cannot be written to is no reason to fail. */
-export async function keepNodes(credential: string, said: readonly ClientNode[]): Promise<void> {
+/**
+ * Remembers what a node has said, if it is news; a folder that cannot be written to is no reason to fail.
+ * @throws InkmeshError `bad-request` for what is no list of nodes
+ */
+export async function keepNodes(credential: string, said: unknown): Promise<ClientNode[]> {
   const nodes = check(nodesFile, said);
-  if (JSON.stringify(await knownNodes(credential)) === JSON.stringify(nodes)) return;
-  await writePrivate(pathOf(credential), nodes).catch(() => {});
+  if (JSON.stringify(await knownNodes(credential)) !== JSON.stringify(nodes)) {
+    await writePrivate(pathOf(credential), nodes).catch(() => {});
+  }
+  return nodes;
 }
 
 /** Where they are asked, one after the other: every address of the first, then of the next. */

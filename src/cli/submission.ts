@@ -3,9 +3,10 @@
  * job of it, or not: the next one is asked to find out (mesh/resume.ts), and is sent the document if there is none.
  */
 import { asInkmeshError, type Code, InkmeshError } from '../../mesh/errors.ts';
-import type { Accepted, ClientNode } from '../api/submissions.ts';
+import type { Accepted } from '../api/submissions.ts';
 import type { StoredCredential } from '../datadir.ts';
 import type { Ticket } from '../job.ts';
+import { resumeLimits } from '../limits.ts';
 import { Client, type Endpoint, isUnanswered } from './client.ts';
 import { nearbyNodes } from './nearby.ts';
 import { endpointsOf, keepNodes, knownNodes } from './nodes.ts';
@@ -23,11 +24,9 @@ export interface SubmissionOptions {
   onFailure(reason: string): void;
 }
 
-/** The document or the command is at fault, and no other node would say anything else. */
+/** What a node says of a document that no other node would say anything else of: it is at fault, or the command is. */
 const final: ReadonlySet<Code> = new Set(['bad-request', 'too-large', 'not-found']);
 const ask_ms = 10_000;
-/** asking a node that is gone, and then the holders twice, takes a few seconds for each node that was tried */
-const resume_ms = 30_000;
 
 export class Submission {
   readonly #options: SubmissionOptions;
@@ -40,6 +39,8 @@ export class Submission {
   readonly #asked = new Set<string>();
   /** of these, those that have not answered */
   readonly #tried: string[] = [];
+  /** why no node would take the document */
+  #final: InkmeshError | undefined;
 
   private constructor(options: SubmissionOptions, queue: Endpoint[]) {
     this.#options = options;
@@ -66,7 +67,7 @@ export class Submission {
         return await this.#sendTo(node);
       } catch (thrown) {
         const error = asInkmeshError(thrown);
-        if (final.has(error.code)) throw error;
+        if (error === this.#final) throw error;
         if (!isUnanswered(error)) this.#asked.add(node.peer);
         // what a node has said tells more than that another one is switched off
         if (failure === undefined || (isUnanswered(failure) && !isUnanswered(error))) failure = error;
@@ -88,8 +89,7 @@ export class Submission {
   async #sendTo(node: Endpoint): Promise<Accepted> {
     const { credential, ticket, document } = this.#options;
     const client = new Client(credential, node);
-    const listed = await client.get<ClientNode[]>('/v1/submission-nodes', { silence_ms: ask_ms });
-    await this.#note(listed);
+    await this.#askOthers(client);
     const job = await this.#jobOf(client);
     if (job !== null) return job;
     this.#asked.add(node.peer);
@@ -99,8 +99,10 @@ export class Submission {
         'content-type': 'application/octet-stream',
       });
     } catch (thrown) {
-      if (isUnanswered(asInkmeshError(thrown))) this.#tried.push(node.peer);
-      throw thrown;
+      const error = asInkmeshError(thrown);
+      if (isUnanswered(error)) this.#tried.push(node.peer);
+      else if (final.has(error.code)) this.#final = error;
+      throw error;
     }
   }
 
@@ -108,13 +110,20 @@ export class Submission {
   async #jobOf(client: Client): Promise<Accepted | null> {
     if (this.#tried.length === 0) return null;
     const request = { submission: this.#id, tried: this.#tried };
-    const options = { headers: await client.viewHeader(), silence_ms: resume_ms };
+    const { atOnce, each_ms, maxTried } = resumeLimits;
+    const rounds = Math.ceil(Math.min(this.#tried.length, maxTried) / atOnce);
+    const options = { headers: await client.viewHeader(), silence_ms: ask_ms + rounds * each_ms };
     return (await client.post<{ job: Accepted | null }>('/v1/jobs/resume', request, options)).job;
   }
 
-  /** A node that answers knows best who else is there. */
-  async #note(listed: readonly ClientNode[]): Promise<void> {
-    await keepNodes(this.#options.path, listed);
-    this.#queue = [...endpointsOf(listed), ...this.#queue];
+  /** A node that answers knows best who else is there; one of another version may say so in its own way. */
+  async #askOthers(client: Client): Promise<void> {
+    try {
+      const listed = await client.get<unknown>('/v1/submission-nodes', { silence_ms: ask_ms });
+      const nodes = await keepNodes(this.#options.path, listed);
+      this.#queue = [...endpointsOf(nodes), ...this.#queue];
+    } catch (thrown) {
+      if (isUnanswered(asInkmeshError(thrown))) throw thrown;
+    }
   }
 }

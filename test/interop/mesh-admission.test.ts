@@ -88,7 +88,7 @@ async function requests(peer: string): Promise<Record<string, unknown>> {
       ...{ handoff: randomBytes(200), fact: randomBytes(100) },
     },
     abandon: { job: job.id },
-    find: { job: job.id, proof: 'AAAA', fence: true },
+    find: { job: job.id, proof: 'AAAA', fence: true, over: false },
     source: { token: randomBytes(32) },
     vote: { ...about, permission: { grant: await grantOf(job, { claimant: peer }) } },
     begin: about,
