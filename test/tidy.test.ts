@@ -162,7 +162,7 @@ test('relative imports name the file with its extension', () => {
   none(
     [...sources.values()].flatMap(({ path, imports }) =>
       imports
-        .filter(({ specifier }) => specifier.startsWith('.') && !/\.(?:tsx?|json)$/.test(specifier))
+        .filter(({ specifier }) => specifier.startsWith('.') && !/\.(?:tsx?|js|json)$/.test(specifier))
         .map(({ specifier, at }) => `${path}:${at} imports ${specifier}`)
     ),
   );
