@@ -21,7 +21,8 @@ function fail(code: 1 | 2, message: string): never {
 
 /** Runs `deno compile` with its output shown. Resolves to the exit code and what it wrote to standard error. */
 function compile(output: string): Promise<{ code: number; errors: string }> {
-  const args = ['compile', '-A', '--output', output, 'src/main.ts'];
+  // the pages' script and style are read as files
+  const args = ['compile', '-A', '--include', 'src/release/client', '--output', output, 'src/main.ts'];
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'inherit', 'pipe'] });
   let errors = '';
   child.stderr.setEncoding('utf8');

@@ -56,6 +56,8 @@ export interface JobView {
   bytes: number;
   /** null while none of the job's holders is awake */
   format: string | null;
+  /** what it was submitted with; null while none of the job's holders is awake */
+  options: JobOptions | null;
   /** ISO 8601, UTC */
   submitted: string;
   /** ISO 8601, UTC */

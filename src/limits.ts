@@ -288,3 +288,29 @@ export const reachLimits = {
   /** nodes that are named for one printer */
   maxNodes: 16,
 } as const;
+
+/** Pages that show lists of jobs as they change. */
+export const liveLimits = {
+  maxWatchers: 512,
+  maxWatchersPerUser: 8,
+  /** how often a node looks which others are awake, while somebody watches */
+  membersLook_ms: 2_000,
+  /** a connection on which nothing is said would be ended on the way */
+  heartbeat_ms: 15_000,
+  /** then the page asks again, signed anew */
+  watch_ms: 10 * 60_000,
+} as const;
+
+/** The release pages. */
+export const pageLimits = {
+  /** of a form */
+  maxFormBytes: 64 * 1024,
+  /** jobs that one form prints */
+  maxJobsPerForm: 200,
+  /** releases at panels whose progress or outcome is remembered */
+  maxRuns: 1000,
+  /** a panel's page that nobody touches leads back to the login */
+  panelIdle_s: 45,
+  /** while something is printed, a panel's page is loaded again so often */
+  panelLook_s: 2,
+} as const;

@@ -9,6 +9,7 @@ import { createApi } from './api/app.ts';
 import { auditRoutes } from './api/audit.ts';
 import { enrolApp, isEnrolment } from './api/enrol.ts';
 import { isRelease, jobRoutes } from './api/jobs.ts';
+import { pageRoutes } from './api/pages.tsx';
 import { printerRoutes } from './api/printers.ts';
 import { siteRoutes } from './api/sites.ts';
 import { isSubmission, submissionRoutes } from './api/submissions.ts';
@@ -25,7 +26,10 @@ import { Verifiers } from './panel/verifier.ts';
 import { ReachWatch } from './printers/reach-watch.ts';
 import { Conditions } from './printers/status.ts';
 import { hearTraps, type Traps } from './printers/traps.ts';
+import { listenForRelease } from './release-port.ts';
+import { releaseApp } from './release/app.tsx';
 import { Jobs } from './release/jobs.ts';
+import { Live } from './release/live.ts';
 import { ReleaseDoor } from './release/release.ts';
 import { Sessions } from './release/session.ts';
 import { siteLink } from './site-link.ts';
@@ -83,7 +87,8 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
   const ports = { release: config.ports.release };
   const link = (path: string) => siteLink(mesh.self.site, config.mdns, ports.release, path);
   const doors = openDoors({ mesh, state, secrets, spool, log, config, link });
-  const servers = await openPorts(config, served.tls, doors);
+  const faces = mesh.self.roles.some((role) => role === 'front' || role === 'panel');
+  const servers = await openPorts(config, served.tls, faces, doors);
   ports.release = servers.release.port;
   served.renew = (tls) => [servers.https, servers.release].forEach((server) => server.renew(tls));
   const front = new Front({ mesh, config, servers, tls: () => served.tls, door: doors.door, log });
@@ -132,6 +137,14 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
     : undefined;
   const reach = new ReachWatch({ mesh, snmp: config.snmp, printers: () => directory.printers(), log });
   printerRoutes(api, { mesh, directory, conditions, asking, reach });
+  // a printer is asked how it is when a job is released
+  const trouble = () => Promise.resolve(undefined);
+  pageRoutes(api, { mesh, directory, jobs, live: new Live(mesh), trouble });
+  const { peerId: peer, site, roles } = mesh.self;
+  const pages = releaseApp({
+    node: { peer, site, organisation: trust.organisation },
+    panel: roles.includes('panel') ? { sessions, jobs, directory, release, site, trouble } : undefined,
+  });
   const admin = {
     ...{ mesh, trust, directory, state, log, link },
     status: () => status(mesh, state, spool, submit, release),
@@ -144,7 +157,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const door = tokenDoor({ sources, jobs, submit, release, secrets, audit });
   const enrol = enrolApp({ mesh, trust, audit, log });
   const submission = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));
-  return { submit, recheck, release, reach, traps, door, submission, api, enrol, sessions };
+  return { submit, recheck, release, reach, traps, door, submission, api, enrol, pages };
 }
 
 interface Servers {
@@ -158,21 +171,17 @@ type Fetch = ListenOptions['fetch'];
 async function openPorts(
   config: Config,
   tls: TlsKeys,
-  { submission, api, enrol }: Record<'submission' | 'api' | 'enrol', { fetch: Fetch }>,
+  faces: boolean,
+  { submission, ...release }: Record<'submission' | 'api' | 'enrol' | 'pages', { fetch: Fetch }>,
 ): Promise<Servers> {
   const { address, ports } = config;
   const signed: Fetch = (request, env) =>
-    (isSubmission(request) || isRelease(request) ? api : submission).fetch(request, env);
-  const released: Fetch = (request, env) => (isEnrolment(request) ? enrol : api).fetch(request, env);
+    (isSubmission(request) || isRelease(request) ? release.api : submission).fetch(request, env);
   return {
     https: await listen({ fetch: signed, address, port: ports.https, tls, what: 'submission over TLS' }),
-    // until panels and phones come to it, only this machine's own commands do
-    release: await listen({
-      fetch: released,
-      address: '127.0.0.1',
-      port: ports.release,
-      tls,
-      what: 'the release API',
+    release: await listenForRelease({
+      ...{ api: release.api, enrol: release.enrol, pages: release.pages, tls, port: ports.release },
+      address: faces ? address : undefined,
     }),
     http: ports.http === null
       ? null

@@ -77,6 +77,7 @@ class KeepingDoor implements IppDoor {
       state: 'printed',
       bytes: written.bytesWritten,
       format: ticket.format,
+      options: ticket.options,
       submitted: now,
       expires: now,
       holders: [],

@@ -92,6 +92,7 @@ export class Jobs {
       state,
       bytes: body.bytes,
       format: known?.ticket?.format ?? null,
+      options: known?.ticket?.options ?? null,
       submitted: new Date(fact.time_ms).toISOString(),
       expires: new Date(body.expires_ms).toISOString(),
       holders: body.holders.map((peer) => this.#mesh.nameOf(peer)),

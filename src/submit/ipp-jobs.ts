@@ -133,6 +133,7 @@ export function openJobView(job: OpenJob, owner: string): JobView {
     state: 'storing',
     bytes: 0,
     format: job.ticket.format,
+    options: job.ticket.options,
     submitted: created,
     expires: created,
     holders: [],

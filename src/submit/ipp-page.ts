@@ -1,7 +1,7 @@
 /** What people find at the printer's address: printer-more-info, printer-supply-info-uri, printer-icons (PWG 5100.13). */
 import type { Hono } from 'hono';
 import { html } from 'hono/html';
-import { drawIcon, iconSizes } from './ipp-icon.ts';
+import { drawIcon, iconSizes } from '../icon.ts';
 
 const headers = {
   'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'",

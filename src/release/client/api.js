@@ -1,0 +1,117 @@
+// @ts-check
+/// <reference lib="dom" />
+/** Requests to the node that serves the page, each signed by this browser's credential. */
+import { signRequest } from './signing.js';
+
+/** @typedef {import('./signing.js').Credential} Credential */
+
+/** @typedef {{ peer: string, site: string, organisation: string }} Node */
+
+/** What a node says when it refuses. */
+export class Refusal extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status of HTTP
+   */
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** @type {Node | undefined} */
+let node;
+
+/**
+ * The node that answers at this address: another one takes its place when it is gone.
+ * @param {boolean} [anew]
+ * @returns {Promise<Node>}
+ */
+export async function currentNode(anew = false) {
+  if (node === undefined || anew) {
+    const response = await fetch('/node.json', { cache: 'no-store' });
+    if (!response.ok) throw new Refusal(response.statusText, response.status);
+    node = /** @type {Node} */ (await response.json());
+  }
+  return node;
+}
+
+/**
+ * @typedef {object} Call
+ * @property {string} path
+ * @property {(peer: string) => Promise<object>} [body] sent as JSON by POST
+ * @property {boolean} [view] lets the node ask holders for titles
+ * @property {AbortSignal} [signal]
+ */
+
+/**
+ * Asks, and once more when another node answers than was thought.
+ * @param {Credential} credential
+ * @param {Call} call
+ * @returns {Promise<Response>}
+ * @throws {Refusal} and TypeError when nobody answers
+ */
+export async function ask(credential, call) {
+  const before = await currentNode();
+  const response = await send(credential, call, before.peer);
+  if (response.ok) return response;
+  const refusal = await refusalOf(response);
+  const now = await currentNode(true);
+  if (now.peer === before.peer) throw refusal;
+  const second = await send(credential, call, now.peer);
+  if (!second.ok) throw await refusalOf(second);
+  return second;
+}
+
+/**
+ * @param {Credential} credential
+ * @param {Call} call
+ * @param {string} peer
+ */
+async function send(credential, { path, body, view = false, signal }, peer) {
+  const method = body === undefined ? 'GET' : 'POST';
+  const content = body === undefined ? undefined : new TextEncoder().encode(JSON.stringify(await body(peer)));
+  const target = { method, path, audience: peer };
+  const request = content === undefined ? target : { ...target, body: content };
+  /** @type {Record<string, string>} */
+  const headers = { authorization: `Inkmesh ${await signRequest(credential, request, Date.now())}` };
+  if (content !== undefined) headers['content-type'] = 'application/json';
+  if (view) {
+    const purpose = { method: 'GET', path: '/tickets', audience: peer };
+    headers['inkmesh-view'] = await signRequest(credential, purpose, Date.now());
+  }
+  return await fetch(path, {
+    ...{ method, headers, cache: 'no-store' },
+    ...(content === undefined ? {} : { body: content }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/** @param {Response} response */
+async function refusalOf(response) {
+  try {
+    const { error } = await response.json();
+    return new Refusal(String(error.message), response.status);
+  } catch {
+    return new Refusal(response.statusText, response.status);
+  }
+}
+
+/**
+ * The lines of an answer, as they come.
+ * @param {Response} response
+ * @returns {AsyncGenerator<string>}
+ */
+export async function* lines(response) {
+  if (response.body === null) return;
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let rest = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const parts = (rest + decoder.decode(value, { stream: true })).split('\n');
+    rest = parts.pop() ?? '';
+    yield* parts;
+  }
+}

@@ -1,0 +1,80 @@
+// @ts-check
+/** Releasing and deleting jobs: the grants are signed here. */
+import { ask, lines } from './api.js';
+import { toBase64 } from './base64.js';
+import { encode } from './cbor.js';
+import { signGrant } from './signing.js';
+
+/** @typedef {import('./signing.js').Credential} Credential */
+
+/**
+ * @typedef {object} Outcome
+ * @property {'printed' | 'sent' | 'failed' | 'interrupted' | 'refused'} outcome
+ * @property {string} [reason]
+ */
+
+/**
+ * @typedef {object} Wish
+ * @property {string} job
+ * @property {string} printer
+ * @property {import('./options.js').Options} options
+ * @property {readonly string[]} confirm claims that the owner prints in spite of
+ */
+
+/**
+ * @typedef {object} Step
+ * @property {number} [sent]
+ * @property {number} [total]
+ * @property {string} [waiting] why the printer waits
+ * @property {Outcome} [result]
+ * @property {string} [error]
+ */
+
+/**
+ * Prints a job. Resolves with how it ended, undefined when the connection was lost before.
+ * @param {Credential} credential
+ * @param {Wish} wish
+ * @param {(step: Step) => void} onStep
+ * @returns {Promise<Outcome | undefined>}
+ * @throws {import('./api.js').Refusal}
+ */
+export async function release(credential, { job, printer, options, confirm }, onStep) {
+  const response = await ask(credential, {
+    path: `/v1/jobs/${job}/release`,
+    body: async (peer) => {
+      const target = { job, action: /** @type {const} */ ('release'), claimant: peer, target: printer };
+      const grant = await signGrant(credential, { ...target, options: encode(options), confirm }, Date.now());
+      return { printer, options, grant: toBase64(grant) };
+    },
+  });
+  /** @type {Outcome | undefined} */
+  let outcome;
+  try {
+    for await (const line of lines(response)) {
+      const step = /** @type {Step} */ (JSON.parse(line));
+      if (step.result !== undefined) outcome = step.result;
+      else if (step.error !== undefined) outcome = { outcome: 'refused', reason: step.error };
+      else onStep(step);
+    }
+  } catch {
+    // the list shows what has become of it
+  }
+  return outcome;
+}
+
+/**
+ * Erases a job unprinted.
+ * @param {Credential} credential
+ * @param {string} job
+ * @param {readonly string[]} confirm as for `release`
+ */
+export async function cancel(credential, job, confirm) {
+  await ask(credential, {
+    path: `/v1/jobs/${job}/cancel`,
+    body: async (peer) => {
+      const target = { job, action: /** @type {const} */ ('cancel'), claimant: peer, target: '' };
+      const options = new Uint8Array(0);
+      return { grant: toBase64(await signGrant(credential, { ...target, options, confirm }, Date.now())) };
+    },
+  });
+}

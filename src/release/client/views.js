@@ -1,0 +1,88 @@
+// @ts-check
+/// <reference lib="dom" />
+/** What of the page the script changes: the view, and the line that says what happens. */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {string} id
+ * @param {T} _tag
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+function element(id, _tag) {
+  return /** @type {HTMLElementTagNameMap[T]} */ (document.getElementById(id));
+}
+
+export const view = element('view', 'main');
+const status = element('status', 'p');
+
+/** @type {import('../strings.ts').ScriptStrings} */
+const strings = JSON.parse(document.body.dataset['strings'] ?? '{}');
+
+/**
+ * A text with its gaps filled.
+ * @param {keyof import('../strings.ts').ScriptStrings} name
+ * @param {Record<string, string>} [values]
+ */
+export function text(name, values = {}) {
+  return strings[name].replace(/\{(\w+)\}/g, (_, gap) => values[gap] ?? '');
+}
+
+/** @param {string} message */
+export function say(message) {
+  status.textContent = message;
+}
+
+/**
+ * Shows a fragment that the node has made (it has escaped what others have written), keeps what was ticked, typed and
+ * open, and puts times into the reader's zone.
+ * @param {string} html
+ * @param {boolean} fresh another page than before
+ */
+export function show(html, fresh) {
+  const kept = fresh ? [] : entries();
+  const open = fresh ? [] : [...view.querySelectorAll('details')].map((details) => details.open);
+  const focused = view.contains(document.activeElement) ? document.activeElement?.id : undefined;
+  view.innerHTML = html;
+  for (const { id, value, checked } of kept) {
+    const input = document.getElementById(id);
+    if (input instanceof HTMLInputElement) Object.assign(input, { value, checked });
+    else if (input instanceof HTMLSelectElement) input.value = value;
+  }
+  view.querySelectorAll('details').forEach((details, at) => details.open = open[at] ?? false);
+  for (const time of view.querySelectorAll('time')) {
+    const at = new Date(time.dateTime);
+    time.textContent = at.toLocaleString(document.documentElement.lang, {
+      dateStyle: 'medium',
+      timeStyle: 'short',
+    });
+  }
+  if (fresh) view.focus();
+  else if (focused !== undefined && focused !== '') document.getElementById(focused)?.focus();
+}
+
+/** What has been entered, by the ids of the fields; that of a job's box has the job in it. */
+function entries() {
+  return [...view.querySelectorAll('input[id], select[id]')].map((field) => {
+    const { id, value } = /** @type {HTMLInputElement} */ (field);
+    return { id, value, checked: field instanceof HTMLInputElement && field.checked };
+  });
+}
+
+/** @param {string} id of a template */
+export function showTemplate(id) {
+  const template = element(id, 'template');
+  view.replaceChildren(template.content.cloneNode(true));
+  view.focus();
+}
+
+/**
+ * How far a job is.
+ * @param {string} job
+ * @param {number | undefined} percent undefined when nothing is under way
+ */
+export function progress(job, percent) {
+  const bar = view.querySelector(`[data-job="${job}"] progress`);
+  if (!(bar instanceof HTMLProgressElement)) return;
+  bar.hidden = percent === undefined;
+  if (percent !== undefined) bar.value = percent;
+}

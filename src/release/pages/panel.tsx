@@ -1,0 +1,245 @@
+/** The pages of a panel: large, without script, for old browsers too. */
+import type { Child } from 'hono/jsx';
+import { pageLimits } from '../../limits.ts';
+import type { JobView } from '../../job.ts';
+import type { Run } from '../runs.ts';
+import { strings as s } from '../strings.ts';
+import { Facts, OptionFields, Reprint, State } from './job.tsx';
+import { isOver, titleOf } from './job-text.ts';
+import { Page } from './layout.tsx';
+
+const p = s.panel;
+
+/** the name of the hidden field by which a form shows that it is ours */
+export const tokenField = 'token';
+
+interface FormProps {
+  action: string;
+  token: string;
+  class?: string;
+  children?: Child;
+}
+
+function Form({ action, token, children, class: name }: FormProps) {
+  return (
+    <form method='post' action={action} class={name}>
+      <input type='hidden' name={tokenField} value={token} />
+      {children}
+    </form>
+  );
+}
+
+export interface LoginProps {
+  message: string | undefined;
+}
+
+export function Login({ message }: LoginProps) {
+  return (
+    <Page title={p.title} kind='panel'>
+      <main class='login'>
+        <h1>{p.title}</h1>
+        {message === undefined ? null : <p role='alert' class='message'>{message}</p>}
+        <form method='post' action='/panel/login'>
+          <h2>{p.withBadge}</h2>
+          <p class='field'>
+            <label for='badge'>{p.badge}</label>
+            <input
+              id='badge'
+              name='badge'
+              type='password'
+              autocomplete='off'
+              maxlength={128}
+              required
+              autofocus
+              aria-describedby='badge-hint'
+            />
+            <span id='badge-hint' class='hint'>{p.badgeHint}</span>
+          </p>
+          <button type='submit' class='main'>{p.login}</button>
+        </form>
+        <form method='post' action='/panel/login'>
+          <h2>{p.withPin}</h2>
+          <p class='field'>
+            <label for='name'>{p.name}</label>
+            <input id='name' name='name' autocomplete='off' autocapitalize='none' maxlength={64} required />
+          </p>
+          <p class='field'>
+            <label for='pin'>{p.pin}</label>
+            <input id='pin' name='pin' type='password' autocomplete='off' maxlength={64} required />
+          </p>
+          <button type='submit' class='main'>{p.login}</button>
+        </form>
+      </main>
+    </Page>
+  );
+}
+
+interface SessionProps {
+  user: string;
+  /** against forged requests */
+  token: string;
+  children?: Child;
+  refresh: string;
+}
+
+function Session({ user, token, refresh, children }: SessionProps) {
+  return (
+    <Page title={p.hello(user)} kind='panel' refresh={refresh}>
+      <header>
+        <p class='brand'>{p.hello(user)}</p>
+        <Form action='/panel/logout' token={token}>
+          <button type='submit'>{p.logout}</button>
+        </Form>
+      </header>
+      <main>{children}</main>
+    </Page>
+  );
+}
+
+/** back to the login, when nobody has touched the page */
+const leave = `${pageLimits.panelIdle_s};url=/panel?idle=1`;
+
+function PrinterChoice({ printers, chosen }: { printers: readonly string[]; chosen: string }) {
+  return (
+    <p class='field'>
+      <label for='printer'>{s.printer}</label>
+      <select id='printer' name='printer'>
+        {printers.map((name) => <option key={name} value={name} selected={name === chosen}>{name}</option>)}
+      </select>
+    </p>
+  );
+}
+
+function runText({ outcome, reason = '', sent, total }: Run): string {
+  if (outcome === undefined) return p.progress(total === 0 ? 0 : Math.floor(100 * sent / total));
+  const texts = { failed: p.failed, interrupted: p.interrupted, refused: p.refusedJob };
+  return outcome === 'printed' || outcome === 'sent' ? p[outcome] : texts[outcome](reason);
+}
+
+export interface PanelJob {
+  job: JobView;
+  run: Run | undefined;
+}
+
+export interface ListProps {
+  user: string;
+  token: string;
+  jobs: readonly PanelJob[];
+  printers: readonly string[];
+  chosen: string;
+  trouble: string | undefined;
+  message: string | undefined;
+}
+
+export function List({ user, token, jobs, printers, chosen, trouble, message }: ListProps) {
+  const shown = jobs.filter(({ job, run }) => run !== undefined || !isOver(job)).slice(
+    0,
+    pageLimits.maxJobsPerForm,
+  );
+  const running = shown.some(({ run }) => run !== undefined && run.outcome === undefined);
+  const free = shown.some(({ job, run }) =>
+    job.state === 'held' && (run === undefined || run.outcome !== undefined)
+  );
+  return (
+    <Session
+      user={user}
+      token={token}
+      refresh={running ? `${pageLimits.panelLook_s};url=/panel/jobs` : leave}
+    >
+      <h1>{s.jobs}</h1>
+      {message === undefined ? null : <p role='alert' class='message'>{message}</p>}
+      {trouble === undefined ? null : <p role='status' class='trouble'>{`${chosen}: ${trouble}`}</p>}
+      {shown.length === 0 ? <p>{s.none}</p> : (
+        <Form action='/panel/print' token={token}>
+          <PrinterChoice printers={printers} chosen={chosen} />
+          <ul class='jobs'>{shown.map((one) => <Row key={one.job.id} {...one} />)}</ul>
+          {free
+            ? (
+              <p class='actions bar'>
+                <button type='submit' class='main' name='which' value='selected'>{s.printSelected}</button>
+                <button type='submit' name='which' value='all'>{s.printAll}</button>
+              </p>
+            )
+            : null}
+        </Form>
+      )}
+      <p class='hint'>{p.leaves}</p>
+    </Session>
+  );
+}
+
+function Row({ job, run }: PanelJob) {
+  const title = titleOf(job);
+  const idle = run === undefined || run.outcome !== undefined;
+  const free = job.state === 'held' && idle;
+  const open = free || (job.state === 'interrupted' && idle);
+  return (
+    <li class='job'>
+      {free
+        ? (
+          <label class='title check' for={`job-${job.id}`}>
+            <input type='checkbox' id={`job-${job.id}`} name='job' value={job.id} /> {title}
+          </label>
+        )
+        : <p class='title'>{title}</p>}
+      <Facts job={job} />
+      {run === undefined
+        ? <State job={job} />
+        : <p class={`state ${run.outcome ?? 'delivering'}`}>{runText(run)}</p>}
+      {open
+        ? (
+          <p class='actions'>
+            <a
+              class='button'
+              href={`/panel/jobs/${job.id}`}
+              aria-label={free ? s.optionsOf(title) : `${s.decide}: ${title}`}
+            >
+              {free ? s.options : s.decide}
+            </a>
+          </p>
+        )
+        : null}
+    </li>
+  );
+}
+
+export interface OneProps {
+  user: string;
+  token: string;
+  job: JobView;
+  printers: readonly string[];
+  chosen: string;
+  message: string | undefined;
+}
+
+export function One({ user, token, job, printers, chosen, message }: OneProps) {
+  const again = job.state === 'interrupted';
+  return (
+    <Session user={user} token={token} refresh={leave}>
+      <p>
+        <a class='button' href='/panel/jobs'>{s.back}</a>
+      </p>
+      <h1>{titleOf(job)}</h1>
+      {message === undefined ? null : <p role='alert' class='message'>{message}</p>}
+      <Facts job={job} />
+      <State job={job} />
+      {again || job.state === 'held'
+        ? (
+          <>
+            <Form action={`/panel/jobs/${job.id}/print`} token={token}>
+              <PrinterChoice printers={printers} chosen={chosen} />
+              <Reprint job={job} />
+              <OptionFields options={job.options} />
+              <p class='actions bar'>
+                <button type='submit' class='main'>{again ? s.printAgain : s.print}</button>
+              </p>
+            </Form>
+            <Form action={`/panel/jobs/${job.id}/delete`} token={token} class='actions'>
+              <button type='submit' class='danger'>{s.delete}</button>
+            </Form>
+          </>
+        )
+        : null}
+    </Session>
+  );
+}

@@ -1,0 +1,285 @@
+/**
+ * The routes of panel pages: forms and redirects, no script. Who has shown badge or PIN has a session; its cookie is
+ * strict, and each form shows a token that follows from it, so that no other page can send one.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
+import * as v from 'valibot';
+import { check, encode, text } from '../../mesh/codec.ts';
+import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
+import type { Permission } from '../../mesh/mod.ts';
+import { jobId, printerName, userName } from '../../mesh/names.ts';
+import type { Directory, Printer } from '../directory.ts';
+import { httpStatus } from '../http-status.ts';
+import { type JobOptions, jobOptionsSchema, type JobView } from '../job.ts';
+import { pageLimits } from '../limits.ts';
+import { addressOf } from '../tls-server.ts';
+import { optionsOf } from './client/options.js';
+import { headers } from './headers.ts';
+import type { Jobs } from './jobs.ts';
+import { List, Login, One, tokenField } from './pages/panel.tsx';
+import type { ReleaseDoor } from './release.ts';
+import { Runs } from './runs.ts';
+import { strings as s } from './strings.ts';
+
+/** What a panel node vouches for. */
+export interface Wish {
+  job: string;
+  /** empty to cancel */
+  printer: string;
+  /** CBOR */
+  options: Uint8Array;
+  /** claims that the user knows of */
+  confirm: readonly string[];
+}
+
+/** Who stands at a panel, and what the node signs for them. */
+export interface PanelSessions {
+  /** @returns the session's secret @throws InkmeshError `unauthenticated`, `forbidden` or `busy` */
+  login(shown: { name: string; pin: string } | { badge: string }, address: string): Promise<string>;
+  /** The user, whose session lasts on; undefined when it has ended. */
+  user(session: string): string | undefined;
+  logout(session: string): void;
+  /** what lets this node see the user's tickets */
+  proof(session: string): Promise<string>;
+  permission(session: string, wish: Wish): Promise<Permission>;
+}
+
+export interface PanelDoors {
+  sessions: PanelSessions;
+  jobs: Pick<Jobs, 'of'>;
+  directory: Pick<Directory, 'printers' | 'printer'>;
+  release: Pick<ReleaseDoor, 'release' | 'cancel'>;
+  /** site of the node: its printers come first */
+  site: string;
+  trouble(printer: Printer): Promise<string | undefined>;
+}
+
+const sessionCookie = '__Host-panel';
+const printerCookie = '__Host-printer';
+const cookie = { path: '/', secure: true, httpOnly: true, sameSite: 'Strict' } as const;
+/** a panel stays beside its printer */
+const printerLife_s = 365 * 24 * 3600;
+
+const secret = v.pipe(v.string(), v.minLength(1), v.maxLength(128));
+const loginForm = v.union([
+  v.strictObject({ badge: secret }),
+  v.strictObject({ name: userName, pin: v.pipe(v.string(), v.minLength(1), v.maxLength(64)) }),
+]);
+const formFields = v.record(
+  v.pipe(v.string(), v.maxLength(64)),
+  v.union([
+    text(16 * 1024),
+    v.pipe(v.array(text(16 * 1024)), v.maxLength(pageLimits.maxJobsPerForm)),
+  ]),
+);
+type Fields = v.InferOutput<typeof formFields>;
+
+/** A request of somebody who is logged in. */
+interface Visit {
+  c: Context;
+  doors: PanelDoors;
+  runs: Runs;
+  session: string;
+  user: string;
+  token: string;
+}
+
+export function panelRoutes(app: Hono, doors: PanelDoors): void {
+  const panel = new Hono();
+  const runs = new Runs();
+  panel.use(headers('panel'));
+  panel.use(async (c, next) => {
+    await next();
+    c.header('cache-control', 'no-store');
+  });
+  panel.use(bodyLimit({ maxSize: pageLimits.maxFormBytes }));
+  panel.get('/', (c) => loginPage(c, doors));
+  panel.post('/login', (c) => login(c, doors));
+  const visited = (work: (visit: Visit) => Promise<Response> | Response) => (c: Context) => {
+    const session = getCookie(c, sessionCookie) ?? '';
+    const user = session === '' ? undefined : doors.sessions.user(session);
+    if (user === undefined) return c.redirect('/panel?idle=1', 303);
+    return work({ c, doors, runs, session, user, token: tokenOf(session) });
+  };
+  panel.get('/jobs', visited((visit) => list(visit)));
+  panel.get('/jobs/:id', visited((visit) => one(visit)));
+  panel.post('/print', visited((visit) => printSeveral(visit)));
+  panel.post('/jobs/:id/print', visited((visit) => printOne(visit)));
+  panel.post('/jobs/:id/delete', visited((visit) => remove(visit)));
+  panel.post(
+    '/logout',
+    visited(async (visit) => {
+      await formOf(visit);
+      return leave(visit.c, doors, '/panel');
+    }),
+  );
+  panel.onError((thrown, c) => {
+    const { message, code } = asInkmeshError(thrown);
+    return c.html(<Login message={code === 'internal' ? s.wentWrong : message} />, httpStatus[code]);
+  });
+  app.route('/panel', panel);
+}
+
+/** Whoever comes to the login page is logged out: the next one must not find the last one's documents. */
+function loginPage(c: Context, doors: PanelDoors): Response | Promise<Response> {
+  const named = v.safeParse(printerName, c.req.query('printer'));
+  if (named.success) setCookie(c, printerCookie, named.output, { ...cookie, maxAge: printerLife_s });
+  const session = getCookie(c, sessionCookie);
+  if (session !== undefined) {
+    doors.sessions.logout(session);
+    deleteCookie(c, sessionCookie, cookie);
+  }
+  return c.html(<Login message={c.req.query('idle') === undefined ? undefined : s.panel.idle} />);
+}
+
+async function login(c: Context, { sessions }: PanelDoors): Promise<Response> {
+  ownPage(c);
+  const shown = v.safeParse(loginForm, await c.req.parseBody());
+  if (!shown.success) return c.html(<Login message={s.panel.refused} />, 401);
+  try {
+    const session = await sessions.login(shown.output, addressOf(c.env));
+    setCookie(c, sessionCookie, session, cookie);
+    return c.redirect('/panel/jobs', 303);
+  } catch (thrown) {
+    const { code, message } = asInkmeshError(thrown);
+    if (code === 'internal') throw thrown;
+    return c.html(<Login message={message} />, httpStatus[code]);
+  }
+}
+
+function leave(c: Context, { sessions }: PanelDoors, to: string): Response {
+  sessions.logout(getCookie(c, sessionCookie) ?? '');
+  deleteCookie(c, sessionCookie, cookie);
+  return c.redirect(to, 303);
+}
+
+async function list(visit: Visit, message?: string): Promise<Response> {
+  const { c, runs, user, token } = visit;
+  const jobs = (await jobsOf(visit)).map((job) => ({ job, run: runs.of(job.id) }));
+  const { printers, chosen, trouble } = await printersOf(visit);
+  const page = c.html(<List {...{ user, token, jobs, printers, chosen, trouble, message }} />);
+  for (const { job } of jobs) runs.forget(job.id);
+  return page;
+}
+
+async function one(visit: Visit, message?: string): Promise<Response> {
+  const { c, user, token } = visit;
+  const job = await jobOf(visit);
+  const { printers, chosen } = await printersOf(visit);
+  return c.html(
+    <One {...{ user, token, job, printers, chosen, message }} />,
+    message === undefined ? 200 : 400,
+  );
+}
+
+async function printSeveral(visit: Visit): Promise<Response> {
+  const fields = await formOf(visit);
+  const printer = chosenOf(visit, fields);
+  const held = (await jobsOf(visit)).filter(({ state }) => state === 'held').map(({ id }) => id);
+  const wanted = new Set([fields['job'] ?? []].flat());
+  const jobs = fields['which'] === 'all' ? held : held.filter((id) => wanted.has(id));
+  if (jobs.length === 0) return await list(visit, s.script.nothingChosen);
+  for (const job of jobs.slice(0, pageLimits.maxJobsPerForm)) start(visit, job, printer, {}, []);
+  return visit.c.redirect('/panel/jobs', 303);
+}
+
+async function printOne(visit: Visit): Promise<Response> {
+  const fields = await formOf(visit);
+  const printer = chosenOf(visit, fields);
+  const job = await jobOf(visit);
+  const { confirm = '', ...rest } = Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [name, [value].flat()[0] ?? '']),
+  );
+  const read = optionsOf(rest);
+  if ('wrong' in read) {
+    return await one(visit, read.wrong === 'copies' ? s.script.wrongCopies : s.script.wrongRanges);
+  }
+  if (job.state === 'interrupted' && confirm === '') return await one(visit, s.script.confirmFirst);
+  start(visit, job.id, printer, check(jobOptionsSchema, read.options), confirm.split(' ').filter(Boolean));
+  return visit.c.redirect('/panel/jobs', 303);
+}
+
+async function remove(visit: Visit): Promise<Response> {
+  await formOf(visit);
+  const { id, claims } = await jobOf(visit);
+  const wish = { job: id, printer: '', options: new Uint8Array(0), confirm: claims };
+  await visit.doors.release.cancel(id, await visit.doors.sessions.permission(visit.session, wish));
+  return visit.c.redirect('/panel/jobs', 303);
+}
+
+function start(
+  { doors, runs, session }: Visit,
+  job: string,
+  printer: Printer,
+  options: JobOptions,
+  confirm: readonly string[],
+): void {
+  const encoded = encode(options);
+  runs.start(job, async (onProgress) => {
+    const wish = { job, printer: printer.name, options: encoded, confirm };
+    const permission = await doors.sessions.permission(session, wish);
+    return await doors.release.release({ job, printer, permission, options: encoded, onProgress });
+  });
+}
+
+async function jobsOf({ doors, session, user }: Visit): Promise<JobView[]> {
+  return await doors.jobs.of(user, await doors.sessions.proof(session));
+}
+
+/** @throws InkmeshError `not-found` also for a job of somebody else */
+async function jobOf(visit: Visit): Promise<JobView> {
+  const id = check(jobId, visit.c.req.param('id') ?? '');
+  const job = (await jobsOf(visit)).find((one) => one.id === id);
+  if (job === undefined) throw new InkmeshError('not-found', 'there is no such job of yours');
+  return job;
+}
+
+/** The names of the printers, this site's first, and the one that this panel stands beside. */
+async function printersOf({ c, doors }: Visit) {
+  const all = doors.directory.printers();
+  const own = (printer: Printer) => printer.site === doors.site ? 0 : 1;
+  const sorted = all.toSorted((a, b) => own(a) - own(b) || a.name.localeCompare(b.name));
+  const chosen = sorted.find(({ name }) => name === getCookie(c, printerCookie)) ?? sorted[0];
+  return {
+    printers: sorted.map(({ name }) => name),
+    chosen: chosen?.name ?? '',
+    trouble: chosen === undefined ? undefined : await doors.trouble(chosen),
+  };
+}
+
+function chosenOf({ c, doors }: Visit, fields: Fields): Printer {
+  const printer = doors.directory.printer(check(printerName, fields['printer']));
+  setCookie(c, printerCookie, printer.name, { ...cookie, maxAge: printerLife_s });
+  return printer;
+}
+
+/** The fields of a form that a page of ours has sent. @throws InkmeshError `forbidden` for any other */
+async function formOf({ c, token }: Visit): Promise<Fields> {
+  ownPage(c);
+  const { [tokenField]: shown, ...fields } = check(formFields, await c.req.parseBody({ all: true }));
+  const [given, expected] = [Buffer.from(String(shown)), Buffer.from(token)];
+  if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
+    throw new InkmeshError('forbidden', s.panel.stale);
+  }
+  return fields;
+}
+
+/** Browsers say since some years which site a request comes from (Fetch Metadata, Origin): another one is refused. */
+function ownPage(c: Context): void {
+  const from = c.req.header('sec-fetch-site');
+  const origin = c.req.header('origin');
+  const same = origin === undefined || originHost(origin) === c.req.header('host');
+  if (!same || (from !== undefined && from !== 'same-origin')) {
+    throw new InkmeshError('forbidden', s.panel.stale);
+  }
+}
+
+const originHost = (origin: string) => URL.canParse(origin) ? new URL(origin).host : undefined;
+
+/** What a form must show: nobody gets from it to the session. */
+function tokenOf(session: string): string {
+  return createHash('sha256').update(`inkmesh form ${session}`).digest('base64url');
+}

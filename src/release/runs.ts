@@ -1,0 +1,46 @@
+/** Releases that were asked for at a panel, and how far they are: its pages ask for that again and again. */
+import { asInkmeshError } from '../../mesh/errors.ts';
+import { pageLimits } from '../limits.ts';
+import { remember } from '../remember.ts';
+import type { Released } from './release.ts';
+
+export interface Run {
+  /** octets that the printer has, of how many; 0 of 0 before the first */
+  sent: number;
+  total: number;
+  outcome?: Released['outcome'];
+  reason?: string;
+}
+
+type Start = (onProgress: (sent: number, total: number) => void) => Promise<Released>;
+
+export class Runs {
+  /** by job */
+  readonly #runs = new Map<string, Run>();
+
+  of(job: string): Run | undefined {
+    return this.#runs.get(job);
+  }
+
+  /** Starts a release, unless one of this job is under way here. */
+  start(job: string, release: Start): void {
+    const before = this.#runs.get(job);
+    if (before !== undefined && before.outcome === undefined) return;
+    const run: Run = { sent: 0, total: 0 };
+    this.#runs.delete(job);
+    remember(this.#runs, job, run, pageLimits.maxRuns);
+    const end = ({ outcome, reason }: Pick<Released, 'outcome' | 'reason'>) => {
+      run.outcome = outcome;
+      if (reason !== undefined) run.reason = reason;
+    };
+    release((sent, total) => Object.assign(run, { sent, total })).then(
+      end,
+      (thrown: unknown) => end({ outcome: 'refused', reason: asInkmeshError(thrown).message }),
+    );
+  }
+
+  /** What has ended is shown once more, and then as the list has it. */
+  forget(job: string): void {
+    if (this.#runs.get(job)?.outcome !== undefined) this.#runs.delete(job);
+  }
+}
