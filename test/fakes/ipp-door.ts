@@ -96,6 +96,7 @@ export class MemoryDoor implements IppDoor {
       state: kept.state,
       bytes: kept.bytes,
       format: kept.ticket.format,
+      options: kept.ticket.options,
       submitted: kept.submitted,
       expires: kept.submitted,
       holders: [],

@@ -8,6 +8,8 @@ const packages: Readonly<Record<string, string>> = {
   'avahi-publish': 'avahi-utils',
   'avahi-daemon': 'avahi-daemon',
   awk: 'mawk',
+  certutil: 'libnss3-tools',
+  chromium: 'chromium',
   cupsd: 'cups',
   curl: 'curl',
   'dbus-daemon': 'dbus',

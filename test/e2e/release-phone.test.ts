@@ -1,0 +1,193 @@
+/** The phone's pages in Chromium, against real nodes. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { exportKey } from '../../mesh/authority.ts';
+import { toPem } from '../../mesh/mod.ts';
+import { readCredential } from '../../src/datadir.ts';
+import { browserTools, keepScreenshot, phone, startBrowser, violations } from '../fakes/browser.ts';
+import { waitFor } from '../fakes/processes.ts';
+import { requireTools } from '../fakes/require.ts';
+import { makePdf, type Organisation, sha256, startOrganisation } from './organisation.ts';
+
+const shown_ms = 15_000;
+const printer = 'printer-a';
+
+if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
+  let org: Organisation;
+  let browser: Browser;
+  let page: Page;
+  let origin: string;
+  /** what the page's own policy, its script or its node has complained about */
+  const complaints: string[] = [];
+
+  test.before(async () => {
+    org = await startOrganisation();
+    const { trust } = await readCredential(org.user('ada').credential);
+    browser = await startBrowser({
+      root: toPem('CERTIFICATE', trust.root),
+      hosts: { localhost: '127.0.0.1' },
+    });
+    origin = `https://localhost:${org.node('a2').ports.release}`;
+    page = await (await browser.newContext(phone)).newPage();
+    page.setDefaultTimeout(shown_ms);
+    page.on('pageerror', (error) => complaints.push(String(error)));
+    page.on('console', (message) => {
+      if (message.type() === 'error') complaints.push(message.text());
+    });
+  });
+
+  test.after(async () => {
+    await browser?.close();
+    await org?.stop();
+  });
+
+  const kept = () => {
+    const { kept } = org.printers.find(({ name }) => name === printer) ?? { kept: '' };
+    return readdirSync(kept).map((name) => join(kept, name));
+  };
+
+  /** Prints a document as ada, at the first node. */
+  const submit = async (title: string) => {
+    const pdf = makePdf(20_000);
+    const args = ['print', pdf.file, '--title', title, ...org.as('ada', 'a1')];
+    const { id } = (await org.ink<{ id: string }>(args)).json;
+    return { ...pdf, id, title };
+  };
+
+  const card = (id: string) => page.locator(`[data-job="${id}"]`);
+
+  const accessible = async (name: string) => {
+    await keepScreenshot(page, `phone-${name}`);
+    assert.equal(await violations(page), [], name);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await keepScreenshot(page, `phone-${name}-dark`);
+    assert.equal(await violations(page), [], `${name}, dark`);
+    await page.emulateMedia({ colorScheme: 'light' });
+  };
+
+  test('a browser that is nobody’s is told how it becomes somebody’s', async () => {
+    await page.goto(`${origin}/`);
+    await page.getByRole('heading', { name: 'Welcome' }).waitFor();
+    await accessible('welcome');
+  });
+
+  test('a credential in the browser lists its owner’s jobs, and nobody else’s', async () => {
+    const job = await submit('Quarterly figures <b>&amp;');
+    await enrolAs('ada');
+    await page.goto(`${origin}/?printer=${printer}`);
+    await card(job.id).waitFor();
+    assert.match(await card(job.id).innerText(), /Quarterly figures <b>&amp;/);
+    assert.match(await page.locator('.chosen').innerText(), /printer-a/);
+    assert.is(new URL(page.url()).search, '');
+    await accessible('jobs');
+  });
+
+  test('a job that comes is listed at once, without a touch', async () => {
+    const job = await submit('Came later');
+    await card(job.id).waitFor();
+  });
+
+  test('one that is changed to two sides is printed, and the page says so', async () => {
+    const job = await submit('Two sides');
+    const before = kept();
+    await card(job.id).getByRole('link', { name: 'Options of Two sides' }).click();
+    await page.getByRole('combobox', { name: 'Sides' }).selectOption('two-sided-long-edge');
+    await page.getByRole('textbox', { name: 'Pages' }).fill('1');
+    await accessible('options');
+    await page.getByRole('button', { name: 'Print', exact: true }).click();
+    await page.locator('#status', { hasText: 'Printed at printer-a.' }).waitFor();
+    await keepScreenshot(page, 'phone-printed');
+    const added = kept().filter((file) => !before.includes(file));
+    assert.is(added.length, 1);
+    assert.is(await sha256(added[0] ?? ''), job.sha256);
+    await page.locator('.state.printed').waitFor();
+  });
+
+  test('what is wrong with an option is said, and nothing is printed', async () => {
+    const job = await submit('Wrong');
+    await page.goto(`${origin}/#/job/${job.id}`);
+    await page.getByRole('textbox', { name: 'Pages' }).fill('9-1');
+    await page.getByRole('button', { name: 'Print', exact: true }).click();
+    await page.locator('#status', { hasText: 'ascending order' }).waitFor();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.locator('#status', { hasText: 'Tap again' }).waitFor();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.locator('#status', { hasText: 'deleted' }).waitFor();
+    assert.is((await states()).get(job.id), 'cancelled');
+  });
+
+  test('all that waits is printed one after the other', async () => {
+    const jobs = [await submit('First'), await submit('Second')];
+    await page.goto(`${origin}/#/`);
+    for (const { id } of jobs) await card(id).waitFor();
+    await page.getByRole('button', { name: 'Print all' }).click();
+    await waitFor(async () => {
+      const now = await states();
+      return jobs.every(({ id }) => now.get(id) === 'printed') ? true : undefined;
+    }, { deadline_ms: 60_000, what: 'all jobs to be printed' });
+    await page.getByText('Nothing waits for you.').waitFor();
+  });
+
+  test('printers are searched, and chosen', async () => {
+    await page.goto(`${origin}/#/printers`);
+    await page.getByRole('button', { name: /printer-a/ }).waitFor();
+    await accessible('printers');
+    await page.getByLabel('Search').fill('nowhere');
+    await page.getByRole('button', { name: 'Search' }).click();
+    await page.getByText('There is no such printer.').waitFor();
+    await page.getByLabel('Search').fill('printer');
+    await page.getByRole('button', { name: 'Search' }).click();
+    await page.getByRole('button', { name: /printer-a/ }).click();
+    await page.getByRole('heading', { name: 'My documents' }).waitFor();
+  });
+
+  test('the shell opens while no node answers, and says so', async () => {
+    await waitFor(
+      async () => await page.evaluate('navigator.serviceWorker.controller !== null') ? true : undefined,
+      { deadline_ms: shown_ms, what: 'the service worker' },
+    );
+    await page.reload();
+    await page.getByText('Nothing waits for you.').waitFor();
+    assert.equal(complaints, []);
+    await org.kill('a2');
+    await page.reload();
+    await page.getByText('cannot be reached').waitFor();
+    await accessible('unreachable');
+    await org.restart('a2');
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByText('Nothing waits for you.').waitFor();
+  });
+
+  async function states(): Promise<Map<string, string>> {
+    const { json } = await org.ink<{ id: string; state: string }[]>(['jobs', ...org.as('ada', 'a1')]);
+    return new Map(json.map(({ id, state }) => [id, state]));
+  }
+
+  /** Puts a user's credential into the browser, its key not to be exported. */
+  async function enrolAs(user: string): Promise<void> {
+    const stored = await readCredential(org.user(user).credential);
+    const given = {
+      user,
+      key: await exportKey(stored.key),
+      certificate: stored.certificate.toBase64(),
+      issuers: stored.issuers.map((der) => der.toBase64()),
+    };
+    await page.evaluate(`(async (given) => {
+      const { fromBase64 } = await import('/client/base64.js');
+      const { keepCredential } = await import('/client/store.js');
+      const der = fromBase64(given.key.replace(/-----[^-]+-----|\\s/g, ''));
+      const es256 = { name: 'ECDSA', namedCurve: 'P-256' };
+      await keepCredential({
+        user: given.user, device: '', site: 'a',
+        certificate: fromBase64(given.certificate),
+        issuers: given.issuers.map(fromBase64),
+        key: await crypto.subtle.importKey('pkcs8', der, es256, false, ['sign']),
+      });
+    })(${JSON.stringify(given)})`);
+  }
+}
+
+test.run();
