@@ -39,12 +39,12 @@ export interface Wish {
 export interface PanelSessions {
   /** @returns the session's secret @throws InkmeshError `unauthenticated`, `forbidden` or `busy` */
   login(shown: { name: string; pin: string } | { badge: string }, address: string): Promise<string>;
-  /** The user, whose session lasts on; undefined when it has ended. */
-  user(session: string): string | undefined;
+  /** Who has a session; undefined when it has ended, or is another panel's. It lasts on by what somebody does. */
+  visitor(session: string, address: string): { readonly user: string } | undefined;
   logout(session: string): void;
   /** what lets this node see the user's tickets */
-  proof(session: string): Promise<string>;
-  permission(session: string, wish: Wish): Promise<Permission>;
+  proof(session: string, address: string): Promise<string>;
+  permission(session: string, address: string, wish: Wish): Promise<Permission>;
 }
 
 export interface PanelDoors {
@@ -83,6 +83,8 @@ interface Visit {
   doors: PanelDoors;
   runs: Runs;
   session: string;
+  /** IP address of the panel */
+  address: string;
   user: string;
   token: string;
 }
@@ -100,9 +102,10 @@ export function panelRoutes(app: Hono, doors: PanelDoors): void {
   panel.post('/login', (c) => login(c, doors));
   const visited = (work: (visit: Visit) => Promise<Response> | Response) => (c: Context) => {
     const session = getCookie(c, sessionCookie) ?? '';
-    const user = session === '' ? undefined : doors.sessions.user(session);
-    if (user === undefined) return c.redirect('/panel?idle=1', 303);
-    return work({ c, doors, runs, session, user, token: tokenOf(session) });
+    const address = addressOf(c.env);
+    const visitor = session === '' ? undefined : doors.sessions.visitor(session, address);
+    if (visitor === undefined) return c.redirect('/panel?idle=1', 303);
+    return work({ c, doors, runs, session, address, user: visitor.user, token: tokenOf(session) });
   };
   panel.get('/jobs', visited((visit) => list(visit)));
   panel.get('/jobs/:id', visited((visit) => one(visit)));
@@ -206,12 +209,15 @@ async function remove(visit: Visit): Promise<Response> {
   await formOf(visit);
   const { id, claims } = await jobOf(visit);
   const wish = { job: id, printer: '', options: new Uint8Array(0), confirm: claims };
-  await visit.doors.release.cancel(id, await visit.doors.sessions.permission(visit.session, wish));
+  await visit.doors.release.cancel(
+    id,
+    await visit.doors.sessions.permission(visit.session, visit.address, wish),
+  );
   return visit.c.redirect('/panel/jobs', 303);
 }
 
 function start(
-  { doors, runs, session }: Visit,
+  { doors, runs, session, address }: Visit,
   job: string,
   printer: Printer,
   options: JobOptions,
@@ -220,13 +226,13 @@ function start(
   const encoded = encode(options);
   runs.start(job, async (onProgress) => {
     const wish = { job, printer: printer.name, options: encoded, confirm };
-    const permission = await doors.sessions.permission(session, wish);
+    const permission = await doors.sessions.permission(session, address, wish);
     return await doors.release.release({ job, printer, permission, options: encoded, onProgress });
   });
 }
 
-async function jobsOf({ doors, session, user }: Visit): Promise<JobView[]> {
-  return await doors.jobs.of(user, await doors.sessions.proof(session));
+async function jobsOf({ doors, session, address, user }: Visit): Promise<JobView[]> {
+  return await doors.jobs.of(user, await doors.sessions.proof(session, address));
 }
 
 /** @throws InkmeshError `not-found` also for a job of somebody else */
