@@ -7,7 +7,7 @@ import { adminRoutes } from './api/admin.ts';
 import { systemClock } from './clock.ts';
 import { createApi } from './api/app.ts';
 import { auditRoutes } from './api/audit.ts';
-import { enrolApp, isEnrolment } from './api/enrol.ts';
+import { enrolApp } from './api/enrol.ts';
 import { isRelease, jobRoutes } from './api/jobs.ts';
 import { pageRoutes } from './api/pages.tsx';
 import { printerRoutes } from './api/printers.ts';

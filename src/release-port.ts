@@ -1,4 +1,5 @@
 /** The release port: the signed API and the pages, for this machine's own commands, and for phones and panels. */
+import { isEnrolment } from './api/enrol.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 
 interface Served {
