@@ -7,7 +7,15 @@ import * as assert from 'uvu/assert';
 import { toPem } from '../../mesh/mod.ts';
 import { siteHosts } from '../../mesh/names.ts';
 import { readCredential } from '../../src/datadir.ts';
-import { browserTools, keepScreenshot, panel, phone, startBrowser, violations } from '../fakes/browser.ts';
+import {
+  browserTools,
+  keepScreenshot,
+  panel,
+  phone,
+  scriptedTwin,
+  startBrowser,
+  violations,
+} from '../fakes/browser.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 import { addFacingNode } from './facing-node.ts';
@@ -64,11 +72,12 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
 
   const accessible = async (name: string) => {
     await keepScreenshot(page, `panel-${name}`);
-    assert.equal(await violations(page), [], name);
-    await page.emulateMedia({ colorScheme: 'dark' });
-    await keepScreenshot(page, `panel-${name}-dark`);
-    assert.equal(await violations(page), [], `${name}, dark`);
-    await page.emulateMedia({ colorScheme: 'light' });
+    const twin = await scriptedTwin(browser, page);
+    assert.equal(await violations(twin), [], name);
+    await twin.emulateMedia({ colorScheme: 'dark' });
+    await keepScreenshot(twin, `panel-${name}-dark`);
+    assert.equal(await violations(twin), [], `${name}, dark`);
+    await twin.close();
   };
 
   const login = async () => {

@@ -79,6 +79,15 @@ interface Violation {
   nodes: { html: string; failureSummary?: string }[];
 }
 
+/** The same page where scripts run, for axe-core: what a page without script shows is all there is of it. */
+export async function scriptedTwin(browser: Browser, page: Page): Promise<Page> {
+  const twin = await browser.newPage({ ...panel, javaScriptEnabled: true });
+  const body = await page.content();
+  await twin.route(page.url(), (route) => route.fulfill({ contentType: 'text/html; charset=utf-8', body }));
+  await twin.goto(page.url());
+  return twin;
+}
+
 /** What axe-core finds against WCAG 2.2 AA and its own good practices. */
 export async function violations(page: Page): Promise<string[]> {
   const found = await inWorld(page, `${axe}; axe.run(document).then((result) => result.violations)`);
