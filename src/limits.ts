@@ -309,8 +309,9 @@ export const pageLimits = {
   maxJobsPerForm: 200,
   /** releases at panels whose progress or outcome is remembered */
   maxRuns: 1000,
-  /** a panel's page that nobody touches leads back to the login */
-  panelIdle_s: 45,
+  /** on a panel's page that nobody touches it is asked whether somebody is there, and then so long waited for an answer */
+  panelIdle_s: 35,
+  panelAsk_s: 20,
   /** while something is printed, a panel's page is loaded again so often */
   panelLook_s: 2,
 } as const;

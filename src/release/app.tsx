@@ -21,7 +21,7 @@ export interface AppOptions {
 /** The pages of a node's release port; its API lies under `/v1/` and `/app/`. */
 export function releaseApp({ node, panel }: AppOptions): Hono {
   const app = new Hono();
-  app.use(headers('phone'));
+  app.use(headers);
   assetRoutes(app);
   // the names of a super node and of the one that follows it are the same: the script asks which one answers
   app.get('/node.json', (c) => c.json(node, 200, { 'cache-control': 'no-store' }));

@@ -17,9 +17,8 @@ import { type JobOptions, jobOptionsSchema, type JobView } from '../job.ts';
 import { pageLimits } from '../limits.ts';
 import { addressOf } from '../tls-server.ts';
 import { optionsOf } from './client/options.js';
-import { headers } from './headers.ts';
 import type { Jobs } from './jobs.ts';
-import { List, Login, One, tokenField } from './pages/panel.tsx';
+import { List, Login, One, Still, tokenField } from './pages/panel.tsx';
 import type { ReleaseDoor } from './release.ts';
 import { Runs } from './runs.ts';
 import { strings as s } from './strings.ts';
@@ -92,7 +91,6 @@ interface Visit {
 export function panelRoutes(app: Hono, doors: PanelDoors): void {
   const panel = new Hono();
   const runs = new Runs();
-  panel.use(headers('panel'));
   panel.use(async (c, next) => {
     await next();
     c.header('cache-control', 'no-store');
@@ -109,6 +107,10 @@ export function panelRoutes(app: Hono, doors: PanelDoors): void {
   };
   panel.get('/jobs', visited((visit) => list(visit)));
   panel.get('/jobs/:id', visited((visit) => one(visit)));
+  panel.get(
+    '/still',
+    visited(({ c }) => refreshed(c, pageLimits.panelAsk_s, '/panel?idle=1').html(<Still />)),
+  );
   panel.post('/print', visited((visit) => printSeveral(visit)));
   panel.post('/jobs/:id/print', visited((visit) => printOne(visit)));
   panel.post('/jobs/:id/delete', visited((visit) => remove(visit)));
@@ -163,6 +165,9 @@ async function list(visit: Visit, message?: string): Promise<Response> {
   const { c, runs, user, token } = visit;
   const jobs = (await jobsOf(visit)).map((job) => ({ job, run: runs.of(job.id) }));
   const { printers, chosen, trouble } = await printersOf(visit);
+  const running = jobs.some(({ run }) => run !== undefined && run.outcome === undefined);
+  if (running) refreshed(c, pageLimits.panelLook_s, '/panel/jobs');
+  else refreshed(c, pageLimits.panelIdle_s, '/panel/still');
   const page = c.html(<List {...{ user, token, jobs, printers, chosen, trouble, message }} />);
   for (const { job } of jobs) runs.forget(job.id);
   return page;
@@ -260,6 +265,12 @@ function chosenOf({ c, doors }: Visit, fields: Fields): Printer {
   const printer = doors.directory.printer(check(printerName, fields['printer']));
   setCookie(c, printerCookie, printer.name, { ...cookie, maxAge: printerLife_s });
   return printer;
+}
+
+/** Has the browser go on by itself, without script: a header that all browsers know, and no standard describes. */
+function refreshed(c: Context, after_s: number, to: string): Context {
+  c.header('refresh', `${after_s};url=${to}`);
+  return c;
 }
 
 /** The fields of a form that a page of ours has sent. @throws InkmeshError `forbidden` for any other */

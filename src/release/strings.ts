@@ -139,7 +139,10 @@ const en = {
     failed: (reason: string) => `Nothing was printed: ${reason}`,
     interrupted: (reason: string) => `Interrupted: ${reason}`,
     refusedJob: (reason: string) => `Not printed: ${reason}`,
-    leaves: 'You are logged out by itself when nothing is touched for a while.',
+    still: 'Are you still there?',
+    stillText: (seconds: number) => `If not, you are logged out in ${seconds} seconds.`,
+    goOn: 'Go on',
+    leaves: 'When nobody touches this for a while you are logged out.',
     busy: 'Too many attempts: wait a minute.',
   },
 } as const;

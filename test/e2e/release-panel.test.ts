@@ -18,7 +18,6 @@ import {
 } from '../fakes/browser.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
-import { addFacingNode } from './facing-node.ts';
 import { makePdf, type Organisation, sha256, startOrganisation } from './organisation.ts';
 
 const shown_ms = 15_000;
@@ -36,12 +35,11 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
 
   test.before(async () => {
     org = await startOrganisation();
-    await addFacingNode(org, 'p1', ['front', 'panel']);
     const { trust } = await readCredential(org.user('ada').credential);
     const host = siteHosts(org.site).dns;
     const root = toPem('CERTIFICATE', trust.root);
     browser = await startBrowser({ root, hosts: { [host]: '127.0.0.1' } });
-    origin = `https://${host}:${org.node('p1').ports.release}`;
+    origin = `https://${host}:${org.node('a1').ports.release}`;
     const registrar = ['--dir', org.node('a1').dir];
     pin = (await org.ink<{ pin: string }>(['user', 'pin', 'ada', ...registrar])).json.pin;
     await org.ink(['user', 'badge', 'ada', badge, ...registrar]);

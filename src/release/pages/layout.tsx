@@ -7,12 +7,10 @@ interface PageProps {
   title: string;
   /** `phone` has the script and can be installed; `panel` works without either */
   kind: 'phone' | 'panel';
-  /** content of `meta refresh` */
-  refresh?: string;
   children?: Child;
 }
 
-export function Page({ title, kind, refresh, children }: PageProps) {
+export function Page({ title, kind, children }: PageProps) {
   return (
     <>
       {raw('<!DOCTYPE html>')}
@@ -22,7 +20,6 @@ export function Page({ title, kind, refresh, children }: PageProps) {
           <meta name='viewport' content='width=device-width, initial-scale=1' />
           <meta name='color-scheme' content='light dark' />
           <title>{`${title} – ${s.app}`}</title>
-          {refresh === undefined ? null : <meta http-equiv='refresh' content={refresh} />}
           <link rel='icon' href='/icon-48.png' />
           <link rel='stylesheet' href='/style.css' />
           {kind === 'phone'

@@ -79,12 +79,11 @@ interface SessionProps {
   /** against forged requests */
   token: string;
   children?: Child;
-  refresh: string;
 }
 
-function Session({ user, token, refresh, children }: SessionProps) {
+function Session({ user, token, children }: SessionProps) {
   return (
-    <Page title={p.hello(user)} kind='panel' refresh={refresh}>
+    <Page title={p.hello(user)} kind='panel'>
       <header>
         <p class='brand'>{p.hello(user)}</p>
         <Form action='/panel/logout' token={token}>
@@ -96,8 +95,21 @@ function Session({ user, token, refresh, children }: SessionProps) {
   );
 }
 
-/** back to the login, when nobody has touched the page */
-const leave = `${pageLimits.panelIdle_s};url=/panel?idle=1`;
+/** Asks, after some time, whether anybody is still there (WCAG 2.2, 2.2.1): nothing of the documents is on it. */
+export function Still() {
+  return (
+    <Page title={p.still} kind='panel'>
+      <main>
+        <h1>{p.still}</h1>
+        <p>{p.stillText(pageLimits.panelAsk_s)}</p>
+        <p class='actions'>
+          <a class='button' href='/panel/jobs'>{p.goOn}</a>
+          <a class='button' href='/panel'>{p.logout}</a>
+        </p>
+      </main>
+    </Page>
+  );
+}
 
 function PrinterChoice({ printers, chosen }: { printers: readonly string[]; chosen: string }) {
   return (
@@ -136,16 +148,11 @@ export function List({ user, token, jobs, printers, chosen, trouble, message }: 
     0,
     pageLimits.maxJobsPerForm,
   );
-  const running = shown.some(({ run }) => run !== undefined && run.outcome === undefined);
   const free = shown.some(({ job, run }) =>
     job.state === 'held' && (run === undefined || run.outcome !== undefined)
   );
   return (
-    <Session
-      user={user}
-      token={token}
-      refresh={running ? `${pageLimits.panelLook_s};url=/panel/jobs` : leave}
-    >
+    <Session user={user} token={token}>
       <h1>{s.jobs}</h1>
       {message === undefined ? null : <p role='alert' class='message'>{message}</p>}
       {trouble === undefined ? null : <p role='status' class='trouble'>{`${chosen}: ${trouble}`}</p>}
@@ -215,7 +222,7 @@ export interface OneProps {
 export function One({ user, token, job, printers, chosen, message }: OneProps) {
   const again = job.state === 'interrupted';
   return (
-    <Session user={user} token={token} refresh={leave}>
+    <Session user={user} token={token}>
       <p>
         <a class='button' href='/panel/jobs'>{s.back}</a>
       </p>
