@@ -11,6 +11,7 @@ import { node } from './node.ts';
 import { print } from './print.ts';
 import { printerDiscover, printerStatus } from './printers.ts';
 import { installQueue } from './queue.ts';
+import { printerQr } from './printer-qr.ts';
 import { siteProfile } from './profile.ts';
 import { siteList, siteSet } from './sites.ts';
 import { deviceList, deviceRevoke, nodeList, nodeRevoke, registrarAdd, userRevoke } from './standing.ts';
@@ -43,6 +44,7 @@ const commands: readonly Command[] = [
   printerList,
   printerDiscover,
   printerStatus,
+  printerQr,
   print,
   installQueue,
   jobs,
