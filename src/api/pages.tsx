@@ -78,8 +78,12 @@ async function chosen(c: Context<ApiEnv>, doors: PageDoors): Promise<PrinterView
   return printer === undefined ? undefined : await viewOf(doors, printer);
 }
 
-/** Server-sent events (HTML, section 9.2): `changed` when the user's lists may have. They say nothing else. */
-function live(c: Context<ApiEnv>, doors: PageDoors): Response {
+/**
+ * Server-sent events (HTML, section 9.2): `changed` when the user's lists may have, or how the chosen printer is. They say
+ * nothing else.
+ */
+async function live(c: Context<ApiEnv>, doors: PageDoors): Promise<Response> {
+  let trouble = (await chosen(c, doors))?.trouble;
   let told = false;
   let wake: () => void = () => {};
   const stop = doors.live.watch(c.var.by.user, () => {
@@ -88,22 +92,29 @@ function live(c: Context<ApiEnv>, doors: PageDoors): Response {
   });
   const { signal } = c.req.raw;
   signal.addEventListener('abort', () => wake());
-  const until_ms = performance.now() + liveLimits.watch_ms;
+  const start_ms = performance.now();
+  let said_ms = start_ms;
   c.header('content-type', 'text/event-stream');
   c.header('cache-control', 'no-store');
   return stream(c, async (out) => {
+    const say = async (what: string) => {
+      said_ms = performance.now();
+      await out.write(what);
+    };
     try {
-      await out.write(': watching\n\n');
-      while (!signal.aborted && !out.aborted && performance.now() < until_ms) {
-        await woken(told ? 0 : liveLimits.heartbeat_ms, (now) => wake = now);
-        await out.write(told ? 'event: changed\ndata:\n\n' : ':\n\n');
-        told = false;
+      await say(': watching\n\n');
+      while (!signal.aborted && !out.aborted && performance.now() < start_ms + liveLimits.watch_ms) {
+        await woken(told ? 0 : liveLimits.printerLook_ms, (now) => wake = now);
+        const now = (await chosen(c, doors))?.trouble;
+        const changed = told || now !== trouble;
+        [told, trouble] = [false, now];
+        if (changed) await say('event: changed\ndata:\n\n');
+        else if (performance.now() > said_ms + liveLimits.heartbeat_ms) await say(':\n\n');
       }
     } finally {
       stop();
     }
   }, (thrown) => {
-    stop();
     if (!signal.aborted) throw asInkmeshError(thrown);
     return Promise.resolve();
   });

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { exportKey } from '../../mesh/authority.ts';
 import { toPem } from '../../mesh/mod.ts';
 import { readCredential } from '../../src/datadir.ts';
 import { browserTools, keepScreenshot, phone, startBrowser, violations } from '../fakes/browser.ts';
@@ -49,10 +48,10 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
     return readdirSync(kept).map((name) => join(kept, name));
   };
 
-  /** Prints a document as ada, at the first node. */
-  const submit = async (title: string) => {
+  /** Prints a document at the first node. */
+  const submit = async (title: string, user = 'ada') => {
     const pdf = makePdf(20_000);
-    const args = ['print', pdf.file, '--title', title, ...org.as('ada', 'a1')];
+    const args = ['print', pdf.file, '--title', title, ...org.as(user, 'a1')];
     const { id } = (await org.ink<{ id: string }>(args)).json;
     return { ...pdf, id, title };
   };
@@ -68,17 +67,32 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
     await page.emulateMedia({ colorScheme: 'light' });
   };
 
+  const states = async (): Promise<Map<string, string>> => {
+    const { json } = await org.ink<{ id: string; state: string }[]>(['jobs', ...org.as('ada', 'a3')]);
+    return new Map(json.map(({ id, state }) => [id, state]));
+  };
+
   test('a browser that is nobody’s is told how it becomes somebody’s', async () => {
     await page.goto(`${origin}/`);
     await page.getByRole('heading', { name: 'Welcome' }).waitFor();
     await accessible('welcome');
   });
 
-  test('a credential in the browser lists its owner’s jobs, and nobody else’s', async () => {
+  test('an invitation makes it its user’s, whose documents it lists, and no others', async () => {
     const job = await submit('Quarterly figures <b>&amp;');
-    await enrolAs('ada');
-    await page.goto(`${origin}/?printer=${printer}`);
+    const others = await submit('Of somebody else', 'eve');
+    const invite = ['user', 'invite', 'ada', '--dir', org.node('a1').dir];
+    const { token } = (await org.ink<{ token: string }>(invite)).json;
+    const answer = await page.goto(`${origin}/enrol#${token}`);
+    const policy = answer?.headers()['content-security-policy'] ?? '';
+    assert.match(policy, /default-src 'none'.*frame-ancestors 'none'.*script-src 'self'/);
+    assert.not.match(policy, /unsafe|https?:|\*/);
+    await accessible('enrol');
+    await page.getByRole('button', { name: 'Add this browser' }).click();
     await card(job.id).waitFor();
+    assert.is(await card(others.id).count(), 0);
+    await page.goto(`${origin}/?printer=${printer}`);
+    await page.locator('.chosen', { hasText: printer }).waitFor();
     assert.match(await card(job.id).innerText(), /Quarterly figures <b>&amp;/);
     assert.match(await page.locator('.chosen').innerText(), /printer-a/);
     assert.is(new URL(page.url()).search, '');
@@ -144,6 +158,16 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
     await page.getByRole('heading', { name: 'My documents' }).waitFor();
   });
 
+  test('while the registrar is gone a document is listed and printed', async () => {
+    const job = await submit('Without the registrar');
+    await card(job.id).waitFor();
+    await org.kill('a1');
+    await card(job.id).getByRole('button', { name: 'Print Without the registrar' }).click();
+    await page.locator('#status', { hasText: 'Printed at printer-a.' }).waitFor();
+    await page.getByText('Nothing waits for you.').waitFor();
+    assert.is((await states()).get(job.id), 'printed');
+  });
+
   test('the shell opens while no node answers, and says so', async () => {
     await waitFor(
       async () => await page.evaluate('navigator.serviceWorker.controller !== null') ? true : undefined,
@@ -160,34 +184,6 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
     await page.getByRole('button', { name: 'Try again' }).click();
     await page.getByText('Nothing waits for you.').waitFor();
   });
-
-  async function states(): Promise<Map<string, string>> {
-    const { json } = await org.ink<{ id: string; state: string }[]>(['jobs', ...org.as('ada', 'a1')]);
-    return new Map(json.map(({ id, state }) => [id, state]));
-  }
-
-  /** Puts a user's credential into the browser, its key not to be exported. */
-  async function enrolAs(user: string): Promise<void> {
-    const stored = await readCredential(org.user(user).credential);
-    const given = {
-      user,
-      key: await exportKey(stored.key),
-      certificate: stored.certificate.toBase64(),
-      issuers: stored.issuers.map((der) => der.toBase64()),
-    };
-    await page.evaluate(`(async (given) => {
-      const { fromBase64 } = await import('/client/base64.js');
-      const { keepCredential } = await import('/client/store.js');
-      const der = fromBase64(given.key.replace(/-----[^-]+-----|\\s/g, ''));
-      const es256 = { name: 'ECDSA', namedCurve: 'P-256' };
-      await keepCredential({
-        user: given.user, device: '', site: 'a',
-        certificate: fromBase64(given.certificate),
-        issuers: given.issuers.map(fromBase64),
-        key: await crypto.subtle.importKey('pkcs8', der, es256, false, ['sign']),
-      });
-    })(${JSON.stringify(given)})`);
-  }
 }
 
 test.run();

@@ -21,6 +21,8 @@ let shown = '';
 const running = new Map();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let look;
+/** ends the waiting for news */
+let following = new AbortController();
 
 /** @returns {Promise<string>} the address of the fragment that the page's own address asks for */
 async function wanted() {
@@ -66,16 +68,19 @@ async function follow() {
   for (;;) {
     await visible();
     if (credential === undefined) return;
-    const away = new AbortController();
-    const hide = () => document.hidden && away.abort();
+    following = new AbortController();
+    const { signal } = following;
+    const hide = () => document.hidden && following.abort();
     document.addEventListener('visibilitychange', hide);
     try {
-      const response = await ask(credential, { path: '/app/live', signal: away.signal });
+      const [printer = ''] = await recentPrinters();
+      const path = `/app/live?printer=${encodeURIComponent(printer)}`;
+      const response = await ask(credential, { path, signal });
       if (wait_ms > firstWait_ms) await refresh();
       wait_ms = firstWait_ms;
       for await (const line of lines(response)) if (line === 'event: changed') await refresh();
     } catch {
-      if (!document.hidden) wait_ms = Math.min(2 * wait_ms, longestWait_ms);
+      if (!signal.aborted) wait_ms = Math.min(2 * wait_ms, longestWait_ms);
     }
     document.removeEventListener('visibilitychange', hide);
     await new Promise((resolve) => setTimeout(resolve, wait_ms));
@@ -165,7 +170,7 @@ view.addEventListener('click', (event) => {
   if (button === null) return;
   const { print: job, choose, enrol, again, delete: removed } = button.dataset;
   if (job !== undefined) void print(job, {}, []);
-  if (choose !== undefined) void rememberPrinter(choose).then(() => location.hash = '#/');
+  if (choose !== undefined) void take(choose);
   if (removed !== undefined) void remove(button);
   if (enrol !== undefined) void join(location.hash);
   if (again !== undefined) void refresh();
@@ -209,6 +214,13 @@ async function printOne(form, fields) {
   const read = optionsOf(values);
   if ('wrong' in read) return say(text(read.wrong === 'copies' ? 'wrongCopies' : 'wrongRanges'));
   await print(job, read.options, confirm);
+}
+
+/** @param {string} printer from now on */
+async function take(printer) {
+  await rememberPrinter(printer);
+  following.abort();
+  location.hash = '#/';
 }
 
 async function start() {
