@@ -37,6 +37,7 @@ const script = {
   started: 'Printing {title} at {printer}…',
   progress: '{percent} % sent',
   waitingAt: 'The printer waits: {reason}',
+  goesOn: 'Printing goes on at {printer}…',
   printed: 'Printed at {printer}.',
   sent: 'Sent to {printer}, which does not say when it has printed.',
   failed: 'Nothing was printed: {reason}. The document still waits for you.',
@@ -45,7 +46,6 @@ const script = {
   lost: 'The connection was lost. What has become of the document is shown below when it is back.',
   deleteSure: 'Tap again to delete it for good.',
   deleted: 'The document is deleted.',
-  changed: 'The list has changed.',
 } as const;
 
 export type ScriptStrings = { readonly [name in keyof typeof script]: string };

@@ -9,6 +9,7 @@ import { readCredential } from '../../src/datadir.ts';
 import { browserTools, keepScreenshot, phone, startBrowser, violations } from '../fakes/browser.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
+import { startSink } from '../fakes/sink.ts';
 import { makePdf, type Organisation, sha256, startOrganisation } from './organisation.ts';
 
 const shown_ms = 15_000;
@@ -156,6 +157,29 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
     await page.getByRole('button', { name: 'Search' }).click();
     await page.getByRole('button', { name: /printer-a/ }).click();
     await page.getByRole('heading', { name: 'My documents' }).waitFor();
+  });
+
+  test('what was interrupted is printed again only after its owner says so', async () => {
+    const broken = await startSink({ resetAfter: 5000 });
+    await org.addPrinter(broken.uri, 'broken');
+    await page.goto(`${origin}/?printer=broken`);
+    const job = await submit('Halfway');
+    await card(job.id).getByRole('button', { name: 'Print Halfway' }).click();
+    await page.locator('#status', { hasText: 'Interrupted' }).waitFor();
+    await card(job.id).getByRole('link', { name: 'Decide' }).click();
+    await page.getByRole('heading', { name: 'Was it printed?' }).waitFor();
+    await accessible('interrupted');
+    await page.goto(`${origin}/?printer=${printer}#/job/${job.id}`);
+    const before = kept();
+    await page.getByRole('button', { name: 'Print again' }).click();
+    await page.locator('#status', { hasText: 'tick the box' }).waitFor();
+    assert.equal(kept(), before);
+    await page.getByLabel('Print it again all the same').check();
+    await page.getByRole('button', { name: 'Print again' }).click();
+    await page.locator('#status', { hasText: 'Printed at printer-a.' }).waitFor();
+    assert.is(kept().length, before.length + 1);
+    await broken.stop();
+    await page.goto(`${origin}/#/`);
   });
 
   test('while the registrar is gone a document is listed and printed', async () => {

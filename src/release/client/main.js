@@ -113,7 +113,8 @@ async function print(job, options, confirm) {
   say(text('started', { title, printer }));
   try {
     const outcome = await release(credential, { job, printer, options, confirm }, (step) => {
-      if (step.waiting !== undefined) say(text('waitingAt', { reason: step.waiting }));
+      if (step.waiting === null) say(text('goesOn', { printer }));
+      else if (step.waiting !== undefined) say(text('waitingAt', { reason: step.waiting }));
       if (step.sent === undefined || !step.total) return;
       const percent = Math.floor(100 * step.sent / step.total);
       running.set(job, percent);

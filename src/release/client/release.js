@@ -25,7 +25,7 @@ import { signGrant } from './signing.js';
  * @typedef {object} Step
  * @property {number} [sent]
  * @property {number} [total]
- * @property {string} [waiting] why the printer waits
+ * @property {string | null} [waiting] why the printer waits; null when it goes on
  * @property {Outcome} [result]
  * @property {string} [error]
  */
