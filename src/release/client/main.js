@@ -6,7 +6,7 @@ import { enrol, invitationIn } from './enrol.js';
 import { optionsOf } from './options.js';
 import { cancel, release } from './release.js';
 import { readCredential, recentPrinters, rememberPrinter } from './store.js';
-import { progress, say, show, showTemplate, text, view } from './views.js';
+import { hush, progress, say, show, showTemplate, text, view } from './views.js';
 
 const busyLook_ms = 2000;
 const firstWait_ms = 1000;
@@ -235,7 +235,9 @@ async function start() {
 }
 
 addEventListener('hashchange', () => {
-  if (invitationIn(location.hash) === undefined) void refresh();
+  if (invitationIn(location.hash) !== undefined) return;
+  hush();
+  void refresh();
 });
 
 credential = await readCredential();

@@ -27,9 +27,18 @@ export function text(name, values = {}) {
   return strings[name].replace(/\{(\w+)\}/g, (_, gap) => values[gap] ?? '');
 }
 
+let said_ms = 0;
+const readable_ms = 1000;
+
 /** @param {string} message */
 export function say(message) {
+  said_ms = performance.now();
   status.textContent = message;
+}
+
+/** What was said of another view is said no longer, unless it has just been. */
+export function hush() {
+  if (performance.now() - said_ms > readable_ms) status.textContent = '';
 }
 
 /**
@@ -56,7 +65,7 @@ export function show(html, fresh) {
       timeStyle: 'short',
     });
   }
-  if (fresh) view.focus();
+  if (fresh) begin();
   else if (focused !== undefined && focused !== '') document.getElementById(focused)?.focus();
 }
 
@@ -72,7 +81,13 @@ function entries() {
 export function showTemplate(id) {
   const template = element(id, 'template');
   view.replaceChildren(template.content.cloneNode(true));
-  view.focus();
+  begin();
+}
+
+/** A new view is read from its beginning. */
+function begin() {
+  view.focus({ preventScroll: true });
+  scrollTo(0, 0);
 }
 
 /**
