@@ -8,6 +8,7 @@ import { systemClock } from './clock.ts';
 import { createApi } from './api/app.ts';
 import { auditRoutes } from './api/audit.ts';
 import { enrolApp } from './api/enrol.ts';
+import { forwardApp } from './api/forward.ts';
 import { isRelease, jobRoutes } from './api/jobs.ts';
 import { pageRoutes } from './api/pages.tsx';
 import { printerRoutes } from './api/printers.ts';
@@ -143,6 +144,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const { peerId: peer, site, roles } = mesh.self;
   const pages = releaseApp({
     node: { peer, site, organisation: trust.organisation },
+    forward: forwardApp({ mesh, trust }),
     panel: roles.includes('panel') ? { sessions, jobs, directory, release, site, trouble } : undefined,
   });
   const admin = {

@@ -16,10 +16,12 @@ export interface AppOptions {
   node: { readonly peer: string; readonly site: string; readonly organisation: string };
   /** on a node that may know who stands at a panel */
   panel: PanelDoors | undefined;
+  /** what passes releases on to other nodes */
+  forward: Hono;
 }
 
 /** The pages of a node's release port; its API lies under `/v1/` and `/app/`. */
-export function releaseApp({ node, panel }: AppOptions): Hono {
+export function releaseApp({ node, panel, forward }: AppOptions): Hono {
   const app = new Hono();
   app.use(headers);
   assetRoutes(app);
@@ -29,6 +31,7 @@ export function releaseApp({ node, panel }: AppOptions): Hono {
     app.get(path, (c) => c.html(<Shell panel={panel !== undefined} />, 200, { 'cache-control': 'no-cache' }));
   }
   if (panel !== undefined) panelRoutes(app, panel);
+  app.route('/forward', forward);
   app.notFound((c) =>
     c.html(
       <Page title={s.notFound} kind='panel'>

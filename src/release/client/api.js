@@ -40,6 +40,7 @@ export async function currentNode(anew = false) {
  * @typedef {object} Call
  * @property {string} path
  * @property {(peer: string) => Promise<object>} [body] sent as JSON by POST
+ * @property {string} [via] PeerId of another node, to which the one that serves the page passes it on
  * @property {boolean} [view] lets the node ask holders for titles
  * @property {AbortSignal} [signal]
  */
@@ -53,9 +54,10 @@ export async function currentNode(anew = false) {
  */
 export async function ask(credential, call) {
   const before = await currentNode();
-  const response = await send(credential, call, before.peer);
+  const response = await send(credential, call, call.via ?? before.peer);
   if (response.ok) return response;
   const refusal = await refusalOf(response);
+  if (call.via !== undefined) throw refusal;
   const now = await currentNode(true);
   if (now.peer === before.peer) throw refusal;
   const second = await send(credential, call, now.peer);
@@ -68,7 +70,7 @@ export async function ask(credential, call) {
  * @param {Call} call
  * @param {string} peer
  */
-async function send(credential, { path, body, view = false, signal }, peer) {
+async function send(credential, { path, body, via, view = false, signal }, peer) {
   const method = body === undefined ? 'GET' : 'POST';
   const content = body === undefined ? undefined : new TextEncoder().encode(JSON.stringify(await body(peer)));
   const target = { method, path, audience: peer };
@@ -80,7 +82,7 @@ async function send(credential, { path, body, view = false, signal }, peer) {
     const purpose = { method: 'GET', path: '/tickets', audience: peer };
     headers['inkmesh-view'] = await signRequest(credential, purpose, Date.now());
   }
-  return await fetch(path, {
+  return await fetch(via === undefined ? path : `/forward/${via}${path}`, {
     ...{ method, headers, cache: 'no-store' },
     ...(content === undefined ? {} : { body: content }),
     ...(signal === undefined ? {} : { signal }),

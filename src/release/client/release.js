@@ -1,6 +1,6 @@
 // @ts-check
 /** Releasing and deleting jobs: the grants are signed here. */
-import { ask, lines } from './api.js';
+import { ask, lines, Refusal } from './api.js';
 import { toBase64 } from './base64.js';
 import { encode } from './cbor.js';
 import { signGrant } from './signing.js';
@@ -39,8 +39,10 @@ import { signGrant } from './signing.js';
  * @throws {import('./api.js').Refusal}
  */
 export async function release(credential, { job, printer, options, confirm }, onStep) {
+  const via = await delivererOf(credential, printer);
   const response = await ask(credential, {
     path: `/v1/jobs/${job}/release`,
+    ...(via === undefined ? {} : { via }),
     body: async (peer) => {
       const target = { job, action: /** @type {const} */ ('release'), claimant: peer, target: printer };
       const grant = await signGrant(credential, { ...target, options: encode(options), confirm }, Date.now());
@@ -60,6 +62,24 @@ export async function release(credential, { job, printer, options, confirm }, on
     // the list shows what has become of it
   }
   return outcome;
+}
+
+/**
+ * The node that is to deliver, as it reaches the printer; undefined for the one that serves the page.
+ * @param {Credential} credential
+ * @param {string} printer
+ * @returns {Promise<string | undefined>} PeerId
+ */
+async function delivererOf(credential, printer) {
+  try {
+    const response = await ask(credential, { path: `/v1/printers/${printer}/nodes` });
+    const [best] = /** @type {{ peer: string, here: boolean }[]} */ (await response.json());
+    return best === undefined || best.here ? undefined : best.peer;
+  } catch (thrown) {
+    // its delivery says what is wrong
+    if (thrown instanceof Refusal) return undefined;
+    throw thrown;
+  }
 }
 
 /**
