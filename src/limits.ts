@@ -319,6 +319,8 @@ export const pageLimits = {
   maxJobsPerForm: 200,
   /** releases at panels whose progress or outcome is remembered */
   maxRuns: 1000,
+  /** how long a list waits for what a printer says of itself */
+  printerPatience_ms: 500,
   /** on a panel's page that nobody touches it is asked whether somebody is there, and then so long waited for an answer */
   panelIdle_s: 35,
   panelAsk_s: 20,

@@ -15,11 +15,12 @@ import { printerRoutes } from './api/printers.ts';
 import { siteRoutes } from './api/sites.ts';
 import { isSubmission, submissionRoutes } from './api/submissions.ts';
 import { standingRoutes } from './api/standing.ts';
+import { Troubles } from './api/trouble.ts';
 import { verifierRoutes } from './api/verifiers.ts';
 import type { Config } from './config.ts';
 import { type NodeSecrets, readNode, type RunFile, writeRun } from './datadir.ts';
 import { inquire } from './deliver/inquiry.ts';
-import { Directory, directoryKinds } from './directory.ts';
+import { Directory, directoryKinds, type Printer } from './directory.ts';
 import { Front } from './front.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 import { PanelLogin } from './panel/login.ts';
@@ -138,8 +139,8 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
     : undefined;
   const reach = new ReachWatch({ mesh, snmp: config.snmp, printers: () => directory.printers(), log });
   printerRoutes(api, { mesh, directory, conditions, asking, reach });
-  // a printer is asked how it is when a job is released
-  const trouble = () => Promise.resolve(undefined);
+  const troubles = new Troubles(conditions);
+  const trouble = (printer: Printer) => troubles.of(printer);
   pageRoutes(api, { mesh, directory, jobs, live: new Live(mesh), trouble });
   const { peerId: peer, site, roles } = mesh.self;
   const pages = releaseApp({

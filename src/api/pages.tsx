@@ -58,7 +58,10 @@ export function pageRoutes(api: Api, doors: PageDoors): void {
   });
   api.get('/app/printers', async (c) => {
     const { q, recent } = check(query, c.req.query());
-    const printers = await Promise.all(directory.printers().map((printer) => viewOf(doors, printer)));
+    // few are asked how they are: those that somebody goes to
+    const printers = await Promise.all(
+      directory.printers().map((printer) => recent.includes(printer.name) ? viewOf(doors, printer) : printer),
+    );
     return c.html(<Printers printers={printers} recent={recent} query={q} site={mesh.self.site} />);
   });
   api.get('/app/live', (c) => live(c, doors));
