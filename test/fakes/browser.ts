@@ -33,9 +33,11 @@ export interface BrowserOptions {
   root: string;
   /** host names, and the addresses that they resolve to; all others do not resolve */
   hosts: Readonly<Record<string, string>>;
+  /** runs its command elsewhere: in a namespace */
+  inside?(...command: string[]): string[];
 }
 
-export async function startBrowser({ root, hosts }: BrowserOptions): Promise<Browser> {
+export async function startBrowser({ root, hosts, inside }: BrowserOptions): Promise<Browser> {
   const home = tempDir();
   const store = join(home, '.pki', 'nssdb');
   mkdirSync(store, { recursive: true });
@@ -45,8 +47,13 @@ export async function startBrowser({ root, hosts }: BrowserOptions): Promise<Bro
   execFileSync(certutil, ['-d', `sql:${store}`, '-N', '--empty-password']);
   execFileSync(certutil, ['-d', `sql:${store}`, '-A', '-t', 'C,,', '-n', 'organisation', '-i', file]);
   const rules = [...Object.entries(hosts).map(([name, at]) => `MAP ${name} ${at}`), 'MAP * ~NOTFOUND'];
+  const program = toolPath('chromium') ?? 'chromium';
+  const script = join(home, 'chromium');
+  writeFileSync(script, `#!/bin/sh\nexec ${(inside?.(program) ?? [program]).join(' ')} "$@"\n`, {
+    mode: 0o700,
+  });
   return await chromium.launch({
-    executablePath: toolPath('chromium') ?? 'chromium',
+    executablePath: script,
     args: [...flags, `--host-resolver-rules=${rules.join(',')}`],
     env: { ...process.env as Record<string, string>, HOME: home, XDG_CONFIG_HOME: join(home, '.config') },
     // the runner ends what is left
