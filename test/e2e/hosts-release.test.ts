@@ -4,10 +4,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toPem } from '../../mesh/mod.ts';
 import { siteHosts } from '../../mesh/names.ts';
+import type { PrinterState } from '../../src/api/printers.ts';
 import { readCredential } from '../../src/datadir.ts';
 import { browserTools, keepScreenshot, phone, startBrowser } from '../fakes/browser.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
+import { printerMib, type Snmpd, startSnmpd } from '../fakes/snmpd.ts';
 import { canIsolate, inside, ip } from './hosts/namespaces.ts';
 import { Network } from './hosts/network.ts';
 import { HostOrganisation, noise, untilPrinted } from './hosts/organisation.ts';
@@ -16,7 +18,7 @@ const shown_ms = 30_000;
 /** until the site's key is made, and the nodes have tried the printer and told each other */
 const ready_ms = 90_000;
 
-if (canIsolate() && requireTools(browserTools)) {
+if (canIsolate() && requireTools([...browserTools, 'snmpd', 'awk'])) {
   const network = new Network();
   const site = network.site('a');
   const org = await HostOrganisation.found(network.place('a1', site));
@@ -29,9 +31,11 @@ if (canIsolate() && requireTools(browserTools)) {
   const hand = network.place('hand', site);
   const paper = network.place('printer', site);
   let browser: Browser;
+  let snmpd: Snmpd;
 
   test.after(async () => {
     await browser?.close();
+    await snmpd?.stop();
     await org.stop();
   });
 
@@ -42,8 +46,11 @@ if (canIsolate() && requireTools(browserTools)) {
     const { holders } = await org.print(document, a2);
     assert.equal([...holders].sort(), ['a1', 'a2', 'a3']);
     for (const machine of [near, front]) await machine.start();
-    // nobody but one node has a way to the printer
-    for (const { place } of [org.registrar, a2, a3, front]) {
+    const there = (...command: string[]) => inside(paper.namespace, ...command);
+    const at = { port: 161, address: paper.address, community: 'public', inside: there };
+    snmpd = await startSnmpd(printerMib({}), at);
+    // nobody but one node has a way to the printer, when the registrar is gone
+    for (const { place } of [a2, a3, front]) {
       ip(`-n ${place.namespace} route add blackhole ${paper.address}/32`);
     }
     await org.connected();
@@ -66,12 +73,13 @@ if (canIsolate() && requireTools(browserTools)) {
     await page.getByRole('button', { name: /^Print / }).first().waitFor();
     await org.registrar.kill();
     await page.goto(`https://${host}:9266/?printer=${printer.name}`);
+    const as = ['--dir', front.dir, '--credential', org.ada];
     await waitFor(async () => {
-      await page.getByRole('button', { name: 'Print all' }).click();
-      const said = page.locator('#status', { hasText: /Sent to|Not printed|Nothing was printed/ });
-      await said.waitFor();
-      return /Sent to/.test(await said.innerText()) ? true : undefined;
+      const [state] = await front.run<PrinterState[]>('printer', 'status', printer.name, ...as);
+      return state?.reached_by.join() === near.name ? true : undefined;
     }, { deadline_ms: ready_ms, what: 'the node that reaches the printer to be known' });
+    await page.getByRole('button', { name: 'Print all' }).click();
+    await page.locator('#status', { hasText: 'Sent to printer' }).waitFor();
     await keepScreenshot(page, 'phone-offline');
     await untilPrinted(printer, document.sha256, 1);
     await page.getByText('Nothing waits for you.').waitFor();
