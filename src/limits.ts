@@ -295,8 +295,8 @@ export const liveLimits = {
   maxWatchersPerUser: 8,
   /** how often a node looks which others are awake, while somebody watches */
   membersLook_ms: 2_000,
-  /** and how the printer is that somebody has chosen */
-  printerLook_ms: 2_000,
+  /** and how the printer is that somebody has chosen: with `conditionLimits.ask_ms` about 3 s */
+  printerLook_ms: 700,
   /** a connection on which nothing is said would be ended on the way */
   heartbeat_ms: 15_000,
   /** then the page asks again, signed anew */

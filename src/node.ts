@@ -141,7 +141,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   printerRoutes(api, { mesh, directory, conditions, asking, reach });
   const troubles = new Troubles(conditions);
   const trouble = (printer: Printer) => troubles.of(printer);
-  pageRoutes(api, { mesh, directory, jobs, live: new Live(mesh), trouble });
+  pageRoutes(api, { mesh, directory, jobs, live: new Live(mesh), troubles });
   const { peerId: peer, site, roles } = mesh.self;
   const pages = releaseApp({
     node: { peer, site, organisation: trust.organisation },

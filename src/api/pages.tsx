@@ -6,12 +6,13 @@ import { check, text } from '../../mesh/codec.ts';
 import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import { jobId, printerName } from '../../mesh/names.ts';
 import type { Directory, Printer } from '../directory.ts';
-import { liveLimits } from '../limits.ts';
+import { conditionLimits, liveLimits } from '../limits.ts';
 import type { Jobs } from '../release/jobs.ts';
 import type { Live } from '../release/live.ts';
 import { Job, Jobs as JobList, Printers, type PrinterView } from '../release/pages/fragments.tsx';
 import type { Mesh } from '../../mesh/mod.ts';
 import type { Api, ApiEnv } from './app.ts';
+import type { Troubles } from './trouble.ts';
 import { proofOf } from './submissions.ts';
 
 export interface PageDoors {
@@ -19,8 +20,8 @@ export interface PageDoors {
   directory: Directory;
   jobs: Jobs;
   live: Live;
-  /** why a printer cannot print now; undefined when nothing is known to be wrong */
-  trouble(printer: Printer): Promise<string | undefined>;
+  /** why printers cannot print now */
+  troubles: Pick<Troubles, 'of'>;
 }
 
 const maxRecent = 3;
@@ -67,52 +68,52 @@ export function pageRoutes(api: Api, doors: PageDoors): void {
   api.get('/app/live', (c) => live(c, doors));
 }
 
-async function viewOf(doors: PageDoors, printer: Printer): Promise<PrinterView> {
-  const trouble = await doors.trouble(printer);
+async function viewOf(doors: PageDoors, printer: Printer, patience_ms?: number): Promise<PrinterView> {
+  const trouble = await doors.troubles.of(printer, patience_ms);
   return trouble === undefined ? printer : { ...printer, trouble };
 }
 
 /** The printer that the phone has chosen; one that is gone is none. */
-async function chosen(c: Context<ApiEnv>, doors: PageDoors): Promise<PrinterView | undefined> {
+async function chosen(
+  c: Context<ApiEnv>,
+  doors: PageDoors,
+  patience_ms?: number,
+): Promise<PrinterView | undefined> {
   const name = c.req.query('printer');
   if (name === undefined || name === '') return undefined;
   const wanted = check(printerName, name);
   const printer = doors.directory.printers().find((one) => one.name === wanted);
-  return printer === undefined ? undefined : await viewOf(doors, printer);
+  return printer === undefined ? undefined : await viewOf(doors, printer, patience_ms);
 }
 
 /**
  * Server-sent events (HTML, section 9.2): `changed` when the user's lists may have, or how the chosen printer is. They say
  * nothing else.
  */
-async function live(c: Context<ApiEnv>, doors: PageDoors): Promise<Response> {
-  let trouble = (await chosen(c, doors))?.trouble;
+function live(c: Context<ApiEnv>, doors: PageDoors): Response {
   let told = false;
   let wake: () => void = () => {};
-  const stop = doors.live.watch(c.var.by.user, () => {
+  const tell = () => {
     told = true;
     wake();
-  });
+  };
+  const stop = doors.live.watch(c.var.by.user, tell);
   const { signal } = c.req.raw;
+  const look = () => chosen(c, doors, conditionLimits.ask_ms).catch(() => undefined);
   signal.addEventListener('abort', () => wake());
-  const start_ms = performance.now();
-  let said_ms = start_ms;
+  const until_ms = performance.now() + liveLimits.watch_ms;
   c.header('content-type', 'text/event-stream');
   c.header('cache-control', 'no-store');
   return stream(c, async (out) => {
-    const say = async (what: string) => {
-      said_ms = performance.now();
-      await out.write(what);
-    };
+    const isOver = () => signal.aborted || out.aborted || performance.now() > until_ms;
+    void watchPrinter(look, tell, isOver);
     try {
-      await say(': watching\n\n');
-      while (!signal.aborted && !out.aborted && performance.now() < start_ms + liveLimits.watch_ms) {
-        await woken(told ? 0 : liveLimits.printerLook_ms, (now) => wake = now);
-        const now = (await chosen(c, doors))?.trouble;
-        const changed = told || now !== trouble;
-        [told, trouble] = [false, now];
-        if (changed) await say('event: changed\ndata:\n\n');
-        else if (performance.now() > said_ms + liveLimits.heartbeat_ms) await say(':\n\n');
+      await out.write(': watching\n\n');
+      while (!isOver()) {
+        await woken(told ? 0 : liveLimits.heartbeat_ms, (now) => wake = now);
+        const event = told ? 'event: changed\ndata:\n\n' : ':\n\n';
+        told = false;
+        await out.write(event);
       }
     } finally {
       stop();
@@ -121,6 +122,21 @@ async function live(c: Context<ApiEnv>, doors: PageDoors): Promise<Response> {
     if (!signal.aborted) throw asInkmeshError(thrown);
     return Promise.resolve();
   });
+}
+
+/** Tells when a printer is not as it was. */
+async function watchPrinter(
+  look: () => Promise<PrinterView | undefined>,
+  tell: () => void,
+  isOver: () => boolean,
+): Promise<void> {
+  let before = (await look())?.trouble;
+  while (!isOver()) {
+    await new Promise((resolve) => setTimeout(resolve, liveLimits.printerLook_ms));
+    const now = (await look())?.trouble;
+    if (now !== before) tell();
+    before = now;
+  }
 }
 
 /** Resolves when it is woken, at the latest after so long. */

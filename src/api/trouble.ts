@@ -16,12 +16,15 @@ export class Troubles {
   }
 
   /**
-   * A sentence for people; undefined when nothing is known to be wrong. A printer that takes its time is as it was when it
-   * was asked before.
+   * A sentence for people; undefined when nothing is known to be wrong. A printer that takes longer than `patience_ms` is
+   * as it was when it was asked before.
    */
-  async of(printer: Printer): Promise<string | undefined> {
+  async of(
+    printer: Printer,
+    patience_ms: number = pageLimits.printerPatience_ms,
+  ): Promise<string | undefined> {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const patience = new Promise<void>((done) => timer = setTimeout(done, pageLimits.printerPatience_ms));
+    const patience = new Promise<void>((done) => timer = setTimeout(done, patience_ms));
     await Promise.race([this.#ask(printer), patience]);
     clearTimeout(timer);
     return this.#known.get(printer.name);
