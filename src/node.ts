@@ -9,6 +9,7 @@ import { createApi } from './api/app.ts';
 import { auditRoutes } from './api/audit.ts';
 import { enrolApp, isEnrolment } from './api/enrol.ts';
 import { isRelease, jobRoutes } from './api/jobs.ts';
+import { printerAdminRoutes } from './api/printer-admin.ts';
 import { printerRoutes } from './api/printers.ts';
 import { siteRoutes } from './api/sites.ts';
 import { isSubmission, submissionRoutes } from './api/submissions.ts';
@@ -19,6 +20,7 @@ import { type NodeSecrets, readNode, type RunFile, writeRun } from './datadir.ts
 import { inquire } from './deliver/inquiry.ts';
 import { Directory, directoryKinds } from './directory.ts';
 import { Front } from './front.ts';
+import { deliverLimits } from './limits.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 import { PanelLogin } from './panel/login.ts';
 import { Verifiers } from './panel/verifier.ts';
@@ -111,7 +113,10 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const sources = new Sources(mesh, audit);
   const recheck = new Recheck({ mesh, sources, table: state.unconfirmed, audit, log });
   const submit = new SubmitDoor({ mesh, sources, recheck, audit });
-  const release = new ReleaseDoor(mesh);
+  const { systemQueues, wait_s } = config;
+  const release = new ReleaseDoor(mesh, {
+    ...{ systemQueues, limits: { ...deliverLimits, wait_ms: wait_s * 1000 } },
+  });
   const { trust } = secrets;
   const verifiers = new Verifiers(mesh, trust.fingerprint);
   const sessions = new Sessions({ mesh, login: new PanelLogin({ mesh, verifiers, audit }) });
@@ -134,9 +139,10 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   printerRoutes(api, { mesh, directory, conditions, asking, reach });
   const admin = {
     ...{ mesh, trust, directory, state, log, link },
-    status: () => status(mesh, state, spool, submit, release),
+    status: () => status({ mesh, state, spool, submit, release, directory }),
   };
   adminRoutes(api, admin);
+  printerAdminRoutes(api, admin);
   standingRoutes(api, admin);
   siteRoutes(api, admin);
   verifierRoutes(api, { ...admin, verifiers });
@@ -195,13 +201,16 @@ function runFile(mesh: Mesh, servers: Servers): RunFile {
   };
 }
 
-async function status(
-  mesh: Mesh,
-  state: State,
-  spool: EnvelopeSpool,
-  submit: SubmitDoor,
-  release: ReleaseDoor,
-): Promise<object> {
+interface StatusParts {
+  mesh: Mesh;
+  state: State;
+  spool: EnvelopeSpool;
+  submit: SubmitDoor;
+  release: ReleaseDoor;
+  directory: Directory;
+}
+
+async function status({ mesh, state, spool, submit, release, directory }: StatusParts): Promise<object> {
   const pieces = state.pieces.list();
   return {
     node: mesh.self.name,
@@ -216,7 +225,7 @@ async function status(
     storage: await spool.usage(),
     in_flight: { submitting: submit.active, releasing: release.active },
     certificate_expires: new Date(mesh.self.notAfter).toISOString(),
-    warnings: warningsOf(mesh),
+    warnings: [...warningsOf(mesh), ...release.warnings(directory.printers())],
   };
 }
 
@@ -251,6 +260,7 @@ async function stopNode(parts: {
   release.abort();
   const abortDeadline_ms = performance.now() + abortPatience_ms;
   while (release.active > 0 && performance.now() < abortDeadline_ms) await pause(20);
+  release.close();
   for (const server of all) server.kill();
   // a submission that is cut off here takes its pieces back
   while (submit.active > 0 && performance.now() < abortDeadline_ms) await pause(20);

@@ -2,7 +2,7 @@
 import type { Context } from 'hono';
 import { stream } from 'hono/streaming';
 import * as v from 'valibot';
-import { check, encode } from '../../mesh/codec.ts';
+import { check, encode, text } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Fact, JobBody, Mesh } from '../../mesh/mod.ts';
 import { jobId, printerName } from '../../mesh/names.ts';
@@ -26,6 +26,8 @@ const releaseRequest = v.strictObject({
   options: jobOptionsSchema,
   /** base64 of the signed grant */
   grant: base64,
+  /** of the document, where the asker knows it: one that the printer does not take is refused at once */
+  format: v.optional(text(127)),
 });
 const cancelRequest = v.strictObject({ grant: base64 });
 const heartbeat_ms = 15_000;
@@ -56,7 +58,7 @@ async function show(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
 
 /** Answers with a line of JSON for each step, the result last: the asker sees how far it is. */
 async function releaseJob(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
-  const { printer: name, grant, options } = check(releaseRequest, await signedJson(c));
+  const { printer: name, grant, options, format } = check(releaseRequest, await signedJson(c));
   const fact = ownJob(c, doors);
   const printer = doors.directory.printer(name);
   const said: string[] = [];
@@ -70,7 +72,9 @@ async function releaseJob(c: Context<ApiEnv>, doors: JobDoors): Promise<Response
     printer,
     permission: { grant: fromBase64(grant) },
     options: encode(options),
+    ...(format === undefined ? {} : { format }),
     onProgress: (sent, total) => say({ sent, total }),
+    onWaiting: (reason) => say({ waiting: reason }),
   }).then((result) => ({ result }), (error: Error) => ({ error: error.message }));
   let ended = false;
   // a printer may be busy for long after it has the whole document; a silent connection would be ended
