@@ -41,7 +41,7 @@ const configSchema = v.strictObject({
   /** how printers are asked how they are; null: not by SNMP */
   snmp: v.optional(v.nullable(snmpSettings), {}),
   /** how long a printer that has no paper, a jam or an open door is waited for, seconds */
-  wait_s: v.optional(integer(0, 86_400), deliverLimits.wait_ms / 1000),
+  printerWait_s: v.optional(integer(0, 86_400), deliverLimits.wait_ms / 1000),
   /** whether jobs may be released to this machine's own print queues, which keep them unencrypted */
   systemQueues: v.optional(v.boolean(), false),
   /** how long a stopping node finishes what is in flight, seconds */

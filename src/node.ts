@@ -113,10 +113,9 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const sources = new Sources(mesh, audit);
   const recheck = new Recheck({ mesh, sources, table: state.unconfirmed, audit, log });
   const submit = new SubmitDoor({ mesh, sources, recheck, audit });
-  const { systemQueues, wait_s } = config;
-  const release = new ReleaseDoor(mesh, {
-    ...{ systemQueues, limits: { ...deliverLimits, wait_ms: wait_s * 1000 } },
-  });
+  const { systemQueues, printerWait_s } = config;
+  const limits = { ...deliverLimits, wait_ms: printerWait_s * 1000 };
+  const release = new ReleaseDoor(mesh, { systemQueues, limits });
   const { trust } = secrets;
   const verifiers = new Verifiers(mesh, trust.fingerprint);
   const sessions = new Sessions({ mesh, login: new PanelLogin({ mesh, verifiers, audit }) });

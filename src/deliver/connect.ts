@@ -47,8 +47,8 @@ export async function openTls(endpoint: Endpoint, limit_ms: number): Promise<Tls
 }
 
 export interface Pin {
-  /** what people call the printer */
-  printer: string;
+  /** what people call the printer, where that is known */
+  printer?: string;
   /** of the accepted certificate, hexadecimal, in any case and with or without colons */
   fingerprint: string | undefined;
 }

@@ -16,12 +16,14 @@ import {
 } from '../ipp/message.ts';
 import { groups, operations, statusName } from '../ipp/registry.ts';
 import type { Ticket } from '../job.ts';
+import { adviceOf } from '../printers/advice.ts';
+import { conditionOfAttributes } from '../printers/ipp-condition.ts';
 import { formatObstacle } from './formats.ts';
-import { stateReasons } from './ipp-condition.ts';
 import type { IppSession } from './ipp-session.ts';
 
 /** Keywords only: what some printers write into texts is not UTF-8. */
 const wanted = [
+  'printer-state',
   'printer-state-reasons',
   'printer-is-accepting-jobs',
   'document-format-supported',
@@ -74,7 +76,7 @@ export function requireSuccess(answer: IppMessage, otherwise: string): void {
 export function obstacle(printer: readonly Attribute[], ticket: Ticket): string | undefined {
   const accepting = find(printer, 'printer-is-accepting-jobs')?.values[0];
   if (accepting?.syntax === 'boolean' && !accepting.value) {
-    const reasons = stateReasons(printer).map(({ keyword }) => keyword).join(', ');
+    const reasons = conditionOfAttributes(printer).reasons.map(adviceOf).join('; ');
     return `the printer takes no jobs now${reasons === '' ? '' : `: ${reasons}`}`;
   }
   return formatObstacle(stringsOf(printer, 'document-format-supported'), ticket);

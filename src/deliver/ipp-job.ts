@@ -10,9 +10,9 @@ import {
   stringsOf,
 } from '../ipp/message.ts';
 import { groups, jobStateEnum, statuses } from '../ipp/registry.ts';
+import { conditionAttributes, conditionOfAttributes } from '../printers/ipp-condition.ts';
 import type { Attempt, Outcome } from './deliver.ts';
 import { printerAttributes, requireSuccess } from './ipp-capabilities.ts';
-import { conditionNames, ippCondition } from './ipp-condition.ts';
 import type { IppSession } from './ipp-session.ts';
 import { pause, reasonOf } from './source.ts';
 import { blockedBy } from './waiting.ts';
@@ -143,11 +143,13 @@ export async function follow(at: PrinterJob, answered: boolean): Promise<Ending>
 /** Why nothing comes out, in the printer's own words; undefined when something does, or it does not say. */
 async function whyNot(at: PrinterJob, job: Attribute[]): Promise<string | undefined> {
   const { signal } = at.attempt;
-  const printer = await printerAttributes(at.session, conditionNames, signal).catch((thrown: unknown) => {
-    if (signal.aborted) throw thrown;
-    return [];
-  });
-  const blocked = blockedBy(ippCondition(printer));
+  const printer = await printerAttributes(at.session, conditionAttributes, signal).catch(
+    (thrown: unknown) => {
+      if (signal.aborted) throw thrown;
+      return [];
+    },
+  );
+  const blocked = blockedBy(conditionOfAttributes(printer));
   if (blocked !== undefined || !isHeldUp(job)) return blocked;
   const reasons = stringsOf(job, 'job-state-reasons').filter((reason) => reason !== 'none').join(', ');
   return `the printer has stopped the job${reasons === '' ? '' : `: ${reasons}`}`;

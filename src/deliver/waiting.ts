@@ -1,6 +1,7 @@
 /** Printers that have stopped: what is said of it, and how long they are waited for. */
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { DeliverLimits } from '../limits.ts';
+import { adviceOf } from '../printers/advice.ts';
 import type { AskCondition, Condition } from '../printers/condition.ts';
 import { inTime } from './source.ts';
 
@@ -12,31 +13,12 @@ export interface WaitingOptions {
   onWaiting?(reason: string | null): void;
 }
 
-/** The `printer-state-reasons` that stop a printer most often, as what is to be done (RFC 8011 section 5.4.12). */
-const words: Readonly<Record<string, string>> = {
-  'media-empty': 'out of paper: add paper',
-  'media-needed': 'out of paper: add paper',
-  'input-tray-missing': 'a tray is missing: put it in',
-  'media-jam': 'paper jam: take the paper out',
-  'cover-open': 'a cover is open: close it',
-  'door-open': 'a door is open: close it',
-  'interlock-open': 'a door is open: close it',
-  'toner-empty': 'out of toner: replace it',
-  'marker-supply-empty': 'out of toner or ink: replace it',
-  'marker-waste-full': 'the waste toner container is full: replace it',
-  'output-area-full': 'the output tray is full: take the paper out',
-  'offline': 'the printer is offline: set it online',
-  'paused': 'the printer is paused: resume it',
-  'shutdown': 'the printer is off: switch it on',
-};
-
 /** Why nothing comes out of a printer, for people; undefined when something does. */
 export function blockedBy({ activity, reasons }: Condition): string | undefined {
   const stopped = activity === 'stopped';
   const grave = reasons.filter(({ severity }) => severity === 'error' || (stopped && severity === 'warning'));
   if (grave.length === 0) return stopped ? 'the printer has stopped: look at its panel' : undefined;
-  const said = grave.map(({ keyword }) => words[keyword] ?? keyword.replaceAll('-', ' '));
-  return [...new Set(said)].join('; ');
+  return [...new Set(grave.map(adviceOf))].join('; ');
 }
 
 /** How long one delivery has been waiting for its printer. */

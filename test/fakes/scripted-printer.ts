@@ -8,6 +8,7 @@ import {
   enumeration,
   type Group,
   integer,
+  keyword,
   mimeMediaType,
   naturalLanguage,
 } from '../../src/ipp/message.ts';
@@ -37,10 +38,13 @@ export interface ScriptedPrinter {
   readonly asked: OperationName[];
   /** octets of documents that were read */
   received: number;
+  /** what it says of itself */
+  state: keyof typeof printerStateEnum;
+  reasons: string[];
   stop(): Promise<void>;
 }
 
-type Script = Partial<Record<OperationName, (exchange: Exchange) => void | Promise<void>>>;
+export type Script = Partial<Record<OperationName, (exchange: Exchange) => void | Promise<void>>>;
 
 const names = new Map(Object.entries(operations).map(([name, code]) => [code, name as OperationName]));
 const jobNumber = 7;
@@ -65,11 +69,15 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
     const answer = (status: StatusName, groups: Group[]) =>
       reply(response, message.requestId, status, groups);
     if (name === 'Get-Printer-Attributes') {
-      const state = enumeration('printer-state', printerStateEnum.idle);
+      const state = enumeration('printer-state', printerStateEnum[made.state]);
+      const reasons = keyword(
+        'printer-state-reasons',
+        ...(made.reasons.length > 0 ? made.reasons : ['none']),
+      );
       const format = mimeMediaType('document-format-supported', 'application/pdf');
       return answer('successful-ok', [{
         tag: groups['printer-attributes-tag'],
-        attributes: [state, printer, format],
+        attributes: [state, reasons, printer, format],
       }]);
     }
     const exchange: Exchange = {
@@ -95,6 +103,8 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
     uri: `ipp://127.0.0.1:${port}/ipp/print`,
     asked: [],
     received: 0,
+    state: 'idle',
+    reasons: [],
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

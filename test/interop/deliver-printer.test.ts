@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { deliver, type Delivery, type Outcome } from '../../src/deliver/deliver.ts';
+import { Deliverer, type Delivery, type Outcome } from '../../src/deliver/deliver.ts';
 import {
   type Exchange,
   readAll,
@@ -8,6 +8,8 @@ import {
   startScriptedPrinter,
   stateOf,
 } from '../fakes/scripted-printer.ts';
+
+const deliverer = new Deliverer();
 
 /** more than the buffers between both ends take */
 const bytes = 20 * 1024 * 1024;
@@ -32,7 +34,7 @@ async function delivered(script: Script, see: (outcome: Outcome, printer: Script
     signal: new AbortController().signal,
   };
   try {
-    see(await deliver(delivery), printer);
+    see(await deliverer.deliver(delivery), printer);
   } finally {
     await printer.stop();
   }
@@ -142,5 +144,7 @@ test('a document whose answer is lost and whose job is unknown afterwards is int
     assert.ok(outcome.lastByte_ms);
   });
 });
+
+test.after(() => deliverer.close());
 
 test.run();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type KeepingPrinter, startEvePrinter, startTestPrinter } from '../../src/cli/demo-printer.ts';
-import { deliver, type Delivery, probe } from '../../src/deliver/deliver.ts';
+import { Deliverer, type Delivery, probe } from '../../src/deliver/deliver.ts';
 import type { Ticket } from '../../src/job.ts';
 import { selfSigned } from '../fakes/certificate.ts';
 import { MemoryDoor, serveDoor } from '../fakes/ipp-door.ts';
@@ -13,6 +13,8 @@ import { freePort, tempDir, untilStalled, waitFor } from '../fakes/processes.ts'
 import { requireTools } from '../fakes/require.ts';
 import { startSink } from '../fakes/sink.ts';
 
+const deliverer = new Deliverer();
+const deliver = (made: Delivery) => deliverer.deliver(made);
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const content = randomBytes(3 * 1024 * 1024 + 17);
 const ticket: Ticket = { title: 'Quarterly figures', format: 'application/pdf', options: {} };
@@ -97,7 +99,8 @@ if (requireTools(['ippeveprinter', 'dbus-daemon'])) {
       const { made, seen } = delivery(uri, wrong);
       const outcome = await deliver(made);
       assert.is(outcome.outcome, 'failed');
-      assert.match(outcome.reason ?? '', 'printer accept');
+      assert.match(outcome.reason ?? '', 'printer accept p');
+      assert.is(outcome.wrongCertificate, fingerprint);
       assert.equal(seen, { begun: 0, read: 0, progress: 0 });
     }
     assert.equal(keptDigests(printer), [sha256(content)]);
@@ -286,5 +289,7 @@ test('a document of another length than announced is never called printed', asyn
     await printer.stop();
   }
 });
+
+test.after(() => deliverer.close());
 
 test.run();
