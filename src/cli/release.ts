@@ -38,20 +38,22 @@ export const release: Command = {
   },
 };
 
-interface Order {
+/** Where jobs go, and how. */
+export interface Order {
   client: Client;
   printer: string;
   options: JobOptions;
   confirm: string[];
 }
 
-interface Job {
+export interface Job {
   id: string;
   /** MIME media type, where it is known */
   format?: string | null;
 }
 
-interface Step {
+/** A line of the answer to a release. */
+export interface Step {
   sent?: number;
   total?: number;
   waiting?: string | null;
@@ -82,7 +84,11 @@ function showStep(terminal: Terminal, label: string, { sent, total, waiting }: S
 }
 
 /** With a grant of its own. @throws InkmeshError when the node does not take it, or stops */
-async function releaseOne(order: Order, { id, format }: Job, see: (step: Step) => void): Promise<Released> {
+export async function releaseOne(
+  order: Order,
+  { id, format }: Job,
+  see: (step: Step) => void = () => {},
+): Promise<Released> {
   const { client, printer, options, confirm } = order;
   const grant = await signGrant(client.credential, {
     ...{ job: id, claimant: client.node.peer, target: printer, options: encode(options) },
