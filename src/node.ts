@@ -113,9 +113,13 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const sources = new Sources(mesh, audit);
   const recheck = new Recheck({ mesh, sources, table: state.unconfirmed, audit, log });
   const submit = new SubmitDoor({ mesh, sources, recheck, audit });
-  const { systemQueues, printerWait_s } = config;
-  const limits = { ...deliverLimits, wait_ms: printerWait_s * 1000 };
-  const release = new ReleaseDoor(mesh, { systemQueues, limits });
+  const asking = { snmp: config.snmp, askIpp: inquire };
+  const conditions = new Conditions({ ...asking, log });
+  const release = new ReleaseDoor(mesh, {
+    systemQueues: config.systemQueues,
+    limits: { ...deliverLimits, wait_ms: config.printerWait_s * 1000 },
+    conditionOf: (printer) => conditions.conditionOf(printer),
+  });
   const { trust } = secrets;
   const verifiers = new Verifiers(mesh, trust.fingerprint);
   const sessions = new Sessions({ mesh, login: new PanelLogin({ mesh, verifiers, audit }) });
@@ -129,8 +133,6 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   });
   submissionRoutes(api, { mesh, submit });
   jobRoutes(api, { mesh, directory, jobs, release });
-  const asking = { snmp: config.snmp, askIpp: inquire };
-  const conditions = new Conditions({ ...asking, log });
   const traps = config.snmp?.traps === true
     ? hearTraps(config.snmp.trapPort, (address) => conditions.forget(address), log)
     : undefined;
@@ -141,7 +143,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
     status: () => status({ mesh, state, spool, submit, release, directory }),
   };
   adminRoutes(api, admin);
-  printerAdminRoutes(api, admin);
+  printerAdminRoutes(api, { ...admin, asking });
   standingRoutes(api, admin);
   siteRoutes(api, admin);
   verifierRoutes(api, { ...admin, verifiers });

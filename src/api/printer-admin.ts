@@ -8,6 +8,7 @@ import { isSystemQueue, type Probe, probe } from '../deliver/deliver.ts';
 import { pjlFormat } from '../deliver/formats.ts';
 import type { Printer } from '../directory.ts';
 import { printerLimits } from '../limits.ts';
+import { type Asking, identify } from '../printers/identity.ts';
 import { type AdminDoors, requireRegistrar } from './admin.ts';
 import { type Api, type ApiEnv, signedJson } from './app.ts';
 
@@ -29,26 +30,37 @@ export interface Accepted {
   new: string;
 }
 
-export function printerAdminRoutes(api: Api, doors: AdminDoors): void {
+export interface PrinterAdminDoors extends AdminDoors {
+  /** how printers are asked who they are */
+  asking: Asking;
+}
+
+export function printerAdminRoutes(api: Api, doors: PrinterAdminDoors): void {
   api.get('/v1/printers', (c) => c.json(doors.directory.printers()));
   api.post('/v1/printers', (c) => addPrinter(c, doors));
   api.post('/v1/printers/:name/accept', (c) => acceptPrinter(c, doors));
 }
 
-async function addPrinter(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
+async function addPrinter(c: Context<ApiEnv>, doors: PrinterAdminDoors): Promise<Response> {
   requireRegistrar(c, doors);
   const { name, uri, more, site, pjl } = check(printerRequest, await signedJson(c));
   const found = await asked([uri, ...more]);
+  const { fingerprint } = found;
+  const who = await identify({ uri, ...(fingerprint === undefined ? {} : { fingerprint }) }, doors.asking);
   const formats = formatsOf(found, pjl);
   const printer: Printer = {
     ...{ name, uri, site },
     ...(more.length === 0 ? {} : { more }),
-    ...(found.fingerprint === undefined ? {} : { fingerprint: found.fingerprint }),
-    ...(found.makeAndModel === undefined ? {} : { model: found.makeAndModel }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+    ...modelOf(found.makeAndModel ?? who.model),
+    ...(who.uuid === undefined ? {} : { uuid: who.uuid }),
+    ...(who.serial === undefined ? {} : { serial: who.serial }),
     ...(formats.length === 0 ? {} : { formats }),
   };
   return c.json(await doors.directory.addPrinter(printer));
 }
+
+const modelOf = (model: string | undefined) => model === undefined ? {} : { model };
 
 /**
  * What the addresses of one printer say, the first that says it counting.

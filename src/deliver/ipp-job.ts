@@ -15,7 +15,7 @@ import type { Attempt, Outcome } from './deliver.ts';
 import { printerAttributes, requireSuccess } from './ipp-capabilities.ts';
 import type { IppSession } from './ipp-session.ts';
 import { pause, reasonOf } from './source.ts';
-import { blockedBy } from './waiting.ts';
+import { type Blocked, blockedBy } from './waiting.ts';
 
 export type Ending = Pick<Outcome, 'outcome' | 'reason'>;
 
@@ -127,9 +127,9 @@ export async function follow(at: PrinterJob, answered: boolean): Promise<Ending>
   const blocked = async (job: Attribute[]) => {
     const before = done;
     done = Math.max(0, ...counts.map((name) => firstNumber(job, name) ?? 0));
-    const reason = done > before ? undefined : await whyNot(at, job);
-    waiting.note(reason ?? null);
-    return reason !== undefined;
+    const why = done > before ? undefined : await whyNot(at, job);
+    waiting.note(why?.reason ?? null, why?.firm);
+    return why?.firm ?? false;
   };
   try {
     const ending = await awaitEnd(at, { unknown, limit_ms: limits.follow_ms, signal, blocked });
@@ -141,7 +141,7 @@ export async function follow(at: PrinterJob, answered: boolean): Promise<Ending>
 }
 
 /** Why nothing comes out, in the printer's own words; undefined when something does, or it does not say. */
-async function whyNot(at: PrinterJob, job: Attribute[]): Promise<string | undefined> {
+async function whyNot(at: PrinterJob, job: Attribute[]): Promise<Blocked | undefined> {
   const { signal } = at.attempt;
   const printer = await printerAttributes(at.session, conditionAttributes, signal).catch(
     (thrown: unknown) => {
@@ -150,9 +150,10 @@ async function whyNot(at: PrinterJob, job: Attribute[]): Promise<string | undefi
     },
   );
   const blocked = blockedBy(conditionOfAttributes(printer));
-  if (blocked !== undefined || !isHeldUp(job)) return blocked;
+  if (!isHeldUp(job)) return blocked;
+  if (blocked !== undefined) return { ...blocked, firm: true };
   const reasons = stringsOf(job, 'job-state-reasons').filter((reason) => reason !== 'none').join(', ');
-  return `the printer has stopped the job${reasons === '' ? '' : `: ${reasons}`}`;
+  return { reason: `the printer has stopped the job${reasons === '' ? '' : `: ${reasons}`}`, firm: true };
 }
 
 /**

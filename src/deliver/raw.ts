@@ -22,9 +22,9 @@ export async function deliverRaw(attempt: Attempt): Promise<Attempted> {
   let { socket } = opened;
   try {
     await attempt.begin();
-    if (blocked !== undefined) {
+    if (blocked?.firm) {
       socket.destroy();
-      const again = await openWhenReady(attempt, blocked);
+      const again = await openWhenReady(attempt, blocked.reason);
       if ('failed' in again) return again.failed;
       socket = again.socket;
     }
