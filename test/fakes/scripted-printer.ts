@@ -41,6 +41,10 @@ export interface ScriptedPrinter {
   /** what it says of itself */
   state: keyof typeof printerStateEnum;
   reasons: string[];
+  /** that were made */
+  connections: number;
+  /** Closes connections on which nothing goes on. */
+  closeIdle(): void;
   stop(): Promise<void>;
 }
 
@@ -62,6 +66,7 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
   const supported = separate ? ['Create-Job', 'Send-Document'] as const : ['Print-Job'] as const;
   const printer = enumeration('operations-supported', ...supported.map((name) => operations[name]));
   const server = createServer((request, response) => void serve(request, response).catch(() => {}));
+  server.on('connection', () => made.connections += 1);
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const { message, document } = await readMessage(request);
     const name = names.get(message.code) ?? 'Get-Jobs';
@@ -105,6 +110,8 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
     received: 0,
     state: 'idle',
     reasons: [],
+    connections: 0,
+    closeIdle: () => server.closeIdleConnections(),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -129,7 +129,7 @@ const schemes: Scheme[] = [
 
 /** A delivery of `content`, and what happened to it. */
 function delivery(printer: Delivery['printer'], changes: Partial<Delivery> = {}) {
-  const seen = { begun: 0, read: 0 };
+  const seen = { begun: 0, read: 0, progress: 0 };
   const parts = changes.document ?? pieces(content);
   const made: Delivery = {
     ticket: { title: 'Quarterly figures', format: 'application/pdf', options: {} },
@@ -140,6 +140,7 @@ function delivery(printer: Delivery['printer'], changes: Partial<Delivery> = {})
       return Promise.resolve();
     },
     signal: new AbortController().signal,
+    onProgress: (bytes) => seen.progress = bytes,
     ...changes,
     printer,
     document: (async function* () {
@@ -171,7 +172,7 @@ const cases: Record<string, (subject: Subject) => Promise<void>> = {
     const { made, seen } = delivery(subject.printer);
     const outcome = await subject.deliver(made);
     assert.ok(isOut(outcome), JSON.stringify(outcome));
-    assert.equal(seen, { begun: 1, read: content.length });
+    assert.equal(seen, { begun: 1, read: content.length, progress: content.length });
     assert.ok((outcome.firstByte_ms ?? NaN) <= (outcome.lastByte_ms ?? NaN));
     await printedOnce(subject);
   },
@@ -241,7 +242,7 @@ for (const { name, start, off } of schemes) {
     const outcome = await deliverer.deliver(made);
     deliverer.close();
     assert.is(outcome.outcome, 'failed');
-    assert.equal(seen, { begun: 0, read: 0 });
+    assert.equal(seen, { begun: 0, read: 0, progress: 0 });
   });
 }
 
@@ -251,7 +252,7 @@ test('system: a node that was not told to uses no queue of its machine', async (
   const outcome = await deliverer.deliver(made);
   assert.is(outcome.outcome, 'failed');
   assert.match(outcome.reason ?? '', 'systemQueues');
-  assert.equal(seen, { begun: 0, read: 0 });
+  assert.equal(seen, { begun: 0, read: 0, progress: 0 });
 });
 
 test.run();

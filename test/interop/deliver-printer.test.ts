@@ -145,6 +145,52 @@ test('a document whose answer is lost and whose job is unknown afterwards is int
   });
 });
 
+/** Two deliveries, one after the other. @returns what the printer was asked, in order */
+async function twice(script: Script, between: (printer: ScriptedPrinter) => void = () => {}) {
+  const printer = await startScriptedPrinter(script);
+  const once = () =>
+    deliverer.deliver({
+      printer: { name: 'p', uri: printer.uri },
+      ticket: { title: 'Quarterly figures', format: 'application/pdf', options: {} },
+      user: 'ada',
+      document: pieces(),
+      bytes,
+      begin: () => Promise.resolve(),
+      signal: new AbortController().signal,
+    });
+  try {
+    assert.is((await once()).outcome, 'printed');
+    between(printer);
+    assert.is((await once()).outcome, 'printed');
+    return { asked: printer.asked, connections: printer.connections };
+  } finally {
+    await printer.stop();
+  }
+}
+
+for (const way of ways) {
+  test(`${way}: what a printer can do is asked once for jobs that come soon, over one connection`, async () => {
+    const take = async ({ document, answer }: Exchange) => {
+      await readAll(document);
+      answer();
+    };
+    const { asked, connections } = await twice({ [way]: take });
+    assert.is(asked.filter((name) => name === 'Get-Printer-Attributes').length, 1);
+    assert.is(asked.filter((name) => name === way).length, 2);
+    // a document goes on no connection that may be dead
+    assert.is(connections, way === 'Print-Job' ? 2 : 1);
+  });
+
+  test(`${way}: an idle connection that the printer has closed costs no job`, async () => {
+    const take = async ({ document, answer }: Exchange) => {
+      await readAll(document);
+      answer();
+    };
+    const { asked } = await twice({ [way]: take }, (printer) => printer.closeIdle());
+    assert.is(asked.filter((name) => name === way).length, 2);
+  });
+}
+
 test.after(() => deliverer.close());
 
 test.run();

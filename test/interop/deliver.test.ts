@@ -6,6 +6,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type KeepingPrinter, startEvePrinter, startTestPrinter } from '../../src/cli/demo-printer.ts';
 import { Deliverer, type Delivery, probe } from '../../src/deliver/deliver.ts';
+import { pjlFormat } from '../../src/deliver/formats.ts';
+import { wrapping } from '../../src/deliver/pjl.ts';
 import type { Ticket } from '../../src/job.ts';
 import { selfSigned } from '../fakes/certificate.ts';
 import { MemoryDoor, serveDoor } from '../fakes/ipp-door.ts';
@@ -68,25 +70,6 @@ function withEve(name: string, body: (printer: KeepingPrinter) => Promise<void>)
 }
 
 if (requireTools(['ippeveprinter', 'dbus-daemon'])) {
-  withEve('ippeveprinter prints what was delivered, octet for octet', async (printer) => {
-    const { made, seen } = delivery(printer.uri);
-    const outcome = await deliver(made);
-    assert.is(outcome.outcome, 'printed', outcome.reason);
-    assert.equal(keptDigests(printer), [sha256(content)]);
-    assert.equal(seen, { begun: 1, read: content.length, progress: content.length });
-    assert.ok((outcome.firstByte_ms ?? NaN) <= (outcome.lastByte_ms ?? NaN));
-  });
-
-  withEve('jobs behind each other wait for the printer that is busy', async (printer) => {
-    const outcomes = await Promise.all([1, 2, 3].map(() => deliver(delivery(printer.uri).made)));
-    assert.equal(
-      outcomes.map((each) => each.outcome),
-      ['printed', 'printed', 'printed'],
-      JSON.stringify(outcomes),
-    );
-    assert.equal(keptDigests(printer), [1, 2, 3].map(() => sha256(content)));
-  });
-
   withEve('ipps prints with the certificate that was accepted, and with no other', async (printer) => {
     const uri = printer.uri.replace('ipp:', 'ipps:');
     const { fingerprint = '', formats, makeAndModel } = await probe(uri);
@@ -114,18 +97,6 @@ if (requireTools(['ippeveprinter', 'dbus-daemon'])) {
     assert.is(seen.begun, 0);
   });
 
-  withEve('a document that breaks off is cancelled at the printer', async (printer) => {
-    const document = (async function* () {
-      yield content.subarray(0, 1024 * 1024);
-      throw new Error('the holder is gone');
-    })();
-    const outcome = await deliver(delivery(printer.uri, { document }).made);
-    assert.ok(['failed', 'interrupted'].includes(outcome.outcome), outcome.outcome);
-    assert.match(outcome.reason ?? '', 'the holder is gone');
-    const next = await deliver(delivery(printer.uri).made);
-    assert.is(next.outcome, 'printed', next.reason);
-  });
-
   withEve('a printer that dies in mid-document leaves an interrupted job', async (printer) => {
     const document = (async function* () {
       yield content.subarray(0, 1024 * 1024);
@@ -134,14 +105,6 @@ if (requireTools(['ippeveprinter', 'dbus-daemon'])) {
     })();
     const { made } = delivery(printer.uri, { document });
     assert.is((await deliver(made)).outcome, 'interrupted');
-  });
-
-  withEve('when begin throws nothing is printed', async (printer) => {
-    const { made, seen } = delivery(printer.uri, { begin: () => Promise.reject(new Error('no quorum')) });
-    const thrown = await deliver(made).catch((error: unknown) => error);
-    assert.match(String(thrown), 'no quorum');
-    assert.is(seen.read, 0);
-    assert.equal(keptDigests(printer), []);
   });
 }
 
@@ -228,30 +191,6 @@ test('a printer that is off, or that speaks no IPP, fails before begin', async (
   assert.match(String(thrown), 'ipp://');
 });
 
-test('RAW: all octets arrive', async () => {
-  const sink = await startSink();
-  try {
-    const { made, seen } = delivery(sink.uri);
-    const outcome = await deliver(made);
-    assert.is(outcome.outcome, 'sent', outcome.reason);
-    assert.equal(sink.documents, [{ bytes: content.length, sha256: sha256(content) }]);
-    assert.equal(seen, { begun: 1, read: content.length, progress: content.length });
-  } finally {
-    await sink.stop();
-  }
-});
-
-test('RAW: a reset in mid-document is an interrupted job', async () => {
-  const sink = await startSink({ resetAfter: 500_000 });
-  try {
-    const outcome = await deliver(delivery(sink.uri).made);
-    assert.is(outcome.outcome, 'interrupted');
-    assert.ok(outcome.reason);
-  } finally {
-    await sink.stop();
-  }
-});
-
 test('RAW: no octet is sent when begin throws, or when the document never starts', async () => {
   const sink = await startSink();
   try {
@@ -273,20 +212,20 @@ test('RAW: no octet is sent when begin throws, or when the document never starts
   }
 });
 
-test('a document of another length than announced is never called printed', async () => {
+test('RAW: a printer that speaks PJL gets its header before the document, and the end behind it', async () => {
   const sink = await startSink();
-  const printer = await startTestPrinter({ dir: tempDir() });
+  const options = { copies: 2, 'number-up': 4 } as const;
   try {
-    for (const bytes of [content.length - 1, content.length + 1]) {
-      for (const uri of [sink.uri, printer.uri]) {
-        const outcome = await deliver(delivery(uri, { bytes }).made);
-        assert.ok(['failed', 'interrupted'].includes(outcome.outcome), `${uri}: ${outcome.outcome}`);
-      }
-    }
-    assert.equal(keptDigests(printer).filter((digest) => digest === sha256(content)), []);
+    const { made } = delivery(sink.uri, { ticket: { ...ticket, options } });
+    const formats = ['application/pdf', pjlFormat];
+    const outcome = await deliver({ ...made, printer: { ...made.printer, formats } });
+    assert.is(outcome.outcome, 'sent', outcome.reason);
+    assert.match(outcome.reason ?? '', 'number-up');
+    const { head, tail } = wrapping(formats, { ...ticket, options }, 'ada');
+    const all = Buffer.concat([head, content, tail]);
+    assert.equal(sink.documents, [{ bytes: all.length, sha256: sha256(all) }]);
   } finally {
     await sink.stop();
-    await printer.stop();
   }
 });
 
