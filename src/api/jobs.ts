@@ -31,6 +31,8 @@ const releaseRequest = v.strictObject({
 });
 const cancelRequest = v.strictObject({ grant: base64 });
 const heartbeat_ms = 15_000;
+/** between two lines on how far a document is: an octet of a line costs more than one of a document */
+const progress_ms = 100;
 
 export function jobRoutes(api: Api, doors: JobDoors): void {
   api.get('/v1/jobs', async (c) => c.json(await doors.jobs.of(c.var.by.user, proofOf(c))));
@@ -73,7 +75,7 @@ async function releaseJob(c: Context<ApiEnv>, doors: JobDoors): Promise<Response
     permission: { grant: fromBase64(grant) },
     options: encode(options),
     ...(format === undefined ? {} : { format }),
-    onProgress: (sent, total) => say({ sent, total }),
+    onProgress: inTurn((sent, total) => say({ sent, total })),
     onWaiting: (reason) => say({ waiting: reason }),
   }).then((result) => ({ result }), (error: Error) => ({ error: error.message }));
   let ended = false;
@@ -93,6 +95,17 @@ async function releaseJob(c: Context<ApiEnv>, doors: JobDoors): Promise<Response
       else await new Promise<void>((resolve) => wake = resolve);
     }
   });
+}
+
+/** Passes on the last step, and of the others one now and then. */
+function inTurn(say: (sent: number, total: number) => void): (sent: number, total: number) => void {
+  let next_ms = 0;
+  return (sent, total) => {
+    const now_ms = performance.now();
+    if (now_ms < next_ms && sent < total) return;
+    next_ms = now_ms + progress_ms;
+    say(sent, total);
+  };
 }
 
 function ownJob(c: Context<ApiEnv>, doors: JobDoors): Fact {

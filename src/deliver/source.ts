@@ -88,17 +88,24 @@ export class Source {
   }
 }
 
-/** The same chunks, given up when they stop coming or the delivery is stopped. */
+/** The same chunks, the next one made ready meanwhile; given up when they stop coming or the delivery is stopped. */
 async function* inPace(
   document: AsyncIterable<Uint8Array>,
   stall_ms: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const chunks = document[Symbol.asyncIterator]();
+  const ahead = () => {
+    const next = chunks.next();
+    // what goes wrong with it is said when its turn has come
+    next.catch(() => {});
+    return next;
+  };
   try {
-    while (true) {
-      const next = await inTime(chunks.next(), stall_ms, signal, 'the document does not come');
+    for (let coming = ahead();;) {
+      const next = await inTime(coming, stall_ms, signal, 'the document does not come');
       if (next.done === true) return;
+      coming = ahead();
       yield next.value;
     }
   } finally {
