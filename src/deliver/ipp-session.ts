@@ -79,11 +79,12 @@ export class IppSession {
         (request) => void request.end(),
       );
     };
-    // a printer may close an idle connection at any time: that is no failure. A job that it has made of the first
-    // request after all is empty, and prints nothing
+    // a printer may close an idle connection at any time: that is no failure. A job that it has made all the same is
+    // empty, and prints nothing
     const first = await answer().catch((thrown: unknown) => {
-      const again = this.#worn || (used && asked.operation !== 'Create-Job');
-      if (!again || signal.aborted) throw thrown;
+      const again = used && asked.operation !== 'Create-Job';
+      const died = this.#worn && thrown instanceof InkmeshError && thrown.code === 'unavailable';
+      if (!(again || died) || signal.aborted) throw thrown;
       this.close();
       return answer();
     });
