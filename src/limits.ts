@@ -133,8 +133,6 @@ export const deliverLimits = {
   wait_ms: 10 * 60_000,
   /** how often one is asked why nothing moves */
   look_ms: 1_000,
-  /** octets on their way into a socket while the next are decrypted */
-  ahead_bytes: 256 * 1024,
   /** RAW: what it may take before the first octet to say how it is */
   ask_ms: 300,
   /** how soon a printer that says it is busy is asked again: so soon at first, then every `look_ms` */

@@ -93,8 +93,7 @@ async function send(socket: Socket, source: Source, how: Wrapping, attempt: Atte
   const finish = () => new Promise<void>((resolve) => socket.end(how.tail, () => resolve()));
   await source.pump({
     write: async (chunk) => {
-      if (socket.write(chunk) || socket.writableLength < limits.ahead_bytes) return;
-      await Promise.race([once(socket, 'drain'), broken]);
+      if (!socket.write(chunk)) await Promise.race([once(socket, 'drain'), broken]);
     },
     end: () => Promise.race([finish(), broken]),
     over: () => false,
