@@ -80,7 +80,9 @@ if (requireTools(['ippeveprinter', 'dbus-daemon'])) {
     assert.is((await deliver(right.made)).outcome, 'printed');
     for (const wrong of [{ fingerprint: '00'.repeat(32) }, {}]) {
       const { made, seen } = delivery(uri, wrong);
-      const outcome = await deliver(made);
+      // no other address does for a printer that may be somebody else's
+      const more = [printer.uri];
+      const outcome = await deliver({ ...made, printer: { ...made.printer, more } });
       assert.is(outcome.outcome, 'failed');
       assert.match(outcome.reason ?? '', 'printer accept p');
       assert.is(outcome.wrongCertificate, fingerprint);
