@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { check, integer, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
-import { storageLimits } from './limits.ts';
+import { deliverLimits, storageLimits } from './limits.ts';
 import { snmpSettings } from './printers/snmp-settings.ts';
 
 const port = integer(0, 65535);
@@ -40,6 +40,10 @@ const configSchema = v.strictObject({
   ),
   /** how printers are asked how they are; null: not by SNMP */
   snmp: v.optional(v.nullable(snmpSettings), {}),
+  /** how long a printer that has no paper, a jam or an open door is waited for, seconds */
+  printerWait_s: v.optional(integer(0, 86_400), deliverLimits.wait_ms / 1000),
+  /** whether jobs may be released to this machine's own print queues, which keep them unencrypted */
+  systemQueues: v.optional(v.boolean(), false),
   /** how long a stopping node finishes what is in flight, seconds */
   drain_s: v.optional(integer(0, 3600), 30),
 });

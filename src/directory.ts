@@ -16,6 +16,7 @@ import {
   type TokenOwner,
 } from '../mesh/mod.ts';
 import { fingerprint, printerName, siteName, userName } from '../mesh/names.ts';
+import { printerLimits } from './limits.ts';
 import { failedKind, lockedKind } from './panel/lock.ts';
 import { badgeKind, pinKind } from './panel/verifier.ts';
 import { reachKind } from './printers/reach-kind.ts';
@@ -23,19 +24,31 @@ import { reachKind } from './printers/reach-kind.ts';
 const userBody = v.strictObject({ email: v.optional(text(254)) });
 const userKind: Kind<typeof userBody> = { name: 'user', body: userBody, check: registrarOnly };
 
+/** of ipp, ipps and socket, or `system:QUEUE`: a print queue of the operating system (CUPS, Windows) */
 const printerUri = v.pipe(
   text(1023),
   v.check(
-    (uri) => URL.canParse(uri) && /^(ipps?|socket):$/.test(new URL(uri).protocol),
-    'use ipp://, ipps:// or socket://',
+    (uri) =>
+      URL.canParse(uri) &&
+      (/^(ipps?|socket):$/.test(new URL(uri).protocol) || /^system:[^\s/#?'"\\]{1,127}$/.test(uri)),
+    'use ipp://, ipps://, socket:// or system:QUEUE',
   ),
 );
+/** MIME media type, lower case */
+const format = v.pipe(text(127), v.regex(/^[a-z0-9.+-]+\/[a-z0-9.+-]+$/));
 const printerBody = v.strictObject({
   uri: printerUri,
+  /** further addresses of the same printer, in the order in which they are tried */
+  more: v.optional(v.pipe(v.array(printerUri), v.maxLength(printerLimits.maxMore))),
   site: siteName,
   /** SHA-256 of its TLS certificate, for ipps */
   fingerprint: v.optional(fingerprint),
   model: v.optional(text(255)),
+  /** `printer-uuid` and serial number: who it is, whatever its address */
+  uuid: v.optional(text(63)),
+  serial: v.optional(text(255)),
+  /** what it takes, `application/vnd.hp-pjl` among them where it speaks PJL; not known where there are none */
+  formats: v.optional(v.pipe(v.array(format), v.maxLength(printerLimits.maxFormats))),
 });
 const printerKind: Kind<typeof printerBody> = { name: 'printer', body: printerBody, check: registrarOnly };
 

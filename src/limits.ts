@@ -129,9 +129,15 @@ export const deliverLimits = {
   maxResponseBytes: 256 * 1024,
   /** a printer that takes no octet of the document, or does not answer when it has them all */
   stall_ms: 180_000,
-  /** a printer that says it is busy is asked again for so long */
-  busy_ms: 30_000,
+  /** a printer that has stopped or is busy is waited for so long, unless the configuration says otherwise */
+  wait_ms: 10 * 60_000,
+  /** how often one is asked why nothing moves */
+  look_ms: 1_000,
+  /** RAW: what it may take before the first octet to say how it is */
+  ask_ms: 300,
+  /** how soon a printer that says it is busy is asked again: so soon at first, then every `look_ms` */
   busyRetry_ms: 100,
+  busyEager_ms: 30_000,
   /** how often a printer is asked what its job does */
   followFirst_ms: 50,
   followMost_ms: 1_000,
@@ -143,6 +149,28 @@ export const deliverLimits = {
   cancel_ms: 10_000,
   /** RAW: from our last octet to the printer's closing the connection */
   rawClose_ms: 10_000,
+  /** deliveries of one node at a time, at one address of a printer: RAW printers take one connection */
+  abreastRaw: 1,
+  abreast: 8,
+  /** and those that wait for their turn there */
+  maxLine: 1024,
+  /** IPP: what a printer can do, and connections that are idle, are good for so long */
+  capabilitiesLife_ms: 5_000,
+  idle_ms: 5_000,
+  maxIdlePerPrinter: 8,
+  maxPrinters: 256,
+  /** system queues of Windows: what the program that writes to the spooler may say */
+  maxSpoolerChars: 4096,
+  start_ms: 20_000,
+} as const;
+export type DeliverLimits = { readonly [name in keyof typeof deliverLimits]: number };
+
+export const printerLimits = {
+  /** addresses of one printer besides its first */
+  maxMore: 3,
+  maxFormats: 32,
+  /** printers whose certificate has changed, as warnings remember them */
+  maxChanged: 256,
 } as const;
 
 /** What envelopes may take of a disk, unless the configuration says otherwise. */

@@ -11,6 +11,7 @@ import { enrolApp } from './api/enrol.ts';
 import { forwardApp } from './api/forward.ts';
 import { isRelease, jobRoutes } from './api/jobs.ts';
 import { pageRoutes } from './api/pages.tsx';
+import { printerAdminRoutes } from './api/printer-admin.ts';
 import { printerRoutes } from './api/printers.ts';
 import { siteRoutes } from './api/sites.ts';
 import { isSubmission, submissionRoutes } from './api/submissions.ts';
@@ -22,6 +23,7 @@ import { type NodeSecrets, readNode, type RunFile, writeRun } from './datadir.ts
 import { inquire } from './deliver/inquiry.ts';
 import { Directory, directoryKinds, type Printer } from './directory.ts';
 import { Front } from './front.ts';
+import { deliverLimits } from './limits.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 import { PanelLogin } from './panel/login.ts';
 import { Verifiers } from './panel/verifier.ts';
@@ -118,7 +120,13 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const sources = new Sources(mesh, audit);
   const recheck = new Recheck({ mesh, sources, table: state.unconfirmed, audit, log });
   const submit = new SubmitDoor({ mesh, sources, recheck, audit });
-  const release = new ReleaseDoor(mesh);
+  const asking = { snmp: config.snmp, askIpp: inquire };
+  const conditions = new Conditions({ ...asking, log });
+  const release = new ReleaseDoor(mesh, {
+    systemQueues: config.systemQueues,
+    limits: { ...deliverLimits, wait_ms: config.printerWait_s * 1000 },
+    conditionOf: (printer) => conditions.conditionOf(printer),
+  });
   const { trust } = secrets;
   const verifiers = new Verifiers(mesh, trust.fingerprint);
   const sessions = new Sessions({ mesh, login: new PanelLogin({ mesh, verifiers, audit }) });
@@ -132,8 +140,6 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   });
   submissionRoutes(api, { mesh, submit });
   jobRoutes(api, { mesh, directory, jobs, release });
-  const asking = { snmp: config.snmp, askIpp: inquire };
-  const conditions = new Conditions({ ...asking, log });
   const traps = config.snmp?.traps === true
     ? hearTraps(config.snmp.trapPort, (address) => conditions.forget(address), log)
     : undefined;
@@ -150,9 +156,10 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   });
   const admin = {
     ...{ mesh, trust, directory, state, log, link },
-    status: () => status(mesh, state, spool, submit, release),
+    status: () => status({ mesh, state, spool, submit, release, directory }),
   };
   adminRoutes(api, admin);
+  printerAdminRoutes(api, { ...admin, asking });
   standingRoutes(api, admin);
   siteRoutes(api, admin);
   verifierRoutes(api, { ...admin, verifiers });
@@ -207,13 +214,16 @@ function runFile(mesh: Mesh, servers: Servers): RunFile {
   };
 }
 
-async function status(
-  mesh: Mesh,
-  state: State,
-  spool: EnvelopeSpool,
-  submit: SubmitDoor,
-  release: ReleaseDoor,
-): Promise<object> {
+interface StatusParts {
+  mesh: Mesh;
+  state: State;
+  spool: EnvelopeSpool;
+  submit: SubmitDoor;
+  release: ReleaseDoor;
+  directory: Directory;
+}
+
+async function status({ mesh, state, spool, submit, release, directory }: StatusParts): Promise<object> {
   const pieces = state.pieces.list();
   return {
     node: mesh.self.name,
@@ -228,7 +238,7 @@ async function status(
     storage: await spool.usage(),
     in_flight: { submitting: submit.active, releasing: release.active },
     certificate_expires: new Date(mesh.self.notAfter).toISOString(),
-    warnings: warningsOf(mesh),
+    warnings: [...warningsOf(mesh), ...release.warnings(directory.printers())],
   };
 }
 
@@ -263,6 +273,7 @@ async function stopNode(parts: {
   release.abort();
   const abortDeadline_ms = performance.now() + abortPatience_ms;
   while (release.active > 0 && performance.now() < abortDeadline_ms) await pause(20);
+  release.close();
   for (const server of all) server.kill();
   // a submission that is cut off here takes its pieces back
   while (submit.active > 0 && performance.now() < abortDeadline_ms) await pause(20);

@@ -1,4 +1,4 @@
-/** API routes of administrators: nodes, users, invitations, printers; and the node's status. */
+/** API routes of administrators: nodes, users, invitations; and the node's status. */
 import type { Context } from 'hono';
 import * as v from 'valibot';
 import { check, integer, text } from '../../mesh/codec.ts';
@@ -15,9 +15,8 @@ import {
   type Storage,
   type Trust,
 } from '../../mesh/mod.ts';
-import { printerName, role, siteName, userName } from '../../mesh/names.ts';
-import { probe } from '../deliver/deliver.ts';
-import type { Directory, Printer } from '../directory.ts';
+import { role, siteName, userName } from '../../mesh/names.ts';
+import type { Directory } from '../directory.ts';
 import { verifiersOf } from '../panel/lock.ts';
 import { type Api, type ApiEnv, requireAdmin, signedJson } from './app.ts';
 
@@ -43,11 +42,8 @@ const userInviteRequest = v.strictObject({
   life_ms: integer(1000, maxInviteLife_ms),
   tokenLife_ms: integer(1000, maxTokenLife_ms),
 });
-const printerRequest = v.strictObject({ name: printerName, uri: text(1023), site: siteName });
-
 export function adminRoutes(api: Api, doors: AdminDoors): void {
   api.get('/v1/status', async (c) => c.json(await doors.status()));
-  api.get('/v1/printers', (c) => c.json(doors.directory.printers()));
   api.get('/v1/users', (c) => {
     requireAdmin(c);
     const { directory } = doors;
@@ -65,7 +61,6 @@ export function adminRoutes(api: Api, doors: AdminDoors): void {
     return c.json(await doors.directory.addUser(name, email));
   });
   api.post('/v1/users/:name/invite', (c) => inviteUser(c, doors));
-  api.post('/v1/printers', (c) => addPrinter(c, doors));
 }
 
 async function inviteNode(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
@@ -127,18 +122,6 @@ function invite(
   const common = { root, secret, site, expires, addresses: doors.mesh.addresses() };
   const token = formatToken(user === null ? { kind: 'node', ...common } : { kind: 'user', user, ...common });
   return { token, expires: new Date(expires).toISOString() };
-}
-
-async function addPrinter(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
-  requireRegistrar(c, doors);
-  const { name, uri, site } = check(printerRequest, await signedJson(c));
-  const found = await probe(uri);
-  const printer: Printer = {
-    ...{ name, uri, site },
-    ...(found.fingerprint === undefined ? {} : { fingerprint: found.fingerprint }),
-    ...(found.makeAndModel === undefined ? {} : { model: found.makeAndModel }),
-  };
-  return c.json(await doors.directory.addPrinter(printer));
 }
 
 /** @throws InkmeshError `forbidden` unless an administrator asks, and this node is a registrar */

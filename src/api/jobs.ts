@@ -2,7 +2,7 @@
 import type { Context } from 'hono';
 import { stream } from 'hono/streaming';
 import * as v from 'valibot';
-import { check, encode } from '../../mesh/codec.ts';
+import { check, encode, text } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Fact, JobBody, Mesh } from '../../mesh/mod.ts';
 import { jobId, printerName } from '../../mesh/names.ts';
@@ -26,9 +26,13 @@ const releaseRequest = v.strictObject({
   options: jobOptionsSchema,
   /** base64 of the signed grant */
   grant: base64,
+  /** of the document, where the asker knows it: one that the printer does not take is refused at once */
+  format: v.optional(text(127)),
 });
 const cancelRequest = v.strictObject({ grant: base64 });
 const heartbeat_ms = 15_000;
+/** between two lines on how far a document is: an octet of a line costs more than one of a document */
+const progress_ms = 100;
 
 export function jobRoutes(api: Api, doors: JobDoors): void {
   api.get('/v1/jobs', async (c) => c.json(await doors.jobs.of(c.var.by.user, proofOf(c))));
@@ -56,7 +60,7 @@ async function show(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
 
 /** Answers with a line of JSON for each step, the result last: the asker sees how far it is. */
 async function releaseJob(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
-  const { printer: name, grant, options } = check(releaseRequest, await signedJson(c));
+  const { printer: name, grant, options, format } = check(releaseRequest, await signedJson(c));
   const fact = ownJob(c, doors);
   const printer = doors.directory.printer(name);
   const said: string[] = [];
@@ -70,7 +74,9 @@ async function releaseJob(c: Context<ApiEnv>, doors: JobDoors): Promise<Response
     printer,
     permission: { grant: fromBase64(grant) },
     options: encode(options),
-    onProgress: (sent, total) => say({ sent, total }),
+    ...(format === undefined ? {} : { format }),
+    onProgress: inTurn((sent, total) => say({ sent, total })),
+    onWaiting: (reason) => say({ waiting: reason }),
   }).then((result) => ({ result }), (error: Error) => ({ error: error.message }));
   let ended = false;
   // a printer may be busy for long after it has the whole document; a silent connection would be ended
@@ -89,6 +95,17 @@ async function releaseJob(c: Context<ApiEnv>, doors: JobDoors): Promise<Response
       else await new Promise<void>((resolve) => wake = resolve);
     }
   });
+}
+
+/** Passes on the last step, and of the others one now and then. */
+function inTurn(say: (sent: number, total: number) => void): (sent: number, total: number) => void {
+  let next_ms = 0;
+  return (sent, total) => {
+    const now_ms = performance.now();
+    if (now_ms < next_ms && sent < total) return;
+    next_ms = now_ms + progress_ms;
+    say(sent, total);
+  };
 }
 
 function ownJob(c: Context<ApiEnv>, doors: JobDoors): Fact {

@@ -1,4 +1,4 @@
-/** Commands of administrators: invitations, users, nodes, printers; and the status of a node. */
+/** Commands of administrators: invitations, users, nodes; and the status of a node. */
 import { qrCode } from '../site-link.ts';
 import { adminClient, userOrAdmin } from './client.ts';
 import { type Command, option, size, table } from './command.ts';
@@ -96,42 +96,6 @@ const shownBy = ({ pin, badge }: UserView) =>
 
 const state = ({ revoked, locked }: UserView) =>
   revoked !== null ? `revoked ${revoked}` : locked !== null ? `locked ${locked}` : '';
-
-interface PrinterView {
-  name: string;
-  site: string;
-  uri: string;
-  model?: string;
-}
-
-export const printerAdd: Command = {
-  name: 'printer add',
-  usage: 'URI --name NAME --site SITE --dir DIR',
-  about: 'make a printer known: ipp://, ipps:// or socket://',
-  options: { ...common, name: option.text, site: option.text },
-  positionals: 1,
-  run: async (args) => {
-    const printer = await (await adminClient(args)).post<PrinterView>('/v1/printers', {
-      uri: args.at(0),
-      name: args.required('name'),
-      site: args.required('site'),
-    });
-    return { json: printer, text: `"${printer.name}" is ${printer.model ?? 'a printer'} at ${printer.uri}` };
-  },
-};
-
-export const printerList: Command = {
-  name: 'printer list',
-  usage: '--dir DIR',
-  about: 'the printers that jobs can be released at',
-  options: common,
-  positionals: 0,
-  run: async (args) => {
-    const printers = await (await userOrAdmin(args)).get<PrinterView[]>('/v1/printers');
-    const rows = printers.map((printer) => [printer.name, printer.site, printer.uri, printer.model ?? '']);
-    return { json: printers, text: table([['PRINTER', 'SITE', 'URI', 'MODEL'], ...rows]) };
-  },
-};
 
 interface StatusView {
   node: string;

@@ -1,13 +1,9 @@
-/** Commands of users: list, show, release and cancel jobs. */
-import { encode } from '../../mesh/codec.ts';
-import { InkmeshError } from '../../mesh/errors.ts';
+/** Commands of users: list, show and cancel jobs. */
 import { signGrant } from '../../mesh/mod.ts';
 import type { JobView } from '../job.ts';
-import type { Released } from '../release/release.ts';
 import { userClient } from './client.ts';
-import { type Command, option, type Result, size, table } from './command.ts';
-import { delivererFor } from './deliverer.ts';
-import { common, jobOptions, template, templateUsage } from './job-options.ts';
+import { type Command, option, size, table } from './command.ts';
+import { common } from './job-options.ts';
 
 export const jobs: Command = {
   name: 'jobs',
@@ -82,38 +78,5 @@ export const cancel: Command = {
     const path = `/v1/jobs/${encodeURIComponent(job)}/cancel`;
     const done = await client.post(path, { grant: Buffer.from(grant).toString('base64') });
     return { json: done, text: `${job} is cancelled` };
-  },
-};
-
-export const release: Command = {
-  name: 'release',
-  usage: `ID --printer NAME --dir DIR ${templateUsage} [--confirm-reprint CLAIM]...`,
-  about: 'print a job now',
-  options: { ...common, ...template, printer: option.text, 'confirm-reprint': option.list },
-  positionals: 1,
-  run: async (args, terminal): Promise<Result> => {
-    const job = args.at(0);
-    const printer = args.required('printer');
-    const client = await delivererFor(await userClient(args), printer);
-    const options = jobOptions(args);
-    const grant = await signGrant(client.credential, {
-      ...{ job, claimant: client.node.peer, target: printer, options: encode(options) },
-      action: 'release',
-      confirm: args.list('confirm-reprint'),
-    }, Date.now());
-    const request = { printer, options, grant: Buffer.from(grant).toString('base64') };
-    let result: Released | undefined;
-    await client.follow(`/v1/jobs/${encodeURIComponent(job)}/release`, request, (line) => {
-      const step = line as { sent?: number; total?: number; result?: Released; error?: string };
-      if (step.sent !== undefined && step.total !== undefined) {
-        terminal.progress('printing', step.sent, step.total);
-      }
-      if (step.error !== undefined) throw new InkmeshError('internal', step.error);
-      result = step.result ?? result;
-    });
-    if (result === undefined) throw new InkmeshError('unavailable', 'the node stopped: see inkmesh job show');
-    const why = result.reason === undefined ? '' : `: ${result.reason}`;
-    const ok = result.outcome === 'printed' || result.outcome === 'sent';
-    return { json: result, text: `${result.outcome} at ${printer}${why}`, code: ok ? 0 : 1 };
   },
 };

@@ -1,18 +1,20 @@
 /** Finds the command in the arguments, runs it, and prints what it gives. */
 import { asInkmeshError } from '../../mesh/errors.ts';
-import { inviteNode, printerAdd, printerList, status, userAdd, userInvite, userList } from './admin.ts';
+import { inviteNode, status, userAdd, userInvite, userList } from './admin.ts';
 import { audit } from './audit.ts';
 import { orgExport, orgRestore } from './backup.ts';
 import { Args, type Command, type Result, sentence, type Terminal, UsageError } from './command.ts';
 import { demo } from './demo.ts';
 import { joinCommand, login, orgInit } from './enrol.ts';
-import { cancel, jobs, jobShow, release } from './jobs.ts';
+import { cancel, jobs, jobShow } from './jobs.ts';
 import { node } from './node.ts';
 import { print } from './print.ts';
+import { printerAccept, printerAdd, printerList } from './printer-admin.ts';
 import { printerDiscover, printerStatus } from './printers.ts';
 import { installQueue } from './queue.ts';
 import { printerQr } from './printer-qr.ts';
 import { siteProfile } from './profile.ts';
+import { release } from './release.ts';
 import { siteList, siteSet } from './sites.ts';
 import { deviceList, deviceRevoke, nodeList, nodeRevoke, registrarAdd, userRevoke } from './standing.ts';
 import { userBadge, userPin } from './verifiers.ts';
@@ -41,6 +43,7 @@ const commands: readonly Command[] = [
   siteSet,
   siteProfile,
   printerAdd,
+  printerAccept,
   printerList,
   printerDiscover,
   printerStatus,

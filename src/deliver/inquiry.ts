@@ -1,5 +1,6 @@
 /** Get-Printer-Attributes on a connection of its own: what a printer is, and how it is, without a document. */
 import type { Attribute } from '../ipp/message.ts';
+import { deliverLimits } from '../limits.ts';
 import { printerAttributes } from './ipp-capabilities.ts';
 import { IppSession } from './ipp-session.ts';
 
@@ -12,8 +13,8 @@ export async function inquire(
   names: readonly string[],
   signal: AbortSignal,
 ): Promise<Attribute[]> {
-  const pin = fingerprint === undefined ? undefined : { fingerprint };
-  const session = new IppSession(new URL(uri), 'inkmesh', pin);
+  const pin = fingerprint === undefined ? {} : { pin: { fingerprint } };
+  const session = new IppSession({ uri: new URL(uri), user: 'inkmesh', limits: deliverLimits, ...pin });
   try {
     return await printerAttributes(session, names, signal);
   } finally {

@@ -6,7 +6,6 @@ import {
   attributesOf,
   enumeration,
   find,
-  firstNumber,
   integer,
   type IppMessage,
   keyword,
@@ -15,8 +14,11 @@ import {
   stringsOf,
   type Value,
 } from '../ipp/message.ts';
-import { groups, operations, printerStateEnum, statusName } from '../ipp/registry.ts';
+import { groups, operations, statusName } from '../ipp/registry.ts';
 import type { Ticket } from '../job.ts';
+import { adviceOf } from '../printers/advice.ts';
+import { conditionOfAttributes } from '../printers/ipp-condition.ts';
+import { formatObstacle } from './formats.ts';
 import type { IppSession } from './ipp-session.ts';
 
 /** Keywords only: what some printers write into texts is not UTF-8. */
@@ -67,22 +69,17 @@ export function requireSuccess(answer: IppMessage, otherwise: string): void {
   if (!isSuccess(answer)) throw new InkmeshError('unavailable', `${otherwise}: ${refusalOf(answer)}`);
 }
 
-/** Why the printer cannot print this ticket now, or undefined. */
+/**
+ * Why the printer cannot take this ticket now, or undefined. One that has stopped takes it, and prints when somebody
+ * has been there.
+ */
 export function obstacle(printer: readonly Attribute[], ticket: Ticket): string | undefined {
-  const reasons = stringsOf(printer, 'printer-state-reasons').filter((reason) => reason !== 'none').join(
-    ', ',
-  );
-  const because = reasons === '' ? '' : `: ${reasons}`;
   const accepting = find(printer, 'printer-is-accepting-jobs')?.values[0];
-  if (accepting?.syntax === 'boolean' && !accepting.value) return `the printer takes no jobs now${because}`;
-  if (firstNumber(printer, 'printer-state') === printerStateEnum.stopped) {
-    return `the printer has stopped${because}`;
+  if (accepting?.syntax === 'boolean' && !accepting.value) {
+    const reasons = conditionOfAttributes(printer).reasons.map(adviceOf).join('; ');
+    return `the printer takes no jobs now${reasons === '' ? '' : `: ${reasons}`}`;
   }
-  const formats = stringsOf(printer, 'document-format-supported').map((format) => format.toLowerCase());
-  if (formats.length > 0 && !formats.includes(ticket.format.toLowerCase())) {
-    return `the printer does not take ${ticket.format}, only ${formats.join(', ')}`;
-  }
-  return undefined;
+  return formatObstacle(stringsOf(printer, 'document-format-supported'), ticket);
 }
 
 export function hasOperation(printer: readonly Attribute[], name: keyof typeof operations): boolean {

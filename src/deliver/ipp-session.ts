@@ -1,5 +1,5 @@
 /** IPP over HTTP/1.1 to one printer (RFC 8010 section 4): one connection after the other, each checked before use. */
-import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { encodeMessage } from '../ipp/codec.ts';
@@ -15,9 +15,10 @@ import {
 } from '../ipp/message.ts';
 import { groups, type OperationName, operations, statuses, versions } from '../ipp/registry.ts';
 import { readMessage } from '../ipp/stream.ts';
-import { deliverLimits } from '../limits.ts';
-import { checkPin, endpointOf, openTcp, openTls } from './connect.ts';
+import type { DeliverLimits } from '../limits.ts';
+import { checkPin, endpointOf, openTcp, openTls, type Pin, plainFingerprint } from './connect.ts';
 import { isSuccess } from './ipp-capabilities.ts';
+import { type IppPool, OneConnection } from './ipp-pool.ts';
 import { inTime, type Source, type Way } from './source.ts';
 
 const defaultPort = 631;
@@ -30,38 +31,30 @@ export interface Asked {
   job?: readonly Attribute[];
 }
 
-/** Always yields the connection that was opened and checked, and never another one. */
-class OneConnection extends Agent {
-  readonly socket: Socket;
-
-  constructor(socket: Socket) {
-    super({ keepAlive: true, maxSockets: 1 });
-    this.socket = socket;
-  }
-
-  override createConnection(): Socket {
-    return this.socket;
-  }
-
-  get usable(): boolean {
-    return !this.socket.destroyed && this.socket.writable && !this.socket.readableEnded;
-  }
+export interface SessionOptions {
+  uri: URL;
+  user: string;
+  limits: DeliverLimits;
+  /** the certificate that an ipps printer must show; any when it is left out */
+  pin?: Pin;
+  /** where connections come from, and go to when they are idle */
+  pool?: IppPool;
 }
 
 export class IppSession {
-  readonly #uri: URL;
-  readonly #user: string;
-  readonly #pin: { fingerprint: string | undefined } | undefined;
+  /** of the printer in a pool: its address, and the certificate that its connections are checked for */
+  readonly key: string;
+  readonly #options: SessionOptions;
   #connection: OneConnection | undefined;
+  /** whether the connection was used by another session */
+  #worn = false;
   #version: number = versions['2.0'];
   #requestId = 0;
   #fingerprint: string | undefined;
 
-  /** @param pin the certificate that an ipps printer must show; any when it is left out */
-  constructor(uri: URL, user: string, pin?: { fingerprint: string | undefined }) {
-    this.#uri = uri;
-    this.#user = user;
-    this.#pin = pin;
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.key = `${options.uri.href} ${plainFingerprint(options.pin?.fingerprint ?? '')}`;
   }
 
   /** of the certificate of the last connection */
@@ -74,10 +67,10 @@ export class IppSession {
    * @throws InkmeshError `unavailable`, `timeout`, or `forbidden` for a wrong certificate
    */
   async ask(asked: Asked, signal: AbortSignal): Promise<IppMessage> {
-    const reused = this.#connection?.usable ?? false;
+    const used = this.#connection?.usable ?? false;
     const answer = async () => {
       const message = this.#message(asked);
-      const limit_ms = deliverLimits.request_ms;
+      const limit_ms = this.#options.limits.request_ms;
       return await this.#exchange(
         await this.#connected(),
         message,
@@ -86,11 +79,16 @@ export class IppSession {
         (request) => void request.end(),
       );
     };
-    // a printer may close an idle connection at any time: that is no failure
+    // a printer may close an idle connection at any time: that is no failure. A job that it has made all the same is
+    // empty, and prints nothing
     const first = await answer().catch((thrown: unknown) => {
-      if (!reused || signal.aborted || asked.operation === 'Create-Job') throw thrown;
+      const again = used && asked.operation !== 'Create-Job';
+      const died = this.#worn && thrown instanceof InkmeshError && thrown.code === 'unavailable';
+      if (!(again || died) || signal.aborted) throw thrown;
+      this.close();
       return answer();
     });
+    this.#worn = false;
     if (first.code !== statuses['server-error-version-not-supported'] || this.#version === versions['1.1']) {
       return first;
     }
@@ -105,13 +103,17 @@ export class IppSession {
    * @throws what `ask` throws, and whatever reading the document throws
    */
   async send(asked: Asked, source: Source, signal: AbortSignal): Promise<IppMessage> {
-    const connection = await this.#connected();
-    const body = (request: ClientRequest, answered: Promise<IppMessage>) =>
-      source.pump(wayOf(request, connection.socket, answered));
+    // a connection that has not answered yet may be dead, and the document is read only once
+    if (this.#worn) this.close();
+    const connection = await this.#connected(true);
+    const body = async (request: ClientRequest, answered: Promise<IppMessage>) => {
+      const { way, leave } = wayOf(request, connection.socket, answered);
+      await source.pump(way).finally(leave);
+    };
     const answer = await this.#exchange(
       connection,
       this.#message(asked),
-      deliverLimits.stall_ms,
+      this.#options.limits.stall_ms,
       signal,
       body,
     );
@@ -120,35 +122,48 @@ export class IppSession {
     return answer;
   }
 
-  close(): void {
-    this.#connection?.destroy();
-    this.#connection?.socket.destroy();
+  /** Keeps the connection for others: everything that was asked has been answered. */
+  release(): void {
+    const { pool } = this.#options;
+    if (this.#connection !== undefined && pool !== undefined) pool.give(this.key, this.#connection);
+    else this.#connection?.close();
     this.#connection = undefined;
   }
 
-  async #connected(): Promise<OneConnection> {
+  close(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  async #connected(sure = false): Promise<OneConnection> {
     if (this.#connection?.usable) return this.#connection;
     this.close();
-    const endpoint = endpointOf(this.#uri, defaultPort);
+    const { uri, pin, limits, pool } = this.#options;
+    // of those that others have used, one at most: the next may be as dead
+    const idle = this.#worn || sure ? undefined : pool?.take(this.key);
+    this.#worn = idle !== undefined;
+    if (idle !== undefined) return this.#connection = idle;
+    const endpoint = endpointOf(uri, defaultPort);
     let socket: Socket;
-    if (this.#uri.protocol === 'ipps:') {
-      const connection = await openTls(endpoint);
-      if (this.#pin !== undefined) checkPin(connection, this.#pin.fingerprint);
+    if (uri.protocol === 'ipps:') {
+      const connection = await openTls(endpoint, limits.connect_ms);
+      if (pin !== undefined) checkPin(connection, pin);
       this.#fingerprint = connection.fingerprint;
       socket = connection.socket;
-    } else socket = await openTcp(endpoint);
+    } else socket = await openTcp(endpoint, limits.connect_ms);
     return this.#connection = new OneConnection(socket);
   }
 
   #message({ operation, attributes = [], job = [] }: Asked): Uint8Array {
     this.#requestId += 1;
+    const { uri, user } = this.#options;
     const head = [
       charset('attributes-charset', 'utf-8'),
       naturalLanguage('attributes-natural-language', 'en'),
-      uriAttribute('printer-uri', this.#uri.href),
+      uriAttribute('printer-uri', uri.href),
       // the target comes before anything else (RFC 8011 section 4.1.5)
       ...attributes.filter((attribute) => attribute.name === 'job-id'),
-      nameAttribute('requesting-user-name', withinOctets(this.#user, 255)),
+      nameAttribute('requesting-user-name', withinOctets(user, 255)),
       ...attributes.filter((attribute) => attribute.name !== 'job-id'),
     ];
     const all: Group[] = [{ tag: groups['operation-attributes-tag'], attributes: head }];
@@ -168,13 +183,14 @@ export class IppSession {
     signal: AbortSignal,
     body: (request: ClientRequest, answered: Promise<IppMessage>) => void | Promise<void>,
   ): Promise<IppMessage> {
-    const endpoint = endpointOf(this.#uri, defaultPort);
+    const { uri, limits: { request_ms, maxResponseBytes } } = this.#options;
+    const endpoint = endpointOf(uri, defaultPort);
     const request = httpRequest({
       agent,
       host: endpoint.host,
       port: endpoint.port,
       method: 'POST',
-      path: `${this.#uri.pathname || '/'}${this.#uri.search}`,
+      path: `${uri.pathname || '/'}${uri.search}`,
       headers: { 'content-type': 'application/ipp', 'transfer-encoding': 'chunked' },
     });
     const responded = new Promise<IncomingMessage>((resolve, reject) => {
@@ -184,7 +200,7 @@ export class IppSession {
     });
     const late = 'the printer does not finish its answer';
     const answered = responded.then((response) =>
-      inTime(answerOf(response), deliverLimits.request_ms, signal, late)
+      inTime(answerOf(response, maxResponseBytes), request_ms, signal, late)
     );
     answered.catch(() => {});
     try {
@@ -208,8 +224,12 @@ function lost(error: NodeJS.ErrnoException): InkmeshError {
 
 const closedByPrinter = new Error('it closed the connection');
 
-/** The way of a document behind its request: over with a refusal, or with the connection. */
-function wayOf(request: ClientRequest, socket: Socket, answered: Promise<IppMessage>): Way {
+/** The way of a document behind its request: over with a refusal, or with the connection. `leave` when it is done. */
+function wayOf(
+  request: ClientRequest,
+  socket: Socket,
+  answered: Promise<IppMessage>,
+): { way: Way; leave(): void } {
   let refused = false;
   const refusal = new Promise<void>((resolve) => {
     const refuse = () => {
@@ -218,10 +238,9 @@ function wayOf(request: ClientRequest, socket: Socket, answered: Promise<IppMess
     };
     answered.then((answer) => isSuccess(answer) ? undefined : refuse(), refuse);
   });
-  const closed = new Promise<void>((resolve) => {
-    if (socket.destroyed) resolve();
-    else socket.once('close', () => resolve());
-  });
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+  if (socket.destroyed) close();
+  else socket.once('close', close);
   // the request says it only while its answer has not come, the socket only once the request has it
   const drained = () =>
     new Promise<void>((resolve) => {
@@ -231,7 +250,7 @@ function wayOf(request: ClientRequest, socket: Socket, answered: Promise<IppMess
       };
       for (const stream of [request, socket]) stream.on('drain', drain);
     });
-  return {
+  const way: Way = {
     write: async (chunk) => {
       if (!request.write(chunk)) await Promise.race([drained(), refusal, closed]);
     },
@@ -241,9 +260,10 @@ function wayOf(request: ClientRequest, socket: Socket, answered: Promise<IppMess
     },
     over: () => refused || socket.destroyed,
   };
+  return { way, leave: () => void socket.off('close', close) };
 }
 
-async function answerOf(response: IncomingMessage): Promise<IppMessage> {
+async function answerOf(response: IncomingMessage, maxBytes: number): Promise<IppMessage> {
   if (response.statusCode !== 200) {
     const meanings: Record<number, string> = {
       401: 'it wants a password',
@@ -264,7 +284,7 @@ async function answerOf(response: IncomingMessage): Promise<IppMessage> {
   let extra = 0;
   for await (const chunk of document) {
     extra += chunk.length;
-    if (extra > deliverLimits.maxResponseBytes) {
+    if (extra > maxBytes) {
       throw new InkmeshError('unavailable', 'the answer of the printer does not end');
     }
   }

@@ -1,32 +1,41 @@
-/** RAW printing (AppSocket, port 9100): the document and nothing else, over one connection. The printer says nothing. */
+/** RAW printing (AppSocket, port 9100): the document, and a job header where the printer knows one. It says nothing. */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { deliverLimits } from '../limits.ts';
 import { endpointOf, openTcp } from './connect.ts';
-import type { Delivery, Outcome, Probe } from './deliver.ts';
-import { inTime, reasonOf, Source } from './source.ts';
+import type { Attempt, Attempted, Outcome, Probe } from './deliver.ts';
+import { formatObstacle } from './formats.ts';
+import { type Wrapping, wrapping } from './pjl.ts';
+import { inTime, pause, reasonOf, Source } from './source.ts';
 
 const defaultPort = 9100;
 
 /** @returns `sent` at best: all octets were taken, and the printer has closed the connection or had time to */
-export async function deliverRaw(delivery: Delivery): Promise<Outcome> {
-  const source = new Source(delivery);
-  let socket: Socket;
+export async function deliverRaw(attempt: Attempt): Promise<Attempted> {
+  const { printer: { formats = [] }, ticket, user, waiting, limits } = attempt;
+  const reason = formatObstacle(formats, ticket);
+  if (reason !== undefined) return { outcome: 'failed', reason };
+  const source = new Source(attempt);
+  const [opened, blocked] = await Promise.all([open(attempt), waiting.ask(limits.ask_ms)]);
+  if ('failed' in opened) return { ...opened.failed, elsewhere: true };
+  let { socket } = opened;
   try {
-    socket = await openTcp(endpointOf(new URL(delivery.printer.uri), defaultPort));
-  } catch (thrown) {
-    return { outcome: 'failed', reason: reasonOf(thrown) };
-  }
-  try {
-    await delivery.begin();
+    await attempt.begin();
+    if (blocked?.firm) {
+      socket.destroy();
+      const again = await openWhenReady(attempt, blocked.reason);
+      if ('failed' in again) return again.failed;
+      socket = again.socket;
+    }
   } catch (thrown) {
     socket.destroy();
     throw thrown;
   }
+  const how = wrapping(formats, ticket, user);
   try {
-    await send(socket, source, delivery.signal);
-    return { outcome: 'sent', ...source.times };
+    await send(socket, source, how, attempt);
+    return { outcome: 'sent', ...noted(how), ...source.times };
   } catch (thrown) {
     return { outcome: source.begun ? 'interrupted' : 'failed', reason: reasonOf(thrown), ...source.times };
   } finally {
@@ -34,7 +43,36 @@ export async function deliverRaw(delivery: Delivery): Promise<Outcome> {
   }
 }
 
-async function send(socket: Socket, source: Source, signal: AbortSignal): Promise<void> {
+type Opened = { socket: Socket } | { failed: Outcome };
+
+async function open({ target, limits }: Attempt): Promise<Opened> {
+  try {
+    return { socket: await openTcp(endpointOf(target, defaultPort), limits.connect_ms) };
+  } catch (thrown) {
+    return { failed: { outcome: 'failed', reason: reasonOf(thrown) } };
+  }
+}
+
+/** Nothing takes back what a RAW printer has: one that has stopped gets nothing until somebody has been there. */
+async function openWhenReady(attempt: Attempt, blocked: string): Promise<Opened> {
+  const { waiting, limits, signal } = attempt;
+  try {
+    waiting.note(blocked);
+    do await pause(limits.look_ms, signal); while (await waiting.look());
+  } catch (thrown) {
+    return { failed: { outcome: 'failed', reason: reasonOf(thrown) } };
+  }
+  return await open(attempt);
+}
+
+function noted({ without }: Wrapping): Pick<Outcome, 'reason'> {
+  return without.length === 0
+    ? {}
+    : { reason: `sent without what the printer cannot be told: ${without.join(', ')}` };
+}
+
+async function send(socket: Socket, source: Source, how: Wrapping, attempt: Attempt): Promise<void> {
+  const { limits, signal } = attempt;
   let error: Error | undefined;
   const closed = new Promise<void>((resolve) => {
     socket.on('error', (thrown) => error = thrown);
@@ -51,25 +89,27 @@ async function send(socket: Socket, source: Source, signal: AbortSignal): Promis
   broken.catch(() => {});
   // octets left unread would turn our close into a reset, which takes back what is under way
   socket.resume();
+  if (how.head.length > 0) socket.write(how.head);
+  const finish = () => new Promise<void>((resolve) => socket.end(how.tail, () => resolve()));
   await source.pump({
     write: async (chunk) => {
       if (!socket.write(chunk)) await Promise.race([once(socket, 'drain'), broken]);
     },
-    end: () => Promise.race([new Promise<void>((resolve) => socket.end(() => resolve())), broken]),
+    end: () => Promise.race([finish(), broken]),
     over: () => false,
   });
   // a printer that keeps its side open says nothing by that
   const patience = new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, deliverLimits.rawClose_ms);
+    const timer = setTimeout(resolve, limits.rawClose_ms);
     closed.then(() => clearTimeout(timer));
   });
-  await inTime(Promise.race([closed, patience]), deliverLimits.stall_ms, signal, 'unreachable');
+  await inTime(Promise.race([closed, patience]), limits.stall_ms, signal, 'unreachable');
   if (error !== undefined) throw new InkmeshError('unavailable', `the printer broke off: ${error.message}`);
 }
 
 /** All that RAW can tell: whether somebody listens. */
 export async function probeRaw(uri: URL): Promise<Probe> {
-  const socket = await openTcp(endpointOf(uri, defaultPort));
+  const socket = await openTcp(endpointOf(uri, defaultPort), deliverLimits.connect_ms);
   socket.destroy();
   return {};
 }

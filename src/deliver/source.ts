@@ -1,8 +1,7 @@
 /** The document of a delivery on its way out: what was handed on, and when. */
 import { InkmeshError } from '../../mesh/errors.ts';
-import { deliverLimits } from '../limits.ts';
 import { moved } from '../memory.ts';
-import type { Delivery, Outcome } from './deliver.ts';
+import type { Attempt, Outcome } from './deliver.ts';
 
 /** The way to the printer. */
 export interface Way {
@@ -15,13 +14,19 @@ export interface Way {
 }
 
 export class Source {
-  readonly #delivery: Delivery;
+  readonly #attempt: Attempt;
+  #asked = false;
   #bytes = 0;
   #firstByte_ms: number | undefined;
   #lastByte_ms: number | undefined;
 
-  constructor(delivery: Delivery) {
-    this.#delivery = delivery;
+  constructor(attempt: Attempt) {
+    this.#attempt = attempt;
+  }
+
+  /** whether the document was asked for, which can be done once */
+  get asked(): boolean {
+    return this.#asked;
   }
 
   /** whether an octet was handed on, so that something may come out */
@@ -47,32 +52,60 @@ export class Source {
    * the document has not the length that was announced
    */
   async pump(way: Way): Promise<void> {
-    const { document, bytes, signal, onProgress } = this.#delivery;
-    for await (const chunk of inPace(document, signal)) {
+    const { document, bytes, signal, limits, onProgress } = this.#attempt;
+    this.#asked = true;
+    for await (const chunk of inPace(document, limits.stall_ms, signal)) {
       if (way.over()) return;
       if (chunk.length === 0) continue;
       if (this.#bytes + chunk.length > bytes) {
         throw new InkmeshError('corrupt', 'the document is longer than announced');
       }
       this.#firstByte_ms ??= performance.now();
-      await inTime(way.write(chunk), deliverLimits.stall_ms, signal, 'the printer takes no more');
+      await this.#taken(way.write(chunk));
       this.#bytes += chunk.length;
       moved(chunk.length);
       onProgress?.(this.#bytes);
     }
     if (this.#bytes !== bytes) throw new InkmeshError('corrupt', 'the document is shorter than announced');
-    await inTime(way.end(), deliverLimits.stall_ms, signal, 'the printer takes no more');
+    await this.#taken(way.end());
     this.#lastByte_ms = performance.now();
+  }
+
+  /** Waits until the printer has taken what it was given: longer when it says why it does not. */
+  async #taken(work: Promise<void>): Promise<void> {
+    const { signal, limits, waiting } = this.#attempt;
+    const look_ms = waiting.canAsk ? limits.look_ms : limits.stall_ms;
+    let stall_ms: number = performance.now() + limits.stall_ms;
+    work.catch(() => {});
+    while (await isLate(work, look_ms, signal)) {
+      // somebody who fills its trays is not called slow for the time before
+      if (await waiting.look()) stall_ms = performance.now() + limits.stall_ms;
+      else if (performance.now() >= stall_ms) {
+        throw new InkmeshError('timeout', 'the printer takes no more');
+      }
+    }
+    waiting.note(null);
   }
 }
 
-/** The same chunks, given up when they stop coming or the delivery is stopped. */
-async function* inPace(document: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+/** The same chunks, the next one made ready meanwhile; given up when they stop coming or the delivery is stopped. */
+async function* inPace(
+  document: AsyncIterable<Uint8Array>,
+  stall_ms: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   const chunks = document[Symbol.asyncIterator]();
+  const ahead = () => {
+    const next = chunks.next();
+    // what goes wrong with it is said when its turn has come
+    next.catch(() => {});
+    return next;
+  };
   try {
-    while (true) {
-      const next = await inTime(chunks.next(), deliverLimits.stall_ms, signal, 'the document does not come');
+    for (let coming = ahead();;) {
+      const next = await inTime(coming, stall_ms, signal, 'the document does not come');
       if (next.done === true) return;
+      coming = ahead();
       yield next.value;
     }
   } finally {
@@ -81,17 +114,30 @@ async function* inPace(document: AsyncIterable<Uint8Array>, signal: AbortSignal)
   }
 }
 
+const late = Symbol('late');
+
+/** Whether `work` has not ended after a while. @throws what it throws, and the signal's reason when it is aborted */
+async function isLate(work: Promise<void>, limit_ms: number, signal: AbortSignal): Promise<boolean> {
+  return await raced(work, limit_ms, signal) === late;
+}
+
 /** @throws InkmeshError `timeout` when `work` has not ended in time, and the signal's reason when it is aborted */
 export async function inTime<T>(
   work: Promise<T>,
   limit_ms: number,
   signal: AbortSignal,
-  late: string,
+  message: string,
 ): Promise<T> {
+  const result = await raced(work, limit_ms, signal);
+  if (result === late) throw new InkmeshError('timeout', message);
+  return result;
+}
+
+async function raced<T>(work: Promise<T>, limit_ms: number, signal: AbortSignal): Promise<T | typeof late> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let stop = () => {};
-  const stopped = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new InkmeshError('timeout', late)), limit_ms);
+  const stopped = new Promise<typeof late>((resolve, reject) => {
+    timer = setTimeout(() => resolve(late), limit_ms);
     stop = () => reject(signal.reason);
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
@@ -102,6 +148,22 @@ export async function inTime<T>(
     clearTimeout(timer);
     signal.removeEventListener('abort', stop);
   }
+}
+
+/** @throws the signal's reason */
+export function pause(length_ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    }, length_ms);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
 }
 
 /** A sentence for people out of anything thrown. */

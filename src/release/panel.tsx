@@ -229,10 +229,10 @@ function start(
   confirm: readonly string[],
 ): void {
   const encoded = encode(options);
-  runs.start(job, async (onProgress) => {
+  runs.start(job, async (steps) => {
     const wish = { job, printer: printer.name, options: encoded, confirm };
     const permission = await doors.sessions.permission(session, address, wish);
-    return await doors.release.release({ job, printer, permission, options: encoded, onProgress });
+    return await doors.release.release({ job, printer, permission, options: encoded, ...steps });
   });
 }
 

@@ -2,9 +2,12 @@
 import { decode } from '../../mesh/codec.ts';
 import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import type { Claim, JobBody, Mesh, Permission } from '../../mesh/mod.ts';
-import { deliver, type Outcome } from '../deliver/deliver.ts';
+import { Deliverer, type DelivererOptions, type Delivery, type Outcome } from '../deliver/deliver.ts';
+import { formatObstacle } from '../deliver/formats.ts';
 import type { Printer } from '../directory.ts';
 import { type JobOptions, jobOptionsSchema, ticketSchema } from '../job.ts';
+import { printerLimits } from '../limits.ts';
+import { remember } from '../remember.ts';
 
 /** What `inkmesh release --json` prints. Times are milliseconds since the release was asked for. */
 export interface Released {
@@ -24,16 +27,31 @@ export interface ReleaseRequest {
   permission: Permission;
   /** the grant's options, CBOR: they override the ticket's */
   options: Uint8Array;
+  /** of the document, MIME media type, where it is known before the job is claimed */
+  format?: string;
   onProgress?(sent: number, total: number): void;
+  /** @param reason why nothing moves at the printer, for people; null when it goes on */
+  onWaiting?(reason: string | null): void;
+}
+
+export interface ReleaseOptions extends DelivererOptions {
+  /** how a printer can be asked how it is, beside its address */
+  conditionOf?(printer: Printer): NonNullable<Delivery['condition']>;
 }
 
 export class ReleaseDoor {
   readonly #mesh: Mesh;
+  readonly #options: ReleaseOptions;
+  readonly #deliverer: Deliverer;
   readonly #stop = new AbortController();
+  /** printers that have shown a certificate that is not the accepted one: which one was that */
+  readonly #changed = new Map<string, string | undefined>();
   #active = 0;
 
-  constructor(mesh: Mesh) {
+  constructor(mesh: Mesh, options: ReleaseOptions = {}) {
     this.#mesh = mesh;
+    this.#options = options;
+    this.#deliverer = new Deliverer(options);
   }
 
   /** Releases and cancellations under way. */
@@ -46,6 +64,21 @@ export class ReleaseDoor {
     this.#stop.abort();
   }
 
+  /** Closes idle connections to printers. */
+  close(): void {
+    this.#deliverer.close();
+  }
+
+  /** What an administrator should do about printers, as sentences. */
+  warnings(printers: readonly Printer[]): string[] {
+    return printers.filter(({ name, fingerprint }) =>
+      this.#changed.has(name) && this.#changed.get(name) === fingerprint
+    ).map(({ name }) =>
+      `the printer ${name} shows another certificate than the one that was accepted, so nothing is printed there: ` +
+      `find out why, then run inkmesh printer accept ${name}`
+    );
+  }
+
   /** Prints a job. Whatever goes wrong is an outcome; only misuse throws. */
   async release(request: ReleaseRequest): Promise<Released> {
     const start_ms = performance.now();
@@ -53,6 +86,7 @@ export class ReleaseDoor {
     const base = { id: request.job, printer: request.printer.name };
     this.#active++;
     try {
+      refuseFormat(request);
       const claim = await this.#mesh.claimant.claim(request.job, request.permission, request.printer.name);
       const claimed_ms = since(performance.now());
       const outcome = await this.#deliver(claim, request);
@@ -103,8 +137,9 @@ export class ReleaseDoor {
       const chosen: JobOptions = request.options.length === 0
         ? {}
         : decode(jobOptionsSchema, request.options);
-      outcome = await deliver({
-        printer: target(request.printer),
+      const condition = this.#options.conditionOf?.(request.printer);
+      outcome = await this.#deliverer.deliver({
+        printer: request.printer,
         ticket: { ...ticket, options: { ...ticket.options, ...chosen } },
         user: owner,
         document: claim.document(),
@@ -114,12 +149,15 @@ export class ReleaseDoor {
           begun = true;
         },
         signal: this.#stop.signal,
+        ...(condition === undefined ? {} : { condition }),
         onProgress: (sent) => request.onProgress?.(sent, bytes),
+        onWaiting: (reason) => request.onWaiting?.(reason),
       });
     } catch (thrown) {
       const reason = asInkmeshError(thrown).message;
       outcome = { outcome: begun ? 'interrupted' : 'failed', reason };
     }
+    this.#noteCertificate(request.printer, outcome);
     if (!begun) claim.yield();
     else {
       try {
@@ -136,6 +174,12 @@ export class ReleaseDoor {
     return outcome;
   }
 
+  #noteCertificate({ name, fingerprint }: Printer, { outcome, wrongCertificate }: Outcome): void {
+    if (wrongCertificate !== undefined) {
+      remember(this.#changed, name, fingerprint, printerLimits.maxChanged);
+    } else if (outcome === 'printed') this.#changed.delete(name);
+  }
+
   /** A job that is gone is not just "not found": say what became of it. */
   #explained(job: string, error: InkmeshError): InkmeshError {
     const settled = this.#mesh.ledger.latest('settled', job)?.body as
@@ -147,6 +191,8 @@ export class ReleaseDoor {
   }
 }
 
-function target({ name, uri, fingerprint }: Printer): { name: string; uri: string; fingerprint?: string } {
-  return fingerprint === undefined ? { name, uri } : { name, uri, fingerprint };
+/** @throws InkmeshError `conflict` for a document that the printer is known not to take */
+function refuseFormat({ format, printer }: ReleaseRequest): void {
+  const obstacle = format === undefined ? undefined : formatObstacle(printer.formats ?? [], { format });
+  if (obstacle !== undefined) throw new InkmeshError('conflict', obstacle);
 }

@@ -2,17 +2,21 @@
 import { asInkmeshError } from '../../mesh/errors.ts';
 import { pageLimits } from '../limits.ts';
 import { remember } from '../remember.ts';
-import type { Released } from './release.ts';
+import type { Released, ReleaseRequest } from './release.ts';
 
 export interface Run {
   /** octets that the printer has, of how many; 0 of 0 before the first */
   sent: number;
   total: number;
+  /** why the printer waits; null when it does not */
+  waiting: string | null;
   outcome?: Released['outcome'];
   reason?: string;
 }
 
-type Start = (onProgress: (sent: number, total: number) => void) => Promise<Released>;
+type Start = (
+  steps: Required<Pick<ReleaseRequest, 'onProgress' | 'onWaiting'>>,
+) => Promise<Released>;
 
 export class Runs {
   /** by job */
@@ -26,14 +30,18 @@ export class Runs {
   start(job: string, release: Start): void {
     const before = this.#runs.get(job);
     if (before !== undefined && before.outcome === undefined) return;
-    const run: Run = { sent: 0, total: 0 };
+    const run: Run = { sent: 0, total: 0, waiting: null };
     this.#runs.delete(job);
     remember(this.#runs, job, run, pageLimits.maxRuns);
     const end = ({ outcome, reason }: Pick<Released, 'outcome' | 'reason'>) => {
       run.outcome = outcome;
       if (reason !== undefined) run.reason = reason;
     };
-    release((sent, total) => Object.assign(run, { sent, total })).then(
+    const steps = {
+      onProgress: (sent: number, total: number) => void Object.assign(run, { sent, total }),
+      onWaiting: (reason: string | null) => void (run.waiting = reason),
+    };
+    release(steps).then(
       end,
       (thrown: unknown) => end({ outcome: 'refused', reason: asInkmeshError(thrown).message }),
     );

@@ -19,6 +19,8 @@ export interface ClientOptions {
   document: Uint8Array;
   /** all documents go over one connection; else each has its own, as those of most print dialogs have */
   keepAlive: boolean;
+  /** MIME media type, application/octet-stream unless told */
+  format?: string;
 }
 
 export class SubmitClient {
@@ -27,11 +29,14 @@ export class SubmitClient {
   readonly #keepAlive: boolean;
   #socket: Socket | undefined;
 
-  constructor({ printer, document, keepAlive }: ClientOptions) {
+  constructor({ printer, document, keepAlive, format }: ClientOptions) {
     this.#url = new URL(printer.replace(/^ipp/, 'http'));
     this.#keepAlive = keepAlive;
     // held until it is released: cupsd would print it at once otherwise
-    const head = printJobHead(printer, { job: [keyword('job-hold-until', 'indefinite')] });
+    const head = printJobHead(printer, {
+      job: [keyword('job-hold-until', 'indefinite')],
+      ...(format === undefined ? {} : { format }),
+    });
     const lines = [
       `POST ${this.#url.pathname} HTTP/1.1`,
       `Host: ${this.#url.host}`,

@@ -126,16 +126,16 @@ export async function serveDoor(
   door: IppDoor,
   tls?: { key: string; cert: string },
   limits?: ListenLimits,
+  port = 0,
 ): Promise<Served> {
   const logged: Served['logged'] = [];
   const log: Log = (_level, what, fields) => void logged.push({ what, ...fields });
   const { fetch } = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));
   const secure = tls === undefined ? {} : { tls };
-  const listening = await listen({ fetch, address: '127.0.0.1', port: 0, what: 'a test', ...secure }, limits);
-  const { port } = listening;
+  const listening = await listen({ fetch, address: '127.0.0.1', port, what: 'a test', ...secure }, limits);
   return {
-    port,
-    uri: `${tls === undefined ? 'ipp' : 'ipps'}://localhost:${port}/ipp/print/${token}`,
+    port: listening.port,
+    uri: `${tls === undefined ? 'ipp' : 'ipps'}://localhost:${listening.port}/ipp/print/${token}`,
     logged,
     close: async () => {
       const closed = listening.close();

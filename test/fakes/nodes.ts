@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runInside } from '../../src/cli/run.ts';
-import { readConfig } from '../../src/config.ts';
+import { type Config, readConfig } from '../../src/config.ts';
 import { files } from '../../src/datadir.ts';
 import { type EdgeNode, startNode } from '../../src/node.ts';
 import { tempDir, waitFor } from './processes.ts';
@@ -15,11 +15,14 @@ export interface Nodes {
   readonly uris: { readonly ipp: string; readonly ipps: string };
   /** The arguments by which a command acts as ada at the first node. */
   readonly asAda: readonly string[];
+  /** The same as the administrator. */
+  readonly asAdmin: readonly string[];
   addPrinter(name: string, uri: string): Promise<void>;
   stop(): Promise<void>;
 }
 
-export async function startNodes(count: number): Promise<Nodes> {
+/** @param config more of each node's configuration */
+export async function startNodes(count: number, config: Partial<Config> = {}): Promise<Nodes> {
   const [first, ...others] = Array.from({ length: count }, (_, i) => join(tempDir(), `a${i + 1}`)) as [
     string,
   ];
@@ -27,7 +30,7 @@ export async function startNodes(count: number): Promise<Nodes> {
   const start = async (dir: string) => {
     nodes.push(await startNode(dir, await readConfig(files.config(dir)), () => {}));
   };
-  for (const dir of [first, ...others]) configure(dir);
+  for (const dir of [first, ...others]) configure(dir, config);
   await runInside(['org', 'init', '--name', 'a test', '--site', site, '--dir', first, '--node', 'a1']);
   await start(first);
   const registrar = ['--dir', first];
@@ -49,6 +52,7 @@ export async function startNodes(count: number): Promise<Nodes> {
       ipps: `ipps://127.0.0.1:${https}/ipp/print/${ada.token}`,
     },
     asAda: ['--dir', first, '--credential', ada.credential],
+    asAdmin: registrar,
     addPrinter: async (name, uri) => {
       await runInside(['printer', 'add', uri, '--name', name, '--site', site, ...registrar]);
     },
@@ -58,10 +62,10 @@ export async function startNodes(count: number): Promise<Nodes> {
   };
 }
 
-function configure(dir: string): void {
+function configure(dir: string, more: Partial<Config>): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const ports = { http: 0, mesh: 0, https: 0, release: 0 };
-  const config = { address: '127.0.0.1', mdns: false, ports, drain_s: 1 };
+  const config = { address: '127.0.0.1', mdns: false, ports, drain_s: 1, ...more };
   writeFileSync(files.config(dir), JSON.stringify(config));
 }
 

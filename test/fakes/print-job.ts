@@ -12,19 +12,21 @@ import { groups, operations } from '../../src/ipp/registry.ts';
 
 export interface PrintJob {
   title?: string;
+  /** MIME media type, application/octet-stream unless told */
+  format?: string;
   /** attributes of the job, none unless told */
   job?: Attribute[];
 }
 
 /** What comes before the document. @param printer ipp: or ipps: URI, with the token for a node */
 export function printJobHead(printer: string, asked: PrintJob = {}): Uint8Array {
-  const { title = 'Quarterly figures of the north', job } = asked;
+  const { title = 'Quarterly figures of the north', format = 'application/octet-stream', job } = asked;
   const operation = [
     charset('attributes-charset', 'utf-8'),
     naturalLanguage('attributes-natural-language', 'en'),
     uri('printer-uri', printer),
     nameAttribute('job-name', title),
-    mimeMediaType('document-format', 'application/octet-stream'),
+    mimeMediaType('document-format', format),
   ];
   return encodeMessage({
     version: 0x0101,

@@ -8,6 +8,7 @@ import {
   enumeration,
   type Group,
   integer,
+  keyword,
   mimeMediaType,
   naturalLanguage,
 } from '../../src/ipp/message.ts';
@@ -37,10 +38,17 @@ export interface ScriptedPrinter {
   readonly asked: OperationName[];
   /** octets of documents that were read */
   received: number;
+  /** what it says of itself */
+  state: keyof typeof printerStateEnum;
+  reasons: string[];
+  /** that were made */
+  connections: number;
+  /** Closes connections on which nothing goes on. */
+  closeIdle(): void;
   stop(): Promise<void>;
 }
 
-type Script = Partial<Record<OperationName, (exchange: Exchange) => void | Promise<void>>>;
+export type Script = Partial<Record<OperationName, (exchange: Exchange) => void | Promise<void>>>;
 
 const names = new Map(Object.entries(operations).map(([name, code]) => [code, name as OperationName]));
 const jobNumber = 7;
@@ -58,6 +66,7 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
   const supported = separate ? ['Create-Job', 'Send-Document'] as const : ['Print-Job'] as const;
   const printer = enumeration('operations-supported', ...supported.map((name) => operations[name]));
   const server = createServer((request, response) => void serve(request, response).catch(() => {}));
+  server.on('connection', () => made.connections += 1);
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const { message, document } = await readMessage(request);
     const name = names.get(message.code) ?? 'Get-Jobs';
@@ -65,11 +74,15 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
     const answer = (status: StatusName, groups: Group[]) =>
       reply(response, message.requestId, status, groups);
     if (name === 'Get-Printer-Attributes') {
-      const state = enumeration('printer-state', printerStateEnum.idle);
+      const state = enumeration('printer-state', printerStateEnum[made.state]);
+      const reasons = keyword(
+        'printer-state-reasons',
+        ...(made.reasons.length > 0 ? made.reasons : ['none']),
+      );
       const format = mimeMediaType('document-format-supported', 'application/pdf');
       return answer('successful-ok', [{
         tag: groups['printer-attributes-tag'],
-        attributes: [state, printer, format],
+        attributes: [state, reasons, printer, format],
       }]);
     }
     const exchange: Exchange = {
@@ -95,6 +108,10 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
     uri: `ipp://127.0.0.1:${port}/ipp/print`,
     asked: [],
     received: 0,
+    state: 'idle',
+    reasons: [],
+    connections: 0,
+    closeIdle: () => server.closeIdleConnections(),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { deliver, type Delivery, type Outcome } from '../../src/deliver/deliver.ts';
+import { Deliverer, type Delivery, type Outcome } from '../../src/deliver/deliver.ts';
 import {
   type Exchange,
   readAll,
@@ -8,6 +8,8 @@ import {
   startScriptedPrinter,
   stateOf,
 } from '../fakes/scripted-printer.ts';
+
+const deliverer = new Deliverer();
 
 /** more than the buffers between both ends take */
 const bytes = 20 * 1024 * 1024;
@@ -32,7 +34,7 @@ async function delivered(script: Script, see: (outcome: Outcome, printer: Script
     signal: new AbortController().signal,
   };
   try {
-    see(await deliver(delivery), printer);
+    see(await deliverer.deliver(delivery), printer);
   } finally {
     await printer.stop();
   }
@@ -142,5 +144,53 @@ test('a document whose answer is lost and whose job is unknown afterwards is int
     assert.ok(outcome.lastByte_ms);
   });
 });
+
+/** Two deliveries, one after the other. @returns what the printer was asked, in order */
+async function twice(script: Script, between: (printer: ScriptedPrinter) => void = () => {}) {
+  const printer = await startScriptedPrinter(script);
+  const once = () =>
+    deliverer.deliver({
+      printer: { name: 'p', uri: printer.uri },
+      ticket: { title: 'Quarterly figures', format: 'application/pdf', options: {} },
+      user: 'ada',
+      document: pieces(),
+      bytes,
+      begin: () => Promise.resolve(),
+      signal: new AbortController().signal,
+    });
+  try {
+    assert.is((await once()).outcome, 'printed');
+    between(printer);
+    assert.is((await once()).outcome, 'printed');
+    return { asked: printer.asked, connections: printer.connections };
+  } finally {
+    await printer.stop();
+  }
+}
+
+for (const way of ways) {
+  test(`${way}: what a printer can do is asked once for jobs that come soon, over one connection`, async () => {
+    const take = async ({ document, answer }: Exchange) => {
+      await readAll(document);
+      answer();
+    };
+    const { asked, connections } = await twice({ [way]: take });
+    assert.is(asked.filter((name) => name === 'Get-Printer-Attributes').length, 1);
+    assert.is(asked.filter((name) => name === way).length, 2);
+    // a document goes on no connection that may be dead
+    assert.is(connections, way === 'Print-Job' ? 2 : 1);
+  });
+
+  test(`${way}: an idle connection that the printer has closed costs no job`, async () => {
+    const take = async ({ document, answer }: Exchange) => {
+      await readAll(document);
+      answer();
+    };
+    const { asked } = await twice({ [way]: take }, (printer) => printer.closeIdle());
+    assert.is(asked.filter((name) => name === way).length, 2);
+  });
+}
+
+test.after(() => deliverer.close());
 
 test.run();

@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 import { check } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { startEvePrinter } from '../../src/cli/demo-printer.ts';
-import { deliver } from '../../src/deliver/deliver.ts';
+import { Deliverer } from '../../src/deliver/deliver.ts';
 import { inquire } from '../../src/deliver/inquiry.ts';
 import { enumeration, keyword } from '../../src/ipp/message.ts';
 import { conditionLimits, trapLimits } from '../../src/limits.ts';
@@ -118,7 +118,9 @@ echo "STATE: -media-empty" >&2
     try {
       const conditions = new Conditions({ snmp: null, askIpp: inquire, log });
       await untilSeen(conditions, printer.uri, 'idle');
-      const printed = deliver({
+      const waiting: (string | null)[] = [];
+      const deliverer = new Deliverer();
+      const printed = deliverer.deliver({
         printer: { name: 'p', uri: printer.uri },
         ticket: { title: 'Figures', format: 'application/pdf', options: {} },
         user: 'ada',
@@ -128,11 +130,18 @@ echo "STATE: -media-empty" >&2
         bytes: 9,
         begin: () => Promise.resolve(),
         signal: never,
+        onWaiting: (reason) => waiting.push(reason),
       });
       // it calls everything a warning
       await untilSeen(conditions, printer.uri, 'processing, warning media-empty');
+      await waitFor(() => waiting.length === 1 ? true : undefined, {
+        deadline_ms: 3000,
+        what: 'who releases it to be told',
+      });
       writeFileSync(join(dir, 'paper'), '');
-      await printed;
+      assert.is((await printed).outcome, 'printed');
+      deliverer.close();
+      assert.equal(waiting, ['tray empty: add paper', null]);
       await untilSeen(conditions, printer.uri, 'idle');
       await printer.stop();
       await untilSeen(conditions, printer.uri, 'unavailable');

@@ -27,6 +27,8 @@ const defaults = {
     trapPort: 162,
   },
   drain_s: 30,
+  printerWait_s: 600,
+  systemQueues: false,
 };
 
 test('without a file, and for what a file leaves out, the defaults hold', async () => {

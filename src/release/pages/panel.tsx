@@ -122,7 +122,8 @@ function PrinterChoice({ printers, chosen }: { printers: readonly string[]; chos
   );
 }
 
-function runText({ outcome, reason = '', sent, total }: Run): string {
+function runText({ outcome, reason = '', sent, total, waiting }: Run): string {
+  if (outcome === undefined && waiting !== null) return p.waits(waiting);
   if (outcome === undefined) return p.progress(total === 0 ? 0 : Math.floor(100 * sent / total));
   const texts = { failed: p.failed, interrupted: p.interrupted, refused: p.refusedJob };
   return outcome === 'printed' || outcome === 'sent' ? p[outcome] : texts[outcome](reason);
