@@ -87,7 +87,6 @@ const en = {
   waiting: (nodes: string) => `Document, waiting for ${nodes}`,
   or: ' or ',
   submitted: 'sent',
-  expires: 'kept until',
   at: (printer: string) => `at ${printer}`,
   copies: 'Copies',
   sidesLabel: 'Sides',
@@ -143,11 +142,8 @@ const en = {
     stillText: (seconds: number) => `If not, you are logged out in ${seconds} seconds.`,
     goOn: 'Go on',
     leaves: 'When nobody touches this for a while you are logged out.',
-    busy: 'Too many attempts: wait a minute.',
   },
 } as const;
 
-export type Strings = typeof en;
-
-/** The texts for a reader, by the languages that the browser asks for (RFC 9110 section 12.5.4). */
-export const strings: Strings = en;
+/** The texts of all pages; another language has the same keys. */
+export const strings = en;

@@ -222,16 +222,3 @@ export function Printers({ printers, recent, query, site }: PrintersProps) {
     </>
   );
 }
-
-/** Why something could not be shown. */
-export function Problem({ message }: { message: string }) {
-  return (
-    <>
-      <h1>{s.wentWrong}</h1>
-      <p>{message}</p>
-      <p>
-        <a href='#/'>{s.jobs}</a>
-      </p>
-    </>
-  );
-}
