@@ -24,9 +24,10 @@ export function panelTask(known: SiteFacts, site: string, own: string): PanelTas
   const current = panelKeyOf(known, site);
   const kept = new Set(current?.for);
   const { users, others, all: recipients, leaked } = recipientsOf(known, site, 'panel', own, kept);
+  // also where the only panel node was the one that is shut out: the keys are those of all sites
+  if (current !== undefined && leaked) return { what: 'make', recipients };
   if (users.length === 0) return undefined;
   if (current === undefined) return { what: 'seal', recipients };
-  if (leaked) return { what: 'make', recipients };
   // whoever can open them hands on the keys that there are
   if (!kept.has(own) && others.some((seal) => kept.has(seal))) return undefined;
   return { what: recipients.some((seal) => !kept.has(seal)) ? 'seal' : 'compare', recipients };

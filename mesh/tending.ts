@@ -86,18 +86,20 @@ export class Tending {
   }
 
   /**
-   * Looks after every site that has a node with the role, once at a time; nothing to do on a node that is no registrar.
+   * Looks after every site that has a node with the role, or has had one, once at a time; nothing to do on a node that is
+   * no registrar.
    */
   tendAll(): Promise<void> {
     return this.#tended = this.#tended.then(() => this.#tendAll());
   }
 
   async #tendAll(): Promise<void> {
-    const { ledger, self, role } = this.#options;
+    const { ledger, self, role, kind } = this.#options;
     const own = self.authority === undefined ? undefined : ledger.sealOf(self.identity.peerId);
     if (own === undefined) return;
     const nodes = ledger.nodes().filter(({ roles }) => roles.includes(role));
-    for (const site of new Set(nodes.map((node) => node.site))) await this.#tend(site, own);
+    const sites = [...nodes.map(({ site }) => site), ...ledger.all(kind).map(({ subject }) => subject)];
+    for (const site of new Set(sites)) await this.#tend(site, own);
   }
 
   #concerns({ kind, subject }: Fact): boolean {
