@@ -144,11 +144,17 @@ export class Verifiers {
     await this.#state(badgeKind, user, {});
   }
 
-  /** Whether the PIN is the user's. It takes as long for who has none. @throws InkmeshError `busy` */
+  /**
+   * Whether the PIN is the user's. It takes as long for who has none.
+   * @throws InkmeshError `busy`; `unavailable` when it is kept under a key that this node does not have
+   */
   async isPin(pin: string, given: PinFact | undefined, user: string): Promise<boolean> {
     const key = given === undefined ? undefined : this.#keyOf(given.key);
     const hash = await slowHash(plain(pin), given?.salt ?? this.#badgeSalt);
-    if (given === undefined || key === undefined) return false;
+    if (given === undefined) return false;
+    if (key === undefined) {
+      throw new InkmeshError('unavailable', 'this panel cannot check this PIN: use another panel');
+    }
     return timingSafeEqual(pinTag(key, user, hash), given.tag);
   }
 

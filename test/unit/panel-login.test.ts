@@ -21,7 +21,7 @@ await verifiers.setBadge('bob', '04:a2:2f');
 async function tries(shown: ShownAtPanel, login: PanelLogin = panel.login): Promise<string> {
   clock.now_ms += minute_ms;
   let user = '';
-  const refusal = await refusalOf(async () => user = await login.login(shown, '192.0.2.7'));
+  const refusal = await refusalOf(async () => ({ user } = await login.login(shown, '192.0.2.7')));
   return refusal === '' ? user : refusal.replace(/:.*/, '');
 }
 
@@ -51,10 +51,22 @@ test('what is stored says nothing without the key of panel nodes, not even that 
   assert.not.equal(ada.salt, carl.salt);
   const { keys } = panel;
   panel.keys = [newPanelKey(1)];
-  assert.not(await verifiers.isPin('kl4vier', ada, 'ada'));
+  assert.match(await refusalOf(() => verifiers.isPin('kl4vier', ada, 'ada')), /^unavailable/);
   panel.keys = keys;
   assert.ok(await verifiers.isPin('kl4vier', ada, 'ada'));
   assert.not(await verifiers.isPin('kl4vier', ada, 'carl'), 'a fact about one user says nothing of another');
+});
+
+test('a PIN under a key that has not come yet is not looked at, nor counted', async () => {
+  const { keys } = panel;
+  panel.keys = [newPanelKey(1)];
+  const login = panel.again();
+  for (let i = 0; i <= panelLimits.maxFailures; i++) {
+    assert.is(await tries({ name: 'carl', pin: 'kl4vier' }, login), 'unavailable');
+  }
+  panel.keys = keys;
+  assert.is(await tries({ name: 'carl', pin: 'kl4vier' }, login), 'carl');
+  assert.is(ledger.about(failedKind.name, 'carl').length, 0);
 });
 
 test('what is kept under an earlier key goes on to hold, and what is new comes under the newest', async () => {
@@ -92,6 +104,8 @@ test('an unknown user, one without a PIN and one with another are answered alike
 test('ten wrong PINs lock a user by a fact; the right one and the badge do not help, a new PIN does', async () => {
   await verifiers.setPin('fay', 'fr0hsinn');
   await verifiers.setBadge('fay', '77');
+  const earlier = await panel.login.login({ badge: '77' }, '192.0.2.7');
+  assert.ok(panel.login.mayStay(earlier));
   for (let i = 0; i < panelLimits.maxFailures; i++) {
     assert.is(verifiersOf(ledger, 'fay').locked, null, String(i));
     assert.is(await tries({ name: 'fay', pin: `guess-${i}` }), 'unauthenticated');
@@ -99,7 +113,7 @@ test('ten wrong PINs lock a user by a fact; the right one and the badge do not h
   assert.is(await tries({ name: 'fay', pin: 'fr0hsinn' }), 'forbidden');
   assert.is(await tries({ badge: '77' }), 'forbidden');
   assert.is(await tries({ name: 'fay', pin: 'fr0hsinn' }, panel.again()), 'forbidden', 'after a restart too');
-  assert.not(panel.login.mayStay('fay'));
+  assert.not(panel.login.mayStay(earlier));
   assert.ok(verifiersOf(ledger, 'fay').locked);
   assert.is(ledger.about(lockedKind.name, 'fay').length, 1);
   assert.ok(noted.includes('refused fay at a panel: wrong PIN: locked'));
@@ -159,7 +173,22 @@ test('who guesses fast has to wait: about one user from many panels, or about ma
   const right = () => login.login({ name: 'bob', pin: '739402' }, '198.51.100.1');
   assert.match(await refusalOf(right), /^busy/, 'the right one too, or it would tell itself');
   clock.now_ms += minute_ms;
-  assert.is(await right(), 'bob');
+  assert.is((await right()).user, 'bob');
+});
+
+test('who has another PIN or badge since does not stay by the one before', async () => {
+  await verifiers.setPin('kim', 'k1rsche-3');
+  await verifiers.setBadge('kim', '04:a2:55');
+  const [pin, badge] = [{ name: 'kim', pin: 'k1rsche-3' }, { badge: '04:a2:55' }];
+  const login = panel.again();
+  const enters = async (shown: ShownAtPanel) => await login.login(shown, '192.0.2.9');
+  const byPin = await enters(pin);
+  const byBadge = await enters(badge);
+  await verifiers.setPin('kim', 'k1rsche-4');
+  assert.equal([byPin, byBadge].map((who) => login.mayStay(who)), [false, true]);
+  await verifiers.removeBadge('kim');
+  assert.not(login.mayStay(byBadge));
+  assert.ok(login.mayStay(await enters({ ...pin, pin: 'k1rsche-4' })));
 });
 
 test('who is revoked, or whose PIN was taken back, is nobody', async () => {

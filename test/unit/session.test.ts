@@ -26,9 +26,9 @@ const sessions = () =>
     login: {
       login: (shown: ShownAtPanel) =>
         'name' in shown && shown.pin === 'right'
-          ? Promise.resolve(shown.name)
+          ? Promise.resolve({ user: shown.name, by: 'salt' })
           : Promise.reject(new InkmeshError('unauthenticated', 'wrong')),
-      mayStay: (user) => !shutOut.has(user),
+      mayStay: ({ user, by }) => by === 'salt' && !shutOut.has(user),
     },
     now_ms: () => clock.now_ms,
   });
