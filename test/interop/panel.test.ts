@@ -138,7 +138,13 @@ test('who has shown the PIN lists, prints and cancels what is theirs at the pane
     /^forbidden/,
     'the voucher is for the panel node alone',
   );
+  const said = () =>
+    mesh.nodes.flatMap(({ logged }) => logged).filter((line) => line.includes('has vouched'));
   const printing = await claim(mine.id, 'printer-a');
+  const [line = ''] = said().filter((one) => one.includes(mine.id));
+  for (const word of ['"p1"', '"ada"', '"release"']) assert.ok(line.includes(word), line);
+  assert.ok(said().some((one) => one.includes('"eve"') === false && one.includes('"list"')));
+  assert.not(said().some((one) => one.includes(theirs.id)), 'what is not given is not counted');
   await printing.begin();
   assert.ok((await collect(printing.document())).equals(mine.document));
   await printing.settle('printed');
