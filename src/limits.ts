@@ -199,4 +199,10 @@ export const panelLimits = {
 } as const;
 
 /** A browser that enrols: its invitation, and its certification request. */
-export const enrolLimits = { maxBodyBytes: 16 * 1024, maxInviteChars: 4096, maxRequestBytes: 2048 } as const;
+export const enrolLimits = {
+  maxBodyBytes: 16 * 1024,
+  maxInviteChars: 4096,
+  maxRequestBytes: 2048,
+  /** that registrars are asked about at a time, and of these one of each address */
+  maxUnderWay: 8,
+} as const;
