@@ -23,12 +23,14 @@ export function verifierRoutes(api: Api, doors: VerifierDoors): void {
   const { verifiers } = doors;
   api.post('/v1/users/:name/pin', async (c) => {
     const { user, body } = await asked(c, doors, pinRequest);
+    refuseRevoked(doors, user);
     const pin = body.pin ?? newPin();
     await verifiers.setPin(user, pin);
     return c.json({ user, pin });
   });
   api.post('/v1/users/:name/badge', async (c) => {
     const { user, body } = await asked(c, doors, badgeRequest);
+    refuseRevoked(doors, user);
     await verifiers.setBadge(user, body.badge);
     return c.json({ user });
   });
@@ -56,8 +58,11 @@ async function asked<S extends v.GenericSchema>(
   if (doors.directory.user(user) === undefined) {
     throw new InkmeshError('not-found', `there is no user "${user}": inkmesh user add ${user}`);
   }
-  if (doors.directory.revokedSince('user', user) !== null) {
-    throw new InkmeshError('conflict', `the user ${user} is revoked`);
-  }
   return { user, body };
+}
+
+/** What somebody has who has left is taken back, and nothing is given. */
+function refuseRevoked({ directory }: VerifierDoors, user: string): void {
+  if (directory.revokedSince('user', user) === null) return;
+  throw new InkmeshError('conflict', `the user ${user} is revoked`);
 }

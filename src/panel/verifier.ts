@@ -130,7 +130,7 @@ export class Verifiers {
     if (secret === '') throw new InkmeshError('bad-request', 'a badge has a number');
     const key = await this.#mesh.panel.currentKey();
     const hash = await slowHash(secret, this.#badgeSalt);
-    if (this.#holdersOf(hash).some((holder) => holder !== user)) {
+    if (this.#standing(this.#holdersOf(hash)).some((holder) => holder !== user)) {
       throw new InkmeshError('conflict', 'this badge is another user’s');
     }
     await this.#state(badgeKind, user, { key: Uint8Array.fromHex(key.id), tag: badgeTag(key, hash) });
@@ -160,7 +160,10 @@ export class Verifiers {
 
   /** Whose a badge is; undefined for one that is nobody's. @throws InkmeshError `busy` */
   async userOf(badge: string): Promise<string | undefined> {
-    const holders = this.#holdersOf(await slowHash(plain(badge), this.#badgeSalt));
+    const all = this.#holdersOf(await slowHash(plain(badge), this.#badgeSalt));
+    const standing = this.#standing(all);
+    // the card of somebody who has left may be another's by now
+    const holders = standing.length > 0 ? standing : all;
     // two registrars may have given one badge to two users in the same moment: then it is neither's
     return holders.length === 1 ? holders[0] : undefined;
   }
@@ -172,6 +175,10 @@ export class Verifiers {
       const badge = badgeOf(ledger, user);
       return badge !== undefined && tags.some((tag) => timingSafeEqual(tag, badge.tag));
     });
+  }
+
+  #standing(users: readonly string[]): string[] {
+    return users.filter((user) => revokedSince(this.#mesh.ledger, 'user', user) === undefined);
   }
 
   #keyOf(id: Uint8Array): PanelKey | undefined {

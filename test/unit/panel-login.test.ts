@@ -193,7 +193,12 @@ test('who has another PIN or badge since does not stay by the one before', async
 
 test('who is revoked, or whose PIN was taken back, is nobody', async () => {
   await verifiers.setPin('jan', 'j4nuar-1');
+  await verifiers.setBadge('jan', '04:a2:66');
   await ledger.state(revokedKind, () => directoryDoc, revocationOf('user', 'jan'), {});
+  assert.is(await tries({ badge: '04:a2:66' }), 'unauthenticated');
+  assert.ok(noted.includes('refused jan at a panel: badge of a revoked user'));
+  await verifiers.setBadge('lea', '04:a2:66');
+  assert.is(await tries({ badge: '04:a2:66' }), 'lea', 'the card is another’s now');
   assert.is(await tries({ name: 'jan', pin: 'j4nuar-1' }), 'unauthenticated');
   await verifiers.removePin('ada');
   assert.is(await tries({ name: 'ada', pin: 'kl4vier' }), 'unauthenticated');
