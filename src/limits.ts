@@ -175,6 +175,8 @@ export const panelLimits = {
   /** of a PIN that is chosen, or of a badge's number */
   minPinChars: 6,
   maxPinChars: 64,
+  /** of a badge, unless whoever gives it says that it is short */
+  minBadgeChars: 8,
   /** of one that is generated */
   pinChars: 6,
   /** scrypt (RFC 7914): 32 MiB and about 0.15 s each */
@@ -187,6 +189,8 @@ export const panelLimits = {
   /** wrong ones of one user, or at one panel, in a minute: then further ones are not looked at */
   failuresPerMinute: 5,
   panelFailuresPerMinute: 10,
+  /** at all panels of a node */
+  unknownBadgesPerMinute: 30,
   /** a refusal comes after so long, whatever the reason */
   refusal_ms: 400,
   /** names whose wrong PINs are counted: users' and others */

@@ -16,7 +16,7 @@ export interface VerifierDoors extends AdminDoors {
 const secret = v.pipe(v.string(), v.maxLength(panelLimits.maxPinChars));
 /** null has one generated */
 const pinRequest = v.strictObject({ pin: v.nullable(secret) });
-const badgeRequest = v.strictObject({ badge: secret });
+const badgeRequest = v.strictObject({ badge: secret, short: v.boolean() });
 const nothing = v.strictObject({});
 
 export function verifierRoutes(api: Api, doors: VerifierDoors): void {
@@ -31,7 +31,7 @@ export function verifierRoutes(api: Api, doors: VerifierDoors): void {
   api.post('/v1/users/:name/badge', async (c) => {
     const { user, body } = await asked(c, doors, badgeRequest);
     refuseRevoked(doors, user);
-    await verifiers.setBadge(user, body.badge);
+    await verifiers.setBadge(user, body.badge, body.short);
     return c.json({ user });
   });
   api.post('/v1/users/:name/pin/remove', async (c) => {

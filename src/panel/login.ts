@@ -29,6 +29,8 @@ export interface PanelLoginOptions {
   now_ms?(): number;
 }
 
+const anyBadge = 'badges';
+
 const wrong = () =>
   new InkmeshError('unauthenticated', 'this is not a badge or PIN that is known: try again');
 
@@ -37,6 +39,8 @@ export class PanelLogin {
   readonly #locks: Locks;
   readonly #ofAddress: Attempts;
   readonly #ofUser: Attempts;
+  /** unknown ones at all panels: a guess may be any user's */
+  readonly #ofBadges: Attempts;
   /** addresses with an attempt that is being looked at: many at once would not have been counted yet */
   readonly #underWay = new Set<string>();
 
@@ -44,8 +48,11 @@ export class PanelLogin {
     this.#options = options;
     this.#locks = new Locks(options.mesh);
     const now_ms = options.now_ms ?? (() => performance.now());
-    this.#ofAddress = new Attempts(now_ms, panelLimits.panelFailuresPerMinute);
-    this.#ofUser = new Attempts(now_ms, panelLimits.failuresPerMinute);
+    // the panels of a LAN are one network
+    const each = (whose: string) => whose;
+    this.#ofAddress = new Attempts(now_ms, panelLimits.panelFailuresPerMinute, each);
+    this.#ofUser = new Attempts(now_ms, panelLimits.failuresPerMinute, each);
+    this.#ofBadges = new Attempts(now_ms, panelLimits.unknownBadgesPerMinute, each);
   }
 
   /**
@@ -87,6 +94,7 @@ export class PanelLogin {
 
   async #byBadge(shown: string, address: string): Promise<AtPanel> {
     const { verifiers } = this.#options;
+    this.#pace(this.#ofBadges, anyBadge);
     const answer = refusalTime();
     const user = await verifiers.userOf(shown);
     const badge = user === undefined ? undefined : badgeOf(this.#options.mesh.ledger, user);
@@ -98,6 +106,7 @@ export class PanelLogin {
       throw locked();
     }
     this.#ofAddress.failed(address);
+    this.#ofBadges.failed(anyBadge);
     this.#refuse(user ?? null, address, user === undefined ? 'unknown badge' : 'badge of a revoked user');
     await answer();
     throw wrong();

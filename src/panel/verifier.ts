@@ -124,10 +124,20 @@ export class Verifiers {
     await this.#state(pinKind, user, { salt, key: Uint8Array.fromHex(key.id), tag });
   }
 
-  /** States a user's badge, on a registrar. @throws InkmeshError `conflict` when it is another's; `unavailable` */
-  async setBadge(user: string, badge: string): Promise<void> {
+  /**
+   * States a user's badge, on a registrar.
+   * @param short whether a number that is soon guessed is good enough
+   * @throws InkmeshError `bad-request` for a short one; `conflict` when it is another's; `unavailable`
+   */
+  async setBadge(user: string, badge: string, short = false): Promise<void> {
     const secret = plain(badge);
     if (secret === '') throw new InkmeshError('bad-request', 'a badge has a number');
+    if (secret.length < panelLimits.minBadgeChars && !short) {
+      throw new InkmeshError(
+        'bad-request',
+        `a badge of less than ${panelLimits.minBadgeChars} characters is soon guessed: --short takes it all the same`,
+      );
+    }
     const key = await this.#mesh.panel.currentKey();
     const hash = await slowHash(secret, this.#badgeSalt);
     if (this.#standing(this.#holdersOf(hash)).some((holder) => holder !== user)) {

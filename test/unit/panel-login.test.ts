@@ -37,7 +37,7 @@ test('a badge finds its user, and is one user’s only', async () => {
   assert.is(await tries({ badge: '04:A2:2F\n' }), 'bob');
   assert.is(await tries({ badge: '04:a2:30' }), 'unauthenticated');
   assert.match(await refusalOf(() => verifiers.setBadge('ada', '04:A2:2f')), /^conflict/);
-  await verifiers.setBadge('bob', '99');
+  await verifiers.setBadge('bob', '99', true);
   assert.is(await tries({ badge: '04:a2:2f' }), 'unauthenticated', 'a new badge replaces the old one');
   assert.is(await tries({ badge: '99' }), 'bob');
   await verifiers.removeBadge('bob');
@@ -103,7 +103,7 @@ test('an unknown user, one without a PIN and one with another are answered alike
 
 test('ten wrong PINs lock a user by a fact; the right one and the badge do not help, a new PIN does', async () => {
   await verifiers.setPin('fay', 'fr0hsinn');
-  await verifiers.setBadge('fay', '77');
+  await verifiers.setBadge('fay', '77', true);
   const earlier = await panel.login.login({ badge: '77' }, '192.0.2.7');
   assert.ok(panel.login.mayStay(earlier));
   for (let i = 0; i < panelLimits.maxFailures; i++) {
@@ -202,6 +202,30 @@ test('who is revoked, or whose PIN was taken back, is nobody', async () => {
   assert.is(await tries({ name: 'jan', pin: 'j4nuar-1' }), 'unauthenticated');
   await verifiers.removePin('ada');
   assert.is(await tries({ name: 'ada', pin: 'kl4vier' }), 'unauthenticated');
+});
+
+test('a short badge is one that is said to be short', async () => {
+  for (const badge of ['1', '1234567', ' 1234567 ']) {
+    assert.match(await refusalOf(() => verifiers.setBadge('bob', badge)), /^bad-request: .*--short/);
+  }
+  await verifiers.setBadge('bob', '12345678');
+  await verifiers.setBadge('bob', '7', true);
+  assert.match(await refusalOf(() => verifiers.setBadge('bob', '', true)), /^bad-request/);
+});
+
+test('panels of one IPv6 network wait each for itself, but of unknown badges a node looks at so many in all', async () => {
+  const login = panel.again();
+  const shows = (badge: string, i: number) => refusalOf(() => login.login({ badge }, `2001:db8::${i}`));
+  for (let i = 0; i < panelLimits.unknownBadgesPerMinute / 5; i++) {
+    const answers = await Promise.all([1, 2, 3, 4, 5].map((panel) => shows(`badge-${i}`, panel)));
+    assert.ok(answers.every((answer) => answer.startsWith('unauthenticated')), String(i));
+  }
+  assert.match(await shows('badge', 9), /^busy/);
+  assert.match(await shows('7', 9), /^busy/, 'the right one too, or it would tell itself');
+  const pin = () => login.login({ name: 'bob', pin: '739402' }, '2001:db8::9');
+  assert.is((await pin()).user, 'bob', 'PINs are looked at');
+  clock.now_ms += minute_ms;
+  assert.is(await shows('7', 9), '');
 });
 
 test('PINs have at least six characters, and generated ones are in the alphabet', async () => {
