@@ -51,7 +51,7 @@ export class PanelIssuer {
     this.#tending = new Tending({
       ...{ ...options, kind: panelKeyKind.name, role: 'panel' },
       failure: 'the keys of badges and PINs could not be sealed',
-      tend: (site, own) => this.#tend(site, own),
+      tend: (site, own, facts) => this.#tend(site, own, facts),
     });
   }
 
@@ -65,9 +65,9 @@ export class PanelIssuer {
     await this.#options.keys.settled();
   }
 
-  async #tend(site: string, own: string): Promise<void> {
+  async #tend(site: string, own: string, facts: SiteFacts): Promise<void> {
     const { ledger, keys, clock, log } = this.#options;
-    const task = panelTask(ledger, site, own);
+    const task = panelTask(facts, site, own);
     if (task === undefined) return;
     await keys.settled();
     const known = keys.all();
