@@ -70,11 +70,14 @@ export class Sessions {
     return token;
   }
 
-  /** Who has a session; undefined when it has ended, or is another panel's. It lasts on by what somebody does. */
-  visitor(token: string, address: string): Visitor | undefined {
+  /**
+   * Who has a session; undefined when it has ended, or is another panel's.
+   * @param by `page`: what asks is the page by itself, which does not keep an abandoned panel logged in
+   */
+  visitor(token: string, address: string, by: 'person' | 'page' = 'person'): Visitor | undefined {
     const session = this.#find(token, address);
     if (session === undefined) return undefined;
-    session.idle_ms = this.#now_ms() + panelLimits.idle_ms;
+    if (by === 'person') session.idle_ms = this.#now_ms() + panelLimits.idle_ms;
     return { user: session.user, via: 'panel' };
   }
 

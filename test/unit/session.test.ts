@@ -57,6 +57,11 @@ test('it ends when nothing is done, when it has lasted long enough, by logging o
     clock.now_ms += 50_000;
   }
   assert.is(at.visitor(busy, here), undefined);
+  const abandoned = await login(at);
+  clock.now_ms += panelLimits.idle_ms - 1;
+  assert.ok(at.visitor(abandoned, here, 'page'), 'a page that asks by itself sees it');
+  clock.now_ms += 1;
+  assert.is(at.visitor(abandoned, here, 'page'), undefined, 'and does not make it last');
   const left = await login(at);
   at.logout(left);
   assert.is(at.visitor(left, here), undefined);
