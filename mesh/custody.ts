@@ -37,6 +37,7 @@ import type { Body } from './rpc.ts';
 import { unseal } from './seal.ts';
 import { shareBytes } from './shares.ts';
 import { Shelf } from './shelf.ts';
+import { Vouched } from './vouched.ts';
 
 export interface CustodyOptions {
   /** `sealKey` opens what is sealed for this node */
@@ -57,11 +58,13 @@ export interface CustodyOptions {
 export class Custody {
   readonly #options: CustodyOptions;
   readonly #shelf: Shelf;
+  readonly #vouched: Vouched;
   readonly fence: Fence;
 
   private constructor(options: CustodyOptions) {
     this.#options = options;
     this.#shelf = new Shelf(options);
+    this.#vouched = new Vouched(options.clock, options.log);
     this.fence = new Fence({ ...options, storing: (job) => this.#shelf.isStoring(job) });
   }
 
@@ -230,7 +233,7 @@ export class Custody {
     ownClaim(from, claim);
     const { trust } = this.#options;
     const held = this.#held(job);
-    const { nonce, target, confirm, prints } = await permitted(
+    const { nonce, target, confirm, prints, panel } = await permitted(
       permission,
       held,
       claim,
@@ -241,6 +244,7 @@ export class Custody {
     if (this.#options.ledger.latest('withdrawn', job) !== undefined) {
       throw new InkmeshError('not-found', 'this job was taken back before it was accepted: print it again');
     }
+    if (panel !== null) this.#vouched.note(panel, held.owner, { job, prints });
     // who may only cancel gets no share
     const share = prints ? await this.#shareOf(held) : new Uint8Array(0);
     // from here to the write nothing else runs
@@ -304,8 +308,9 @@ export class Custody {
   /** What is kept here for the owner who signed the proof, and sent the node that shows it. */
   async view(from: string, { proof }: ViewRequest): Promise<ViewReply> {
     const { trust, ledger, now_ms } = this.#options;
-    const owner = await ownerViewed(from, proof, trust, ledger, now_ms());
-    return { pieces: this.viewOf(owner) };
+    const { user, panel } = await ownerViewed(from, proof, trust, ledger, now_ms());
+    if (panel !== null) this.#vouched.note(panel, user, 'list');
+    return { pieces: this.viewOf(user) };
   }
 
   viewOf(owner: string, which: (piece: Piece) => boolean = () => true): ViewReply['pieces'] {

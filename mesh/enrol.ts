@@ -74,14 +74,14 @@ const enrol: Method<typeof enrolRequest, typeof enrolReply> = {
   admission: 'anyone',
 };
 
-const enrolBrowserRequest = v.strictObject({
+export const enrolBrowserRequest = v.strictObject({
   secret: bytes(16, 32),
   request: bytes(1, 4096),
   device: uuid,
   /** SHA-256 of a submit token that the browser has made */
   tokenHash: bytes(32, 32),
   /** the host name at which the browser has met the node that asks for it */
-  origin: v.pipe(text(maxOriginChars), v.minLength(1)),
+  origin: v.pipe(text(maxOriginChars), v.regex(/^[\w.:[\]-]+$/, 'expected the name or address of a host')),
 });
 export type EnrolBrowser = v.InferOutput<typeof enrolBrowserRequest>;
 
@@ -117,8 +117,8 @@ export async function serveEnrolment(options: RegistrarOptions): Promise<void> {
   await rpc.handle(enrol, async ({ from, link, request }) => {
     const authority = mustIssue(self.authority);
     const { subject } = request;
-    const publicKey = await readRequest(request.request);
     const invite = findInvite(options, request.secret, subject);
+    const publicKey = await readRequest(request.request);
     const how = { authority, invite, publicKey, secret: request.secret };
     return {
       reply: subject.kind === 'node'
@@ -135,9 +135,10 @@ export async function enrolBrowser(
   through: string,
 ): Promise<Enrolment> {
   const authority = mustIssue(options.self.authority);
-  const publicKey = await readRequest(request);
   const subject = { kind: 'user', device, tokenHash } as const;
+  // first what costs least
   const invite = findInvite(options, secret, subject);
+  const publicKey = await readRequest(request);
   options.log('info', 'a browser enrols through a node', { through, origin, device });
   return await enrolDevice(options, { authority, invite, publicKey, secret }, { ...subject, origin });
 }

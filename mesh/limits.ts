@@ -287,3 +287,8 @@ export const maxUnsentBytes = 8 * 1024 * 1024;
 /** keys that badges and PINs are kept under: of more the oldest are not known any more; and all of them, sealed */
 export const maxPanelKeys = 8;
 export const maxSealedPanelKeyBytes = 2048;
+
+/** users that a holder heeds one panel node for, and what it does for them, within this time */
+export const maxVouchedUsers = 60;
+export const maxVouchers = 600;
+export const vouchers_ms = 60 * second_ms;

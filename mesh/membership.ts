@@ -2,10 +2,12 @@
 import { appoint, serveAppointment } from './appoint.ts';
 import type { Authority, AuthorityFile } from './authority.ts';
 import type { NodeIdentity, Trust } from './certificate.ts';
+import { check } from './codec.ts';
 import {
   type EnrolBrowser,
   enrolBrowser,
   enrolBrowserMethod,
+  enrolBrowserRequest,
   type Enrolment,
   serveEnrolment,
 } from './enrol.ts';
@@ -150,28 +152,36 @@ export class Membership {
 
   /**
    * Has a browser enrolled, here or by the registrar that knows its invitation.
-   * @throws InkmeshError `unauthenticated` when none knows it; `unavailable` when none is reached
+   * @throws InkmeshError `unauthenticated` when none knows it; `unavailable` when one that may was not reached
    */
   async enrolBrowser(browser: EnrolBrowser): Promise<Enrolment> {
     const { rpc } = this.#options;
-    let failure: unknown = new InkmeshError('unavailable', 'no registrar can be reached: try again later');
+    const asked = check(enrolBrowserRequest, browser);
+    let unknown: unknown;
     if (this.isRegistrar()) {
       try {
-        return await enrolBrowser({ ...this.#options, self: this.self }, browser, this.self.identity.peerId);
-      } catch (thrown) {
-        failure = thrown;
-      }
-    }
-    for (const peer of isUnknown(failure) ? this.#registrars() : []) {
-      try {
-        return (await rpc.call(peer, enrolBrowserMethod, browser, { timeout_ms: enrolAnswer_ms })).reply;
+        return await enrolBrowser({ ...this.#options, self: this.self }, asked, this.self.identity.peerId);
       } catch (thrown) {
         if (!isUnknown(thrown)) throw thrown;
-        // that one does not know the invitation says more than that another is away
-        if (asInkmeshError(failure).code === 'unavailable') failure = thrown;
+        unknown = thrown;
       }
     }
-    throw failure;
+    let isAway = false;
+    for (const peer of this.#registrars()) {
+      try {
+        return (await rpc.call(peer, enrolBrowserMethod, asked, { timeout_ms: enrolAnswer_ms })).reply;
+      } catch (thrown) {
+        if (!isUnknown(thrown)) throw thrown;
+        if (asInkmeshError(thrown).code === 'unauthenticated') unknown = thrown;
+        else isAway = true;
+      }
+    }
+    // that others do not know an invitation says nothing: it is known to the registrar that gave it out
+    if (unknown !== undefined && !isAway) throw unknown;
+    throw new InkmeshError(
+      'unavailable',
+      'a registrar that may know this cannot be reached: try again later',
+    );
   }
 
   /**
@@ -225,7 +235,7 @@ export class Membership {
   }
 }
 
-/** An invitation is known to the registrar that gave it out, and another one may be away. */
+/** What does not say that an invitation is no good: it may be another registrar's. */
 const anotherMayKnow: ReadonlySet<Code> = new Set(['unavailable', 'timeout', 'unauthenticated']);
 
 const isUnknown = (thrown: unknown): boolean => anotherMayKnow.has(asInkmeshError(thrown).code);

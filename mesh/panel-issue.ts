@@ -24,9 +24,10 @@ export function panelTask(known: SiteFacts, site: string, own: string): PanelTas
   const current = panelKeyOf(known, site);
   const kept = new Set(current?.for);
   const { users, others, all: recipients, leaked } = recipientsOf(known, site, 'panel', own, kept);
+  // also where the only panel node was the one that is shut out: the keys are those of all sites
+  if (current !== undefined && leaked) return { what: 'make', recipients };
   if (users.length === 0) return undefined;
   if (current === undefined) return { what: 'seal', recipients };
-  if (leaked) return { what: 'make', recipients };
   // whoever can open them hands on the keys that there are
   if (!kept.has(own) && others.some((seal) => kept.has(seal))) return undefined;
   return { what: recipients.some((seal) => !kept.has(seal)) ? 'seal' : 'compare', recipients };
@@ -50,7 +51,7 @@ export class PanelIssuer {
     this.#tending = new Tending({
       ...{ ...options, kind: panelKeyKind.name, role: 'panel' },
       failure: 'the keys of badges and PINs could not be sealed',
-      tend: (site, own) => this.#tend(site, own),
+      tend: (site, own, facts) => this.#tend(site, own, facts),
     });
   }
 
@@ -64,9 +65,9 @@ export class PanelIssuer {
     await this.#options.keys.settled();
   }
 
-  async #tend(site: string, own: string): Promise<void> {
+  async #tend(site: string, own: string, facts: SiteFacts): Promise<void> {
     const { ledger, keys, clock, log } = this.#options;
-    const task = panelTask(ledger, site, own);
+    const task = panelTask(facts, site, own);
     if (task === undefined) return;
     await keys.settled();
     const known = keys.all();

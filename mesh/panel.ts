@@ -54,7 +54,8 @@ export class Panel {
 
   /** The key for new badges and PINs, on a registrar. @throws InkmeshError `unavailable` */
   async currentKey(): Promise<PanelKey> {
-    if (this.keys().length === 0) await this.#issuer.tendAll();
+    // a panel node may have been shut out a moment ago
+    await this.#issuer.tendAll();
     const [key] = this.keys();
     if (key !== undefined) return key;
     const hasPanels = this.#options.ledger.nodes().some(({ roles }) => roles.includes('panel'));

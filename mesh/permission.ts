@@ -24,6 +24,8 @@ export interface Permitted {
   confirm: readonly string[];
   /** false for a cancellation: it gets no share */
   prints: boolean;
+  /** who has vouched for the owner; null where the owner says so */
+  panel: NodeIdentity | null;
 }
 
 /**
@@ -45,20 +47,26 @@ export async function permitted(
     }
     const by = deviceOf(known, submitter.token);
     if (by !== undefined) refuseRevoked(known, by);
-    return { nonce: claim.slice(claim.indexOf('/') + 1), target: noTarget, confirm: [], prints: false };
+    return {
+      nonce: claim.slice(claim.indexOf('/') + 1),
+      target: noTarget,
+      confirm: [],
+      prints: false,
+      panel: null,
+    };
   }
   if ('voucher' in permission) {
     const { voucher, by } = await verifyVoucher(trust, permission.voucher, now_ms);
     refuseVouched(known, by, voucher.user);
-    return granted(voucher, voucher.user, piece, claim);
+    return { ...granted(voucher, voucher.user, piece, claim), panel: by };
   }
   const { grant, by } = await verifyGrant(trust, permission.grant, now_ms);
   refuseRevoked(known, by);
-  return granted(grant, by.user, piece, claim);
+  return { ...granted(grant, by.user, piece, claim), panel: null };
 }
 
 /** @throws InkmeshError `forbidden` unless it is this user's job, and for this claim of it */
-function granted(grant: Grant, user: string, piece: Piece, claim: string): Permitted {
+function granted(grant: Grant, user: string, piece: Piece, claim: string): Omit<Permitted, 'panel'> {
   if (user !== piece.owner) throw new InkmeshError('forbidden', 'this job belongs to somebody else');
   if (grant.job !== piece.job) throw new InkmeshError('forbidden', 'the grant is for another job');
   if (grant.claimant !== claimantOf(claim)) {
@@ -88,11 +96,11 @@ export async function ownerViewed(
   trust: Trust,
   known: KnownFacts,
   now_ms: number,
-): Promise<string> {
-  if (!isView(proof)) return await ownerWhoSent(from, proof, trust, known, now_ms);
+): Promise<{ user: string; panel: NodeIdentity | null }> {
+  if (!isView(proof)) return { user: await ownerWhoSent(from, proof, trust, known, now_ms), panel: null };
   const { user, by } = await verifyView(trust, proof, from, now_ms);
   refuseVouched(known, by, user);
-  return user;
+  return { user, panel: by };
 }
 
 /**

@@ -17,6 +17,16 @@ export async function sealFor(
   return await encrypter.encrypt(octets);
 }
 
+/** Whether something can be sealed for a text that is stated to be a recipient. */
+export async function canSealFor(recipient: string): Promise<boolean> {
+  try {
+    await sealFor(recipient, new Uint8Array(0));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * @param sealKey `AGE-SECRET-KEY-1…`
  * @throws InkmeshError `corrupt` when it is not sealed for this key, or damaged

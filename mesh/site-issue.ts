@@ -66,7 +66,7 @@ export class SiteIssuer {
     this.#tending = new Tending({
       ...{ ...options, kind: siteKeyKind.name, role: 'front' },
       failure: 'the key of a site’s name could not be made',
-      tend: (site, own) => this.#tend(site, own),
+      tend: (site, own, known) => this.#tend(site, own, known),
     });
   }
 
@@ -74,9 +74,8 @@ export class SiteIssuer {
     this.#tending.close();
   }
 
-  async #tend(site: string, own: string): Promise<void> {
-    const { ledger, clock } = this.#options;
-    const task = siteTask(ledger, site, own, clock.wall_ms());
+  async #tend(site: string, own: string, known: SiteFacts): Promise<void> {
+    const task = siteTask(known, site, own, this.#options.clock.wall_ms());
     if (task !== undefined) await this.#do(site, task);
   }
 

@@ -11,6 +11,7 @@ import type { Role } from './names.ts';
 import { nodeKind } from './node-fact.ts';
 import type { Clock, Log } from './ports.ts';
 import { revokedKind, revokedSince } from './revocation.ts';
+import { canSealFor } from './seal.ts';
 import type { Self } from './self.ts';
 import type { SiteFacts } from './site-key.ts';
 
@@ -61,14 +62,20 @@ export interface TendingOptions {
   role: Role;
   /** what the log says when it cannot be done */
   failure: string;
-  /** looks after one site. @param own age recipient of this node */
-  tend(site: string, own: string): Promise<void>;
+  /**
+   * Looks after one site.
+   * @param own age recipient of this node
+   * @param known without recipients that nothing can be sealed for
+   */
+  tend(site: string, own: string, known: SiteFacts): Promise<void>;
 }
 
 export class Tending {
   readonly #options: TendingOptions;
   #callOff: () => void;
   #tended: Promise<void> = Promise.resolve();
+  /** whether something can be sealed for a recipient: a node may state any text as its own */
+  readonly #isSound = new Map<string, boolean>();
   #hurried = false;
   #closed = false;
 
@@ -86,18 +93,47 @@ export class Tending {
   }
 
   /**
-   * Looks after every site that has a node with the role, once at a time; nothing to do on a node that is no registrar.
+   * Looks after every site that has a node with the role, or has had one, once at a time; nothing to do on a node that is
+   * no registrar.
    */
   tendAll(): Promise<void> {
     return this.#tended = this.#tended.then(() => this.#tendAll());
   }
 
   async #tendAll(): Promise<void> {
-    const { ledger, self, role } = this.#options;
+    const { ledger, self, role, kind } = this.#options;
     const own = self.authority === undefined ? undefined : ledger.sealOf(self.identity.peerId);
     if (own === undefined) return;
     const nodes = ledger.nodes().filter(({ roles }) => roles.includes(role));
-    for (const site of new Set(nodes.map((node) => node.site))) await this.#tend(site, own);
+    const sites = [...nodes.map(({ site }) => site), ...ledger.all(kind).map(({ subject }) => subject)];
+    await this.#lookAtRecipients();
+    for (const site of new Set(sites)) await this.#tend(site, own);
+  }
+
+  async #lookAtRecipients(): Promise<void> {
+    const { ledger, role, log } = this.#options;
+    for (const { peerId, name, roles } of ledger.nodes()) {
+      const seal = roles.includes(role) || roles.includes('registrar') ? ledger.sealOf(peerId) : undefined;
+      if (seal === undefined || this.#isSound.has(seal)) continue;
+      const isSound = await canSealFor(seal);
+      this.#isSound.set(seal, isSound);
+      if (!isSound) log('warn', 'nothing can be sealed for a node: revoke it', { node: name, peer: peerId });
+    }
+  }
+
+  #known(): SiteFacts {
+    const { ledger } = this.#options;
+    return {
+      latest: (kind, subject) => ledger.latest(kind, subject),
+      first: (kind, subject) => ledger.first(kind, subject),
+      about: (kind, subject) => ledger.about(kind, subject),
+      identity: (peer) => ledger.identity(peer),
+      nodes: () => ledger.nodes(),
+      sealOf: (peer) => {
+        const seal = ledger.sealOf(peer);
+        return seal !== undefined && this.#isSound.get(seal) === true ? seal : undefined;
+      },
+    };
   }
 
   #concerns({ kind, subject }: Fact): boolean {
@@ -131,7 +167,7 @@ export class Tending {
     const { log, failure, tend } = this.#options;
     if (this.#closed) return;
     try {
-      await tend(site, own);
+      await tend(site, own, this.#known());
     } catch (thrown) {
       log('warn', failure, { site, reason: asInkmeshError(thrown).message });
     }

@@ -12,25 +12,29 @@ export class Attempts {
   readonly #failures = new Map<string, Failures>();
   readonly #now_ms: () => number;
   readonly #maxFailures: number;
+  readonly #whose: (address: string) => string;
 
+  /** @param whose by whom they are counted: those of one IPv6 subscriber together */
   constructor(
     now_ms: () => number = () => performance.now(),
     maxFailures: number = refusalLimits.maxFailures,
+    whose: (address: string) => string = network,
   ) {
     this.#now_ms = now_ms;
     this.#maxFailures = maxFailures;
+    this.#whose = whose;
   }
 
   /** How long further failures of this address are not looked into; 0 when they are. */
   limited_ms(address: string): number {
-    const failures = this.#failures.get(network(address));
+    const failures = this.#failures.get(this.#whose(address));
     const left_ms = (failures?.until_ms ?? 0) - this.#now_ms();
     return failures !== undefined && failures.count >= this.#maxFailures ? Math.max(left_ms, 0) : 0;
   }
 
   /** Counts one more. @returns how many it is by now */
   failed(address: string): number {
-    const key = network(address);
+    const key = this.#whose(address);
     const now_ms = this.#now_ms();
     const known = this.#failures.get(key);
     if (known !== undefined && known.until_ms > now_ms) return ++known.count;

@@ -213,6 +213,8 @@ export const panelLimits = {
   /** of a PIN that is chosen, or of a badge's number */
   minPinChars: 6,
   maxPinChars: 64,
+  /** of a badge, unless whoever gives it says that it is short */
+  minBadgeChars: 8,
   /** of one that is generated */
   pinChars: 6,
   /** scrypt (RFC 7914): 32 MiB and about 0.15 s each */
@@ -225,6 +227,8 @@ export const panelLimits = {
   /** wrong ones of one user, or at one panel, in a minute: then further ones are not looked at */
   failuresPerMinute: 5,
   panelFailuresPerMinute: 10,
+  /** at all panels of a node */
+  unknownBadgesPerMinute: 30,
   /** a refusal comes after so long, whatever the reason */
   refusal_ms: 400,
   /** names whose wrong PINs are counted: users' and others */
@@ -237,7 +241,13 @@ export const panelLimits = {
 } as const;
 
 /** A browser that enrols: its invitation, and its certification request. */
-export const enrolLimits = { maxBodyBytes: 16 * 1024, maxInviteChars: 4096, maxRequestBytes: 2048 } as const;
+export const enrolLimits = {
+  maxBodyBytes: 16 * 1024,
+  maxInviteChars: 4096,
+  maxRequestBytes: 2048,
+  /** that registrars are asked about at a time, and of these one of each address */
+  maxUnderWay: 8,
+} as const;
 
 /** SNMP agents (RFC 3411): printers, and whatever answers in their place. */
 export const snmpLimits = {

@@ -23,10 +23,15 @@ export function warningsOf(mesh: Mesh): string[] {
   if (membership.nameIsTaken()) {
     warnings.push(`another node is called "${self.name}": revoke one of them, and let it join again`);
   }
+  if (mesh.panel.isPanel() && mesh.panel.keys().length === 0) {
+    warnings.push(
+      'no registrar has given this node the keys of badges and PINs yet: nobody logs in at its panels',
+    );
+  }
   const exposed = outdated(mesh);
   if (exposed > 0) {
     warnings.push(
-      `${exposed} users have badges or PINs that a panel node knew which was shut out: inkmesh user pin, user badge`,
+      `${exposed} users have badges or PINs that a panel node knew which was shut out: give another PIN, another card (inkmesh user pin, user badge)`,
     );
   }
   for (const { peer, reason, times } of ledger.suspects()) {

@@ -46,14 +46,14 @@ export const isEnrolment = (request: Request): boolean => new URL(request.url).p
 
 export function enrolApp(doors: EnrolDoors): Hono {
   const app = new Hono();
-  const attempts = new Attempts();
+  const line: Line = { attempts: new Attempts(), underWay: new Set() };
   app.use(bodyLimit({
     maxSize: enrolLimits.maxBodyBytes,
     onError: () => {
       throw new InkmeshError('too-large', `a request has at most ${enrolLimits.maxBodyBytes} bytes`);
     },
   }));
-  app.post(path, (c) => enrol(c, doors, attempts));
+  app.post(path, (c) => inLine(c, doors, line));
   app.onError((thrown, c) => {
     const error = asInkmeshError(thrown);
     if (error.code === 'internal' && !c.req.raw.signal.aborted) {
@@ -68,18 +68,43 @@ export function enrolApp(doors: EnrolDoors): Hono {
   return app;
 }
 
-async function enrol(c: Context, doors: EnrolDoors, attempts: Attempts): Promise<Response> {
-  const { mesh, trust, audit } = doors;
+interface Line {
+  attempts: Attempts;
+  /** addresses of which one is looked at: many at once would not have been counted yet */
+  underWay: Set<string>;
+}
+
+/** A wrong invitation costs every registrar a question: few are looked at, one of each address at a time. */
+async function inLine(c: Context, doors: EnrolDoors, { attempts, underWay }: Line): Promise<Response> {
   const from = addressOf(c.env);
   refuseOtherPages(c);
   const limited_ms = attempts.limited_ms(from);
   if (limited_ms > 0) {
     throw new InkmeshError(
       'busy',
-      `too many invitations that are not valid: wait for ${Math.ceil(limited_ms / 1000)} s`,
+      `too many attempts that came to nothing: wait for ${Math.ceil(limited_ms / 1000)} s`,
     );
   }
-  const { invite, device, request, tokenHash } = check(enrolment, await jsonOf(c));
+  const asked = check(enrolment, await jsonOf(c));
+  if (underWay.has(from) || underWay.size >= enrolLimits.maxUnderWay) {
+    throw new InkmeshError('busy', 'other browsers are being enrolled at this moment: try again');
+  }
+  underWay.add(from);
+  try {
+    return await enrol(c, doors, asked, () => attempts.failed(from));
+  } finally {
+    underWay.delete(from);
+  }
+}
+
+/** @param failed counts an attempt that came to nothing */
+async function enrol(
+  c: Context,
+  { mesh, trust, audit }: EnrolDoors,
+  { invite, device, request, tokenHash }: v.InferOutput<typeof enrolment>,
+  failed: () => void,
+): Promise<Response> {
+  const from = addressOf(c.env);
   try {
     const { secret, root, kind } = parseToken(invite);
     if (kind !== 'user' || root.toHex() !== trust.fingerprint) {
@@ -106,8 +131,9 @@ async function enrol(c: Context, doors: EnrolDoors, attempts: Attempts): Promise
     );
   } catch (thrown) {
     const { code, message } = asInkmeshError(thrown);
+    // also what nobody could judge: it has cost as much
+    failed();
     if (code === 'unauthenticated' || code === 'bad-request' || code === 'forbidden') {
-      attempts.failed(from);
       audit.record({ what: 'refused', who: null, from, detail: `POST ${path}: ${message}` });
     }
     throw thrown;

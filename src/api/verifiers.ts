@@ -16,20 +16,22 @@ export interface VerifierDoors extends AdminDoors {
 const secret = v.pipe(v.string(), v.maxLength(panelLimits.maxPinChars));
 /** null has one generated */
 const pinRequest = v.strictObject({ pin: v.nullable(secret) });
-const badgeRequest = v.strictObject({ badge: secret });
+const badgeRequest = v.strictObject({ badge: secret, short: v.boolean() });
 const nothing = v.strictObject({});
 
 export function verifierRoutes(api: Api, doors: VerifierDoors): void {
   const { verifiers } = doors;
   api.post('/v1/users/:name/pin', async (c) => {
     const { user, body } = await asked(c, doors, pinRequest);
+    refuseRevoked(doors, user);
     const pin = body.pin ?? newPin();
     await verifiers.setPin(user, pin);
     return c.json({ user, pin });
   });
   api.post('/v1/users/:name/badge', async (c) => {
     const { user, body } = await asked(c, doors, badgeRequest);
-    await verifiers.setBadge(user, body.badge);
+    refuseRevoked(doors, user);
+    await verifiers.setBadge(user, body.badge, body.short);
     return c.json({ user });
   });
   api.post('/v1/users/:name/pin/remove', async (c) => {
@@ -56,8 +58,11 @@ async function asked<S extends v.GenericSchema>(
   if (doors.directory.user(user) === undefined) {
     throw new InkmeshError('not-found', `there is no user "${user}": inkmesh user add ${user}`);
   }
-  if (doors.directory.revokedSince('user', user) !== null) {
-    throw new InkmeshError('conflict', `the user ${user} is revoked`);
-  }
   return { user, body };
+}
+
+/** What somebody has who has left is taken back, and nothing is given. */
+function refuseRevoked({ directory }: VerifierDoors, user: string): void {
+  if (directory.revokedSince('user', user) === null) return;
+  throw new InkmeshError('conflict', `the user ${user} is revoked`);
 }

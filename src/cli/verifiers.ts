@@ -30,16 +30,17 @@ export const userPin: Command = {
 
 export const userBadge: Command = {
   name: 'user badge',
-  usage: 'NAME ID --dir DIR',
-  about: 'give a user the badge that a panel’s reader types as ID; "none" takes it back',
-  options: common,
+  usage: 'NAME ID --dir DIR [--short]',
+  about:
+    'give a user the badge that a panel’s reader types as ID; "none" takes it back; --short: less than 8 characters',
+  options: { ...common, short: option.flag },
   positionals: 2,
   run: async (args) => {
     const [name, badge] = [args.at(0), args.at(1)];
     const client = await adminClient(args);
     const given = badge === 'none'
       ? await client.post(pathOf(name, 'badge/remove'), {})
-      : await client.post(pathOf(name, 'badge'), { badge });
+      : await client.post(pathOf(name, 'badge'), { badge, short: args.flag('short') });
     const text = badge === 'none'
       ? `${name} has no badge any more.`
       : `${name} logs in at panels with this badge.`;

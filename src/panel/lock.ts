@@ -6,7 +6,15 @@
 import * as v from 'valibot';
 import { bytes, check, integer } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
-import { directoryDoc, type Fact, jobsDoc, type Kind, type KnownFacts, type Mesh } from '../../mesh/mod.ts';
+import {
+  directoryDoc,
+  type Fact,
+  jobsDoc,
+  type Kind,
+  type KnownFacts,
+  type Mesh,
+  revokedSince,
+} from '../../mesh/mod.ts';
 import { userName } from '../../mesh/names.ts';
 import { panelLimits } from '../limits.ts';
 import { remember } from '../remember.ts';
@@ -57,11 +65,17 @@ function panelOnly(fact: Fact, author: Author): void {
 const isOf = (fact: Fact, { salt }: PinFact) =>
   Buffer.from((fact.body as { pin: Uint8Array }).pin).equals(salt);
 
+/** What panel nodes say about a PIN of a user; not those that are revoked: a stolen one locks nobody for longer. */
+const saidOf = (known: KnownFacts, kind: string, user: string, given: PinFact): Fact[] =>
+  known.about(kind, user).filter((fact) =>
+    isOf(fact, given) && revokedSince(known, 'node', fact.author) === undefined
+  );
+
 /** When a user was locked, milliseconds since the epoch; undefined for who is not, or has a new PIN since. */
 export function lockedSince(known: KnownFacts, user: string): number | undefined {
   const given = pinOf(known, user);
   if (given === undefined) return undefined;
-  return known.about(lockedKind.name, user).find((fact) => isOf(fact, given))?.time_ms;
+  return saidOf(known, lockedKind.name, user, given)[0]?.time_ms;
 }
 
 /** What a user can show at panels; `locked` as ISO 8601, null for who is not. */
@@ -110,10 +124,19 @@ export class Locks {
 
   /** The attempt was wrong. @returns whether the user is locked by it */
   async failed(user: string, given: PinFact): Promise<boolean> {
-    const { ledger } = this.#mesh;
     // the right one may have been shown since this attempt began
     await this.#state(user, given, Math.max(1, this.#ownCount(user, given)));
-    if (this.#count(user, given) < maxFailures || lockedSince(ledger, user) !== undefined) return false;
+    return this.#count(user, given) >= maxFailures && await this.lock(user, given);
+  }
+
+  /**
+   * Says that a user is locked, unless somebody has: several panel nodes may have counted too many together, and none of
+   * them by itself.
+   * @returns whether nobody had
+   */
+  async lock(user: string, given: PinFact): Promise<boolean> {
+    const { ledger } = this.#mesh;
+    if (lockedSince(ledger, user) !== undefined) return false;
     await ledger.state(lockedKind, () => directoryDoc, user, { pin: given.salt });
     return true;
   }
@@ -155,7 +178,7 @@ export class Locks {
 
   /** The last word of each panel node about this PIN. */
   #stated(user: string, given: PinFact): Fact[] {
-    const facts = this.#mesh.ledger.about(failedKind.name, user).filter((fact) => isOf(fact, given));
+    const facts = saidOf(this.#mesh.ledger, failedKind.name, user, given);
     return [...new Map(facts.map((fact) => [fact.author, fact])).values()];
   }
 }

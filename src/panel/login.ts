@@ -10,10 +10,17 @@ import { Attempts } from '../attempts.ts';
 import type { Audit } from '../audit.ts';
 import { panelLimits } from '../limits.ts';
 import { lockedSince, Locks } from './lock.ts';
-import { pinOf, type Verifiers } from './verifier.ts';
+import { badgeOf, pinOf, type Verifiers } from './verifier.ts';
 
 /** What somebody shows at a panel. */
 export type ShownAtPanel = { readonly name: string; readonly pin: string } | { readonly badge: string };
+
+/** Who has shown one. */
+export interface AtPanel {
+  readonly user: string;
+  /** in hexadecimal the salt of the PIN, or the tag of the badge, that was shown */
+  readonly by: string;
+}
 
 export interface PanelLoginOptions {
   mesh: Pick<Mesh, 'ledger' | 'panel' | 'self'>;
@@ -21,6 +28,8 @@ export interface PanelLoginOptions {
   audit: Pick<Audit, 'record'>;
   now_ms?(): number;
 }
+
+const anyBadge = 'badges';
 
 const wrong = () =>
   new InkmeshError('unauthenticated', 'this is not a badge or PIN that is known: try again');
@@ -30,6 +39,8 @@ export class PanelLogin {
   readonly #locks: Locks;
   readonly #ofAddress: Attempts;
   readonly #ofUser: Attempts;
+  /** unknown ones at all panels: a guess may be any user's */
+  readonly #ofBadges: Attempts;
   /** addresses with an attempt that is being looked at: many at once would not have been counted yet */
   readonly #underWay = new Set<string>();
 
@@ -37,17 +48,19 @@ export class PanelLogin {
     this.#options = options;
     this.#locks = new Locks(options.mesh);
     const now_ms = options.now_ms ?? (() => performance.now());
-    this.#ofAddress = new Attempts(now_ms, panelLimits.panelFailuresPerMinute);
-    this.#ofUser = new Attempts(now_ms, panelLimits.failuresPerMinute);
+    // the panels of a LAN are one network
+    const each = (whose: string) => whose;
+    this.#ofAddress = new Attempts(now_ms, panelLimits.panelFailuresPerMinute, each);
+    this.#ofUser = new Attempts(now_ms, panelLimits.failuresPerMinute, each);
+    this.#ofBadges = new Attempts(now_ms, panelLimits.unknownBadgesPerMinute, each);
   }
 
   /**
    * @param address IP address of the panel
-   * @returns the user
    * @throws InkmeshError `unauthenticated` for a wrong one, and for who is not known or revoked; `forbidden` for who is
    *   locked; `busy` after many wrong ones
    */
-  async login(shown: ShownAtPanel, address: string): Promise<string> {
+  async login(shown: ShownAtPanel, address: string): Promise<AtPanel> {
     const { panel } = this.#options.mesh;
     if (!panel.isPanel()) throw new InkmeshError('forbidden', 'this node is no panel node');
     if (panel.keys().length === 0) {
@@ -67,28 +80,39 @@ export class PanelLogin {
     }
   }
 
-  /** Whether somebody who has logged in may go on. */
-  mayStay(user: string): boolean {
+  /** Whether somebody who has logged in may go on: what they have shown is theirs still. */
+  mayStay({ user, by }: AtPanel): boolean {
+    const { ledger } = this.#options.mesh;
+    const shown = [pinOf(ledger, user)?.salt, badgeOf(ledger, user)?.tag];
+    return this.#mayEnter(user) && shown.some((octets) => octets?.toHex() === by);
+  }
+
+  #mayEnter(user: string): boolean {
     const { ledger } = this.#options.mesh;
     return revokedSince(ledger, 'user', user) === undefined && lockedSince(ledger, user) === undefined;
   }
 
-  async #byBadge(badge: string, address: string): Promise<string> {
+  async #byBadge(shown: string, address: string): Promise<AtPanel> {
     const { verifiers } = this.#options;
+    this.#pace(this.#ofBadges, anyBadge);
     const answer = refusalTime();
-    const user = await verifiers.userOf(badge);
-    if (user !== undefined && this.mayStay(user)) return this.#welcome(user, address, 'badge');
+    const user = await verifiers.userOf(shown);
+    const badge = user === undefined ? undefined : badgeOf(this.#options.mesh.ledger, user);
+    if (user !== undefined && badge !== undefined && this.#mayEnter(user)) {
+      return this.#welcome({ user, by: badge.tag.toHex() }, address, 'badge');
+    }
     if (user !== undefined && lockedSince(this.#options.mesh.ledger, user) !== undefined) {
       this.#refuse(user, address, 'badge of a user who is locked');
       throw locked();
     }
     this.#ofAddress.failed(address);
+    this.#ofBadges.failed(anyBadge);
     this.#refuse(user ?? null, address, user === undefined ? 'unknown badge' : 'badge of a revoked user');
     await answer();
     throw wrong();
   }
 
-  async #byPin(shown: string, pin: string, address: string): Promise<string> {
+  async #byPin(shown: string, pin: string, address: string): Promise<AtPanel> {
     const { mesh: { ledger }, verifiers } = this.#options;
     const name = v.is(userName, shown) ? shown : '';
     const isUser = name !== '' && revokedSince(ledger, 'user', name) === undefined;
@@ -96,6 +120,7 @@ export class PanelLogin {
     this.#pace(this.#ofUser, name);
     if (this.#locks.isLocked(name, given)) {
       this.#refuse(given === undefined ? null : name, address, 'PIN of a user who is locked');
+      if (given !== undefined) await this.#locks.lock(name, given);
       throw locked();
     }
     this.#locks.begin(name, given);
@@ -107,7 +132,7 @@ export class PanelLogin {
     });
     if (isRight && given !== undefined) {
       await this.#locks.succeeded(name, given);
-      return this.#welcome(name, address, 'PIN');
+      return this.#welcome({ user: name, by: given.salt.toHex() }, address, 'PIN');
     }
     this.#ofAddress.failed(address);
     this.#ofUser.failed(name);
@@ -126,14 +151,14 @@ export class PanelLogin {
     });
   }
 
-  #welcome(user: string, address: string, by: string): string {
+  #welcome(who: AtPanel, address: string, what: 'badge' | 'PIN'): AtPanel {
     this.#options.audit.record({
       what: 'asked',
-      who: user,
+      who: who.user,
       from: address,
-      detail: `login at a panel by ${by}`,
+      detail: `login at a panel by ${what}`,
     });
-    return user;
+    return who;
   }
 
   #refuse(who: string | null, address: string, detail: string): void {

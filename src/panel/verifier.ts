@@ -124,13 +124,23 @@ export class Verifiers {
     await this.#state(pinKind, user, { salt, key: Uint8Array.fromHex(key.id), tag });
   }
 
-  /** States a user's badge, on a registrar. @throws InkmeshError `conflict` when it is another's; `unavailable` */
-  async setBadge(user: string, badge: string): Promise<void> {
+  /**
+   * States a user's badge, on a registrar.
+   * @param short whether a number that is soon guessed is good enough
+   * @throws InkmeshError `bad-request` for a short one; `conflict` when it is another's; `unavailable`
+   */
+  async setBadge(user: string, badge: string, short = false): Promise<void> {
     const secret = plain(badge);
     if (secret === '') throw new InkmeshError('bad-request', 'a badge has a number');
+    if (secret.length < panelLimits.minBadgeChars && !short) {
+      throw new InkmeshError(
+        'bad-request',
+        `a badge of less than ${panelLimits.minBadgeChars} characters is soon guessed: --short takes it all the same`,
+      );
+    }
     const key = await this.#mesh.panel.currentKey();
     const hash = await slowHash(secret, this.#badgeSalt);
-    if (this.#holdersOf(hash).some((holder) => holder !== user)) {
+    if (this.#standing(this.#holdersOf(hash)).some((holder) => holder !== user)) {
       throw new InkmeshError('conflict', 'this badge is another user’s');
     }
     await this.#state(badgeKind, user, { key: Uint8Array.fromHex(key.id), tag: badgeTag(key, hash) });
@@ -144,17 +154,26 @@ export class Verifiers {
     await this.#state(badgeKind, user, {});
   }
 
-  /** Whether the PIN is the user's. It takes as long for who has none. @throws InkmeshError `busy` */
+  /**
+   * Whether the PIN is the user's. It takes as long for who has none.
+   * @throws InkmeshError `busy`; `unavailable` when it is kept under a key that this node does not have
+   */
   async isPin(pin: string, given: PinFact | undefined, user: string): Promise<boolean> {
     const key = given === undefined ? undefined : this.#keyOf(given.key);
     const hash = await slowHash(plain(pin), given?.salt ?? this.#badgeSalt);
-    if (given === undefined || key === undefined) return false;
+    if (given === undefined) return false;
+    if (key === undefined) {
+      throw new InkmeshError('unavailable', 'this panel cannot check this PIN: use another panel');
+    }
     return timingSafeEqual(pinTag(key, user, hash), given.tag);
   }
 
   /** Whose a badge is; undefined for one that is nobody's. @throws InkmeshError `busy` */
   async userOf(badge: string): Promise<string | undefined> {
-    const holders = this.#holdersOf(await slowHash(plain(badge), this.#badgeSalt));
+    const all = this.#holdersOf(await slowHash(plain(badge), this.#badgeSalt));
+    const standing = this.#standing(all);
+    // the card of somebody who has left may be another's by now
+    const holders = standing.length > 0 ? standing : all;
     // two registrars may have given one badge to two users in the same moment: then it is neither's
     return holders.length === 1 ? holders[0] : undefined;
   }
@@ -166,6 +185,10 @@ export class Verifiers {
       const badge = badgeOf(ledger, user);
       return badge !== undefined && tags.some((tag) => timingSafeEqual(tag, badge.tag));
     });
+  }
+
+  #standing(users: readonly string[]): string[] {
+    return users.filter((user) => revokedSince(this.#mesh.ledger, 'user', user) === undefined);
   }
 
   #keyOf(id: Uint8Array): PanelKey | undefined {

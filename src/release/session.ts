@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Mesh, Permission } from '../../mesh/mod.ts';
 import { panelLimits } from '../limits.ts';
-import type { PanelLogin, ShownAtPanel } from '../panel/login.ts';
+import type { AtPanel, PanelLogin, ShownAtPanel } from '../panel/login.ts';
 import { remember } from '../remember.ts';
 
 /** Who looks at the release pages. */
@@ -26,8 +26,7 @@ export interface Wish {
   readonly confirm: readonly string[];
 }
 
-interface Session {
-  readonly user: string;
+interface Session extends AtPanel {
   /** IP address of the panel */
   readonly address: string;
   readonly ends_ms: number;
@@ -55,27 +54,30 @@ export class Sessions {
    * @throws InkmeshError as `PanelLogin.login`
    */
   async login(shown: ShownAtPanel, address: string): Promise<string> {
-    const user = await this.#options.login.login(shown, address);
+    const who = await this.#options.login.login(shown, address);
     const token = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64url');
     const now_ms = this.#now_ms();
     for (const [key, session] of this.#sessions) if (isOver(session, now_ms)) this.#sessions.delete(key);
-    const theirs = [...this.#sessions].filter(([, session]) => session.user === user);
+    const theirs = [...this.#sessions].filter(([, session]) => session.user === who.user);
     for (const [key] of theirs.slice(0, Math.max(0, theirs.length + 1 - panelLimits.maxSessionsPerUser))) {
       this.#sessions.delete(key);
     }
     const session = {
-      ...{ user, address, ends_ms: now_ms + panelLimits.session_ms },
+      ...{ ...who, address, ends_ms: now_ms + panelLimits.session_ms },
       idle_ms: now_ms + panelLimits.idle_ms,
     };
     remember(this.#sessions, keyOf(token), session, panelLimits.maxSessions);
     return token;
   }
 
-  /** Who has a session; undefined when it has ended, or is another panel's. It lasts on by what somebody does. */
-  visitor(token: string, address: string): Visitor | undefined {
+  /**
+   * Who has a session; undefined when it has ended, or is another panel's.
+   * @param by `page`: what asks is the page by itself, which does not keep an abandoned panel logged in
+   */
+  visitor(token: string, address: string, by: 'person' | 'page' = 'person'): Visitor | undefined {
     const session = this.#find(token, address);
     if (session === undefined) return undefined;
-    session.idle_ms = this.#now_ms() + panelLimits.idle_ms;
+    if (by === 'person') session.idle_ms = this.#now_ms() + panelLimits.idle_ms;
     return { user: session.user, via: 'panel' };
   }
 
@@ -108,7 +110,7 @@ export class Sessions {
     const key = keyOf(token);
     const session = this.#sessions.get(key);
     if (session === undefined || session.address !== address) return undefined;
-    if (!isOver(session, this.#now_ms()) && this.#options.login.mayStay(session.user)) return session;
+    if (!isOver(session, this.#now_ms()) && this.#options.login.mayStay(session)) return session;
     this.#sessions.delete(key);
     return undefined;
   }

@@ -156,6 +156,9 @@ test('an administrator gives badges and PINs, which are shown once and take nobo
   };
   assert.equal(await shown(), [[true, true]]);
   await refused(['user', 'badge', 'ada', '04:A2:2F', ...admin], 1, /another user/);
+  await refused(['user', 'badge', 'ada', '1234', ...admin], 1, /--short/);
+  await ink(['user', 'badge', 'ada', '1234', '--short', ...admin]);
+  await ink(['user', 'badge', 'ada', 'none', ...admin]);
   await refused(['user', 'pin', 'eve', '--pin', '12345', ...admin], 1, /at least 6/);
   await refused(['user', 'pin', 'nobody', ...admin], 1, /inkmesh user add nobody/);
   await refused(['user', 'pin', 'eve', '--pin', 'kl4vier', '--remove', ...admin], 2, /--remove/);

@@ -108,6 +108,8 @@ test('a revoked user is shut out with every device, for good', async () => {
   await Promise.all([a1, a2, a3].map((node) => untilShutOut(node, credential)));
   await refused(['user', 'add', 'mallory', ...at(a1)], 'conflict', /another name/);
   await refused(['user', 'invite', 'mallory', ...at(a1)], 'conflict', /revoked/);
+  await refused(['user', 'pin', 'mallory', ...at(a1)], 'conflict', /revoked/);
+  await ink(['user', 'badge', 'mallory', 'none', ...at(a1)]);
   await refused(['user', 'revoke', 'admin', ...at(a1)], 'conflict', /this is you/);
   const users = (await ink<{ name: string; revoked: string | null }[]>(['user', 'list', ...at(a1)])).json;
   assert.equal(users.filter(({ revoked }) => revoked !== null).map(({ name }) => name), ['mallory']);

@@ -6,18 +6,23 @@ import { request } from 'node:https';
 import { json } from 'node:stream/consumers';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import * as v from 'valibot';
 import { createRequest, generateKeys } from '../../mesh/authority.ts';
 import { verifyIdentity } from '../../mesh/certificate.ts';
+import { enrolBrowserMethod } from '../../mesh/enrol.ts';
 import { type Credential, signGrant, verifyGrant } from '../../mesh/grant.ts';
 import { newJobId } from '../../mesh/job-id.ts';
 import { deviceOf } from '../../mesh/submit-token.ts';
-import { formatToken, hashSecret, type JoinToken, newSecret } from '../../mesh/token.ts';
+import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
+import { directoryDoc } from '../../mesh/facts.ts';
+import { formatToken, hashSecret, type JoinToken, newSecret, parseToken } from '../../mesh/token.ts';
 import { enrolApp } from '../../src/api/enrol.ts';
 import { Directory } from '../../src/directory.ts';
 import { enrolLimits, refusalLimits } from '../../src/limits.ts';
 import { listen, type Listening } from '../../src/listen.ts';
 import { selfSigned } from '../fakes/certificate.ts';
 import { type FakeMesh, type FakeNode, startMesh, untilKnown } from '../fakes/mesh.ts';
+import { refusalOf } from '../fakes/organisation.ts';
 import { requireTools } from '../fakes/require.ts';
 
 const hour_ms = 3600_000;
@@ -147,6 +152,60 @@ if (tls !== undefined) {
     const own = await serve(registrar);
     const { status } = await post(own, JSON.stringify((await browser(invite)).body));
     assert.is(status, 200);
+  });
+
+  test('that one registrar does not know it says nothing while another is away', async () => {
+    const port = await serve(front);
+    const invite = invitation();
+    const second = await mesh.add('r2', { roles: ['registrar'], authority: mesh.authority });
+    const own = await serve(second);
+    const send = async (to: number) => {
+      const { json } = await post(to, JSON.stringify((await browser(invite)).body));
+      return json.error?.code ?? 'enrolled';
+    };
+    await registrar.stop();
+    assert.is(await send(port), 'unavailable');
+    assert.is(await send(own), 'unavailable');
+    assert.ok(front.state.audit.list(1).every(({ detail }) => !detail.includes('not known here')));
+    await registrar.start();
+    await mesh.connected();
+    assert.is(await send(own), 'enrolled');
+    assert.is(await send(own), 'unauthenticated', 'both have been asked');
+    const revoked = revocationOf('node', second.peer);
+    await registrar.mesh.ledger.state(revokedKind, () => directoryDoc, revoked, {});
+    await untilKnown([front], revokedKind.name, revoked);
+    await mesh.drop(second);
+  });
+
+  test('one at a time of an address, and few in all', async () => {
+    const port = await serve(front);
+    const bodies = await Promise.all(
+      Array.from({ length: 12 }, async () => JSON.stringify((await browser(invitation())).body)),
+    );
+    const answers = await Promise.all(bodies.map((body) => post(port, body)));
+    const codes = answers.map(({ json }) => json.error?.code ?? 'enrolled');
+    assert.ok(codes.includes('enrolled'), codes.join());
+    assert.ok(codes.includes('busy'), codes.join());
+    assert.is(codes.filter((code) => code !== 'busy' && code !== 'enrolled').length, 0, codes.join());
+  });
+
+  test('a registrar looks at what a browser brings to it, and at what a member says of one', async () => {
+    const { device, hash, body } = await browser(invitation());
+    const asked = {
+      ...{ secret: parseToken(body.invite).secret, device, origin: 'localhost' },
+      ...{ request: Uint8Array.fromBase64(body.request), tokenHash: hash },
+    };
+    const wrong = [
+      ...[0, 31].map((length) => ({ ...asked, tokenHash: hash.slice(0, length) })),
+      ...['', 'a'.repeat(254), 'a\u009b31m', 'a b', '\u202egro'].map((origin) => ({ ...asked, origin })),
+    ];
+    for (const each of wrong) {
+      const refusal = await refusalOf(() => registrar.mesh.membership.enrolBrowser(each));
+      assert.match(refusal, /^bad-request/, each.origin);
+    }
+    for (const each of wrong.slice(2)) assert.not(v.is(enrolBrowserMethod.request, each));
+    const given = await registrar.mesh.membership.enrolBrowser({ ...asked, origin: '[2001:db8::7]' });
+    assert.is(given.user, 'ada', 'the invitation was not spent');
   });
 
   test('pages of others, what is malformed and what is too long are refused', async () => {

@@ -1,12 +1,12 @@
 /** Panel nodes: who has the keys of badges and PINs, who vouches for whom, and what holders make of it. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { directoryDoc } from '../../mesh/facts.ts';
+import { directoryDoc, jobsDoc } from '../../mesh/facts.ts';
 import { panelKeyKind } from '../../mesh/panel-key.ts';
 import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
 import { signVoucher } from '../../mesh/voucher.ts';
 import { panelLimits } from '../../src/limits.ts';
-import { lockedKind, lockedSince } from '../../src/panel/lock.ts';
+import { failedKind, lockedKind, lockedSince } from '../../src/panel/lock.ts';
 import { PanelLogin } from '../../src/panel/login.ts';
 import { pinKind, pinOf, Verifiers } from '../../src/panel/verifier.ts';
 import { Sessions } from '../../src/release/session.ts';
@@ -87,7 +87,7 @@ test('a registrar that comes later is given the keys, and sets PINs that hold ev
   await shared([registrar, panel, second], 1);
   await verifiersAt(second).setPin('bob', 'h4fen-22');
   await untilKnown(mesh.nodes, pinKind.name, 'bob');
-  assert.is(await desk(elsewhere).login.login({ name: 'bob', pin: 'h4fen-22' }, at), 'bob');
+  assert.is((await desk(elsewhere).login.login({ name: 'bob', pin: 'h4fen-22' }, at)).user, 'bob');
   await mesh.drop(second);
 });
 
@@ -97,13 +97,14 @@ test('a PIN set at the registrar is known at every panel node, also while the re
   await registrar.stop();
   try {
     for (const node of [panel, other, elsewhere]) {
-      assert.is(await desk(node).login.login({ name: 'ada', pin: 'kl4vier' }, at), 'ada', node.name);
+      assert.is((await desk(node).login.login({ name: 'ada', pin: 'kl4vier' }, at)).user, 'ada', node.name);
     }
     assert.match(
       await refusalOf(() => desk(plain).login.login({ name: 'ada', pin: 'kl4vier' }, at)),
       /^forbidden/,
     );
-    assert.not(await verifiersAt(plain).isPin('kl4vier', pinOf(plain.mesh.ledger, 'ada'), 'ada'));
+    const checked = () => verifiersAt(plain).isPin('kl4vier', pinOf(plain.mesh.ledger, 'ada'), 'ada');
+    assert.match(await refusalOf(checked), /^unavailable/);
   } finally {
     await registrar.start();
     await mesh.connected();
@@ -137,7 +138,13 @@ test('who has shown the PIN lists, prints and cancels what is theirs at the pane
     /^forbidden/,
     'the voucher is for the panel node alone',
   );
+  const said = () =>
+    mesh.nodes.flatMap(({ logged }) => logged).filter((line) => line.includes('has vouched'));
   const printing = await claim(mine.id, 'printer-a');
+  const [line = ''] = said().filter((one) => one.includes(mine.id));
+  for (const word of ['"p1"', '"ada"', '"release"']) assert.ok(line.includes(word), line);
+  assert.ok(said().some((one) => one.includes('"eve"') === false && one.includes('"list"')));
+  assert.not(said().some((one) => one.includes(theirs.id)), 'what is not given is not counted');
   await printing.begin();
   assert.ok((await collect(printing.document())).equals(mine.document));
   await printing.settle('printed');
@@ -182,6 +189,29 @@ test('wrong PINs at several panel nodes lock the user at all of them, until ther
   assert.is(await guess(desk(other), 'fr0hsinn'), '');
 });
 
+/** One wrong PIN more, or several, as a panel node says that there were. */
+async function failed(node: FakeNode, name: string, failures: number): Promise<void> {
+  const { ledger, self } = node.mesh;
+  const pin = pinOf(ledger, name)!.salt;
+  await ledger.state(failedKind, (time_ms) => jobsDoc(self.site, time_ms), name, { pin, failures });
+}
+
+test('who is locked by what several panel nodes have counted together is said to be, and a new PIN ends it', async () => {
+  await verifiersAt(registrar).setPin('gil', 'g0ldfisch');
+  await untilKnown(mesh.nodes, pinKind.name, 'gil');
+  await failed(panel, 'gil', 5);
+  await failed(elsewhere, 'gil', 5);
+  const both = () => other.mesh.ledger.about('pin-failed', 'gil').length === 2 || undefined;
+  await waitFor(both, { deadline_ms: patience_ms, what: 'both to be heard' });
+  assert.is(lockedSince(other.mesh.ledger, 'gil'), undefined);
+  assert.match(
+    await refusalOf(() => desk(other).login.login({ name: 'gil', pin: 'g0ldfisch' }, at)),
+    /^forbidden/,
+  );
+  await untilKnown(mesh.nodes, lockedKind.name, 'gil');
+  assert.ok(lockedSince(registrar.mesh.ledger, 'gil'));
+});
+
 test('only registrars state PINs and keys, and only panel nodes state locks', async () => {
   const { ledger } = plain.mesh;
   const pin = pinOf(ledger, 'fay')!;
@@ -211,7 +241,32 @@ test('when a panel node is revoked it vouches no more, and there is a key that i
   const claimed = () => plain.mesh.claimant.claim(job.id, { voucher }, 'printer-a');
   assert.match(await refusalOf(claimed), /^forbidden: .*revoked/);
   // what is kept under the old key goes on to hold
-  assert.is(await desk(other).login.login({ name: 'ada', pin: 'kl4vier' }, at), 'ada');
+  assert.is((await desk(other).login.login({ name: 'ada', pin: 'kl4vier' }, at)).user, 'ada');
+});
+
+test('the only panel node of its site is revoked: what is given out from then on it cannot try, and its locks go', async () => {
+  const shutOut = keysOf(elsewhere);
+  await verifiersAt(registrar).setPin('hal', 'h3rbst-1');
+  await untilKnown([other, elsewhere], pinKind.name, 'hal');
+  const pin = pinOf(elsewhere.mesh.ledger, 'hal')!.salt;
+  await elsewhere.mesh.ledger.state(lockedKind, () => directoryDoc, 'hal', { pin });
+  await failed(elsewhere, 'hal', panelLimits.maxFailures);
+  await untilKnown([registrar, other], lockedKind.name, 'hal');
+  await untilKnown([registrar, other], failedKind.name, 'hal');
+  assert.ok(lockedSince(other.mesh.ledger, 'hal'));
+  const revoked = revocationOf('node', elsewhere.peer);
+  await registrar.mesh.ledger.state(revokedKind, () => directoryDoc, revoked, {});
+  // in the same moment
+  await verifiersAt(registrar).setPin('ida', 'ig3l-99');
+  assert.not(shutOut.includes(pinOf(registrar.mesh.ledger, 'ida')!.key.toHex()));
+  await untilKnown([other], revokedKind.name, revoked);
+  await untilKnown([other], pinKind.name, 'ida');
+  const [newest] = await shared([registrar, other], 3);
+  assert.not(keysOf(elsewhere).includes(newest!));
+  assert.is(lockedSince(other.mesh.ledger, 'hal'), undefined);
+  for (const [name, shown] of [['hal', 'h3rbst-1'], ['ida', 'ig3l-99']] as const) {
+    assert.is((await desk(other).login.login({ name, pin: shown }, at)).user, name);
+  }
 });
 
 test.run();

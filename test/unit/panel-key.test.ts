@@ -58,6 +58,11 @@ test('who has had them and may not any more has one more made', () => {
   assert.is(task(known({ R: R!, S: { ...S!, revoked: true }, P }, 'RSP')), 'make PR');
 });
 
+test('a site whose only panel node is shut out has one more made too: the keys are those of all sites', () => {
+  assert.is(task(known({ R: R!, S: S!, P: { ...P, revoked: true } }, 'RP')), 'make RS');
+  assert.is(task(known({ R: R!, S: S!, P: { ...P, revoked: true } }, 'RS')), 'nothing');
+});
+
 test('a registrar that cannot open them leaves it to one that can, if there is one', () => {
   assert.is(task(known({ R: R!, S: S!, P }, 'SP')), 'nothing');
   assert.is(task(known({ R: R!, P }, 'P')), 'seal PR');

@@ -21,7 +21,7 @@ await verifiers.setBadge('bob', '04:a2:2f');
 async function tries(shown: ShownAtPanel, login: PanelLogin = panel.login): Promise<string> {
   clock.now_ms += minute_ms;
   let user = '';
-  const refusal = await refusalOf(async () => user = await login.login(shown, '192.0.2.7'));
+  const refusal = await refusalOf(async () => ({ user } = await login.login(shown, '192.0.2.7')));
   return refusal === '' ? user : refusal.replace(/:.*/, '');
 }
 
@@ -37,7 +37,7 @@ test('a badge finds its user, and is one user’s only', async () => {
   assert.is(await tries({ badge: '04:A2:2F\n' }), 'bob');
   assert.is(await tries({ badge: '04:a2:30' }), 'unauthenticated');
   assert.match(await refusalOf(() => verifiers.setBadge('ada', '04:A2:2f')), /^conflict/);
-  await verifiers.setBadge('bob', '99');
+  await verifiers.setBadge('bob', '99', true);
   assert.is(await tries({ badge: '04:a2:2f' }), 'unauthenticated', 'a new badge replaces the old one');
   assert.is(await tries({ badge: '99' }), 'bob');
   await verifiers.removeBadge('bob');
@@ -51,10 +51,22 @@ test('what is stored says nothing without the key of panel nodes, not even that 
   assert.not.equal(ada.salt, carl.salt);
   const { keys } = panel;
   panel.keys = [newPanelKey(1)];
-  assert.not(await verifiers.isPin('kl4vier', ada, 'ada'));
+  assert.match(await refusalOf(() => verifiers.isPin('kl4vier', ada, 'ada')), /^unavailable/);
   panel.keys = keys;
   assert.ok(await verifiers.isPin('kl4vier', ada, 'ada'));
   assert.not(await verifiers.isPin('kl4vier', ada, 'carl'), 'a fact about one user says nothing of another');
+});
+
+test('a PIN under a key that has not come yet is not looked at, nor counted', async () => {
+  const { keys } = panel;
+  panel.keys = [newPanelKey(1)];
+  const login = panel.again();
+  for (let i = 0; i <= panelLimits.maxFailures; i++) {
+    assert.is(await tries({ name: 'carl', pin: 'kl4vier' }, login), 'unavailable');
+  }
+  panel.keys = keys;
+  assert.is(await tries({ name: 'carl', pin: 'kl4vier' }, login), 'carl');
+  assert.is(ledger.about(failedKind.name, 'carl').length, 0);
 });
 
 test('what is kept under an earlier key goes on to hold, and what is new comes under the newest', async () => {
@@ -91,7 +103,9 @@ test('an unknown user, one without a PIN and one with another are answered alike
 
 test('ten wrong PINs lock a user by a fact; the right one and the badge do not help, a new PIN does', async () => {
   await verifiers.setPin('fay', 'fr0hsinn');
-  await verifiers.setBadge('fay', '77');
+  await verifiers.setBadge('fay', '77', true);
+  const earlier = await panel.login.login({ badge: '77' }, '192.0.2.7');
+  assert.ok(panel.login.mayStay(earlier));
   for (let i = 0; i < panelLimits.maxFailures; i++) {
     assert.is(verifiersOf(ledger, 'fay').locked, null, String(i));
     assert.is(await tries({ name: 'fay', pin: `guess-${i}` }), 'unauthenticated');
@@ -99,7 +113,7 @@ test('ten wrong PINs lock a user by a fact; the right one and the badge do not h
   assert.is(await tries({ name: 'fay', pin: 'fr0hsinn' }), 'forbidden');
   assert.is(await tries({ badge: '77' }), 'forbidden');
   assert.is(await tries({ name: 'fay', pin: 'fr0hsinn' }, panel.again()), 'forbidden', 'after a restart too');
-  assert.not(panel.login.mayStay('fay'));
+  assert.not(panel.login.mayStay(earlier));
   assert.ok(verifiersOf(ledger, 'fay').locked);
   assert.is(ledger.about(lockedKind.name, 'fay').length, 1);
   assert.ok(noted.includes('refused fay at a panel: wrong PIN: locked'));
@@ -159,15 +173,59 @@ test('who guesses fast has to wait: about one user from many panels, or about ma
   const right = () => login.login({ name: 'bob', pin: '739402' }, '198.51.100.1');
   assert.match(await refusalOf(right), /^busy/, 'the right one too, or it would tell itself');
   clock.now_ms += minute_ms;
-  assert.is(await right(), 'bob');
+  assert.is((await right()).user, 'bob');
+});
+
+test('who has another PIN or badge since does not stay by the one before', async () => {
+  await verifiers.setPin('kim', 'k1rsche-3');
+  await verifiers.setBadge('kim', '04:a2:55');
+  const [pin, badge] = [{ name: 'kim', pin: 'k1rsche-3' }, { badge: '04:a2:55' }];
+  const login = panel.again();
+  const enters = async (shown: ShownAtPanel) => await login.login(shown, '192.0.2.9');
+  const byPin = await enters(pin);
+  const byBadge = await enters(badge);
+  await verifiers.setPin('kim', 'k1rsche-4');
+  assert.equal([byPin, byBadge].map((who) => login.mayStay(who)), [false, true]);
+  await verifiers.removeBadge('kim');
+  assert.not(login.mayStay(byBadge));
+  assert.ok(login.mayStay(await enters({ ...pin, pin: 'k1rsche-4' })));
 });
 
 test('who is revoked, or whose PIN was taken back, is nobody', async () => {
   await verifiers.setPin('jan', 'j4nuar-1');
+  await verifiers.setBadge('jan', '04:a2:66');
   await ledger.state(revokedKind, () => directoryDoc, revocationOf('user', 'jan'), {});
+  assert.is(await tries({ badge: '04:a2:66' }), 'unauthenticated');
+  assert.ok(noted.includes('refused jan at a panel: badge of a revoked user'));
+  await verifiers.setBadge('lea', '04:a2:66');
+  assert.is(await tries({ badge: '04:a2:66' }), 'lea', 'the card is another’s now');
   assert.is(await tries({ name: 'jan', pin: 'j4nuar-1' }), 'unauthenticated');
   await verifiers.removePin('ada');
   assert.is(await tries({ name: 'ada', pin: 'kl4vier' }), 'unauthenticated');
+});
+
+test('a short badge is one that is said to be short', async () => {
+  for (const badge of ['1', '1234567', ' 1234567 ']) {
+    assert.match(await refusalOf(() => verifiers.setBadge('bob', badge)), /^bad-request: .*--short/);
+  }
+  await verifiers.setBadge('bob', '12345678');
+  await verifiers.setBadge('bob', '7', true);
+  assert.match(await refusalOf(() => verifiers.setBadge('bob', '', true)), /^bad-request/);
+});
+
+test('panels of one IPv6 network wait each for itself, but of unknown badges a node looks at so many in all', async () => {
+  const login = panel.again();
+  const shows = (badge: string, i: number) => refusalOf(() => login.login({ badge }, `2001:db8::${i}`));
+  for (let i = 0; i < panelLimits.unknownBadgesPerMinute / 5; i++) {
+    const answers = await Promise.all([1, 2, 3, 4, 5].map((panel) => shows(`badge-${i}`, panel)));
+    assert.ok(answers.every((answer) => answer.startsWith('unauthenticated')), String(i));
+  }
+  assert.match(await shows('badge', 9), /^busy/);
+  assert.match(await shows('7', 9), /^busy/, 'the right one too, or it would tell itself');
+  const pin = () => login.login({ name: 'bob', pin: '739402' }, '2001:db8::9');
+  assert.is((await pin()).user, 'bob', 'PINs are looked at');
+  clock.now_ms += minute_ms;
+  assert.is(await shows('7', 9), '');
 });
 
 test('PINs have at least six characters, and generated ones are in the alphabet', async () => {

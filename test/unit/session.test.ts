@@ -26,9 +26,9 @@ const sessions = () =>
     login: {
       login: (shown: ShownAtPanel) =>
         'name' in shown && shown.pin === 'right'
-          ? Promise.resolve(shown.name)
+          ? Promise.resolve({ user: shown.name, by: 'salt' })
           : Promise.reject(new InkmeshError('unauthenticated', 'wrong')),
-      mayStay: (user) => !shutOut.has(user),
+      mayStay: ({ user, by }) => by === 'salt' && !shutOut.has(user),
     },
     now_ms: () => clock.now_ms,
   });
@@ -57,6 +57,11 @@ test('it ends when nothing is done, when it has lasted long enough, by logging o
     clock.now_ms += 50_000;
   }
   assert.is(at.visitor(busy, here), undefined);
+  const abandoned = await login(at);
+  clock.now_ms += panelLimits.idle_ms - 1;
+  assert.ok(at.visitor(abandoned, here, 'page'), 'a page that asks by itself sees it');
+  clock.now_ms += 1;
+  assert.is(at.visitor(abandoned, here, 'page'), undefined, 'and does not make it last');
   const left = await login(at);
   at.logout(left);
   assert.is(at.visitor(left, here), undefined);

@@ -49,7 +49,9 @@ const allowed = (voucher: Uint8Array, known = facts(), of = piece, at = now) =>
 test('a panel node’s voucher allows what a grant of its user would', async () => {
   const voucher = await signVoucher(panel, release, now);
   const nonce = (await verifyVoucher(trust, voucher, now)).voucher.nonce.toHex();
-  assert.equal(await allowed(voucher), { nonce, target: 'printer-a', confirm: [], prints: true });
+  const { panel: by, ...given } = await allowed(voucher);
+  assert.equal(given, { nonce, target: 'printer-a', confirm: [], prints: true });
+  assert.is(by?.peerId, fakePeer('P'), 'who has vouched is told');
   const cancels = await signVoucher(panel, { ...release, action: 'cancel', target: '' }, now);
   const permission = await allowed(cancels);
   assert.is(permission.prints, false);
@@ -87,7 +89,7 @@ test('neither a revoked panel node nor a revoked user gets anything by it', asyn
     assert.match(await refusalOf(() => allowed(voucher, facts(revoked))), /^forbidden: .*revoked/);
     assert.match(await refusalOf(() => view(facts(revoked))), /^forbidden: .*revoked/);
   }
-  assert.is(await view(facts('user:eve')), 'ada');
+  assert.is((await view(facts('user:eve'))).user, 'ada');
 });
 
 test('it holds from 30 s before to 120 s after it was issued', async () => {
@@ -113,7 +115,8 @@ test('a grant is no voucher, a voucher no grant, and neither is a view', async (
 test('a view is for one node, and for tickets only', async () => {
   const proof = await signView(panel, 'ada', fakePeer('C'), now);
   const seen = (from: string) => ownerViewed(from, proof, trust, facts(), now);
-  assert.is(await seen(fakePeer('C')), 'ada');
+  const shown = await seen(fakePeer('C'));
+  assert.equal([shown.user, shown.panel?.peerId], ['ada', fakePeer('P')]);
   assert.match(await refusalOf(() => seen(fakePeer('D'))), /^forbidden: .*another node/);
   assert.match(
     await refusalOf(() => ownerWhoSent(fakePeer('C'), proof, trust, facts(), now)),
@@ -121,7 +124,8 @@ test('a view is for one node, and for tickets only', async () => {
   );
   const ada = await fakeUser(ours, 'ada', now);
   const own = await signRequest(ada, { ...viewPurpose, audience: fakePeer('C') }, now);
-  assert.is(await ownerViewed(fakePeer('C'), own, trust, facts(), now), 'ada');
+  const itself = await ownerViewed(fakePeer('C'), own, trust, facts(), now);
+  assert.equal(itself, { user: 'ada', panel: null });
   for (const bad of ['panel:', 'panel:***', 'panel:AAAA']) {
     assert.match(await refusalOf(() => ownerViewed(fakePeer('C'), bad, trust, facts(), now)), /^bad-request/);
   }

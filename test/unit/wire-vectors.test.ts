@@ -287,7 +287,7 @@ test('a PIN and a badge are kept as the page says', async () => {
   const verifiers = new Verifiers(
     {
       panel: { keys: () => [{ id: pin.body.key, key: octets(pin.key), made_ms: 0 }] },
-      ledger: { all: () => [fact], latest: () => fact },
+      ledger: { all: () => [fact], latest: () => fact, first: () => undefined },
     } as unknown as ConstructorParameters<typeof Verifiers>[0],
     root,
   );
