@@ -38,8 +38,8 @@ export interface Wish {
 export interface PanelSessions {
   /** @returns the session's secret @throws InkmeshError `unauthenticated`, `forbidden` or `busy` */
   login(shown: { name: string; pin: string } | { badge: string }, address: string): Promise<string>;
-  /** Who has a session; undefined when it has ended, or is another panel's. It lasts on by what somebody does. */
-  visitor(session: string, address: string): { readonly user: string } | undefined;
+  /** Who has a session; undefined when it has ended, or is another panel's. It lasts on by what a person does. */
+  visitor(session: string, address: string, by: 'person' | 'page'): { readonly user: string } | undefined;
   logout(session: string): void;
   /** what lets this node see the user's tickets */
   proof(session: string, address: string): Promise<string>;
@@ -101,7 +101,8 @@ export function panelRoutes(app: Hono, doors: PanelDoors): void {
   const visited = (work: (visit: Visit) => Promise<Response> | Response) => (c: Context) => {
     const session = getCookie(c, sessionCookie) ?? '';
     const address = addressOf(c.env);
-    const visitor = session === '' ? undefined : doors.sessions.visitor(session, address);
+    const by = c.req.query('by') === 'page' ? 'page' : 'person';
+    const visitor = session === '' ? undefined : doors.sessions.visitor(session, address, by);
     if (visitor === undefined) return c.redirect('/panel?idle=1', 303);
     return work({ c, doors, runs, session, address, user: visitor.user, token: tokenOf(session) });
   };
@@ -166,8 +167,8 @@ async function list(visit: Visit, message?: string): Promise<Response> {
   const jobs = (await jobsOf(visit)).map((job) => ({ job, run: runs.of(job.id) }));
   const { printers, chosen, trouble } = await printersOf(visit);
   const running = jobs.some(({ run }) => run !== undefined && run.outcome === undefined);
-  if (running) refreshed(c, pageLimits.panelLook_s, '/panel/jobs');
-  else refreshed(c, pageLimits.panelIdle_s, '/panel/still');
+  if (running) refreshed(c, pageLimits.panelLook_s, '/panel/jobs?by=page');
+  else refreshed(c, pageLimits.panelIdle_s, '/panel/still?by=page');
   const page = c.html(<List {...{ user, token, jobs, printers, chosen, trouble, message }} />);
   for (const { job } of jobs) runs.forget(job.id);
   return page;
