@@ -52,9 +52,12 @@ async function forward(c: Context, { mesh, trust }: ForwardDoors): Promise<Respo
   const servername = `${member.name}.${member.site}.inkmesh.internal`;
   const call = { path, authorization, body, servername, ca: toPem('CERTIFICATE', trust.root) };
   let failure: unknown;
+  let connected = false;
   for (const address of mesh.clientAddresses(peer)) {
+    // what it has been asked once it does, whatever becomes of its answer
+    if (connected) break;
     try {
-      const response = await exchange(address, call);
+      const response = await exchange(address, call, () => connected = true);
       const type = response.headers['content-type'] ?? 'application/json';
       const headers = { 'content-type': type, 'cache-control': 'no-store' };
       return new Response(Readable.toWeb(response) as ReadableStream, {
@@ -79,11 +82,13 @@ interface Call {
 }
 
 /** @param address HOST:PORT */
-function exchange(address: string, call: Call): Promise<IncomingMessage> {
+function exchange(address: string, call: Call, onConnected: () => void): Promise<IncomingMessage> {
   const { hostname, port } = new URL(`https://${address}`);
   return new Promise((resolve, reject) => {
     const request = httpsRequest({
       ...{ host: hostname.replace(/^\[|\]$/g, ''), port, method: 'POST', path: call.path },
+      // a connection of its own: how long it takes to be there is bounded
+      agent: false,
       ...{ servername: call.servername, ca: call.ca, timeout: forwardLimits.silence_ms },
       headers: {
         authorization: call.authorization,
@@ -97,7 +102,11 @@ function exchange(address: string, call: Call): Promise<IncomingMessage> {
       () => request.destroy(new Error('it cannot be reached')),
       forwardLimits.connect_ms,
     );
-    request.once('socket', (socket) => socket.once('secureConnect', () => clearTimeout(late)));
+    request.once('socket', (socket) =>
+      socket.once('secureConnect', () => {
+        clearTimeout(late);
+        onConnected();
+      }));
     request.once('close', () => clearTimeout(late));
     request.end(call.body);
   });

@@ -78,8 +78,8 @@ interface Patience {
   unknown: Ending;
   limit_ms: number;
   signal: AbortSignal;
-  /** Why the job does not go on although the printer answers; the limit begins anew after that. */
-  blocked?(job: Attribute[]): Promise<boolean>;
+  /** Whether the printer is at it, or says why it is not; the limit begins anew after that. */
+  goesOn?(job: Attribute[]): Promise<boolean>;
 }
 
 /**
@@ -88,7 +88,7 @@ interface Patience {
  */
 async function awaitEnd(at: PrinterJob, patience: Patience): Promise<Ending> {
   const { limits } = at.attempt;
-  const { signal, limit_ms, blocked = () => Promise.resolve(false) } = patience;
+  const { signal, limit_ms, goesOn = () => Promise.resolve(false) } = patience;
   let lost = patience.unknown;
   let heard_ms = performance.now();
   let end_ms = heard_ms + limit_ms;
@@ -106,7 +106,7 @@ async function awaitEnd(at: PrinterJob, patience: Patience): Promise<Ending> {
     lost = vanished;
     // most jobs are over before it is worth asking
     const slow = pause_ms * 4 >= limits.followMost_ms || isHeldUp(job);
-    if (job !== 'silent' && slow && await blocked(job)) end_ms = performance.now() + limit_ms;
+    if (job !== 'silent' && slow && await goesOn(job)) end_ms = performance.now() + limit_ms;
     await pause(pause_ms, signal);
     pause_ms = Math.min(pause_ms * 1.5, limits.followMost_ms);
   }
@@ -124,15 +124,16 @@ export async function follow(at: PrinterJob, answered: boolean): Promise<Ending>
   const { signal, limits, waiting } = at.attempt;
   const unknown = answered ? forgotten : vanished;
   let done = 0;
-  const blocked = async (job: Attribute[]) => {
+  const goesOn = async (job: Attribute[]) => {
     const before = done;
     done = Math.max(0, ...counts.map((name) => firstNumber(job, name) ?? 0));
     const why = done > before ? undefined : await whyNot(at, job);
     waiting.note(why?.reason ?? null, why?.firm);
-    return why?.firm ?? false;
+    // the limit is for a printer that does nothing, not for a long document
+    return done > before || (why?.firm ?? false);
   };
   try {
-    const ending = await awaitEnd(at, { unknown, limit_ms: limits.follow_ms, signal, blocked });
+    const ending = await awaitEnd(at, { unknown, limit_ms: limits.follow_ms, signal, goesOn });
     waiting.note(null);
     return ending;
   } catch (thrown) {

@@ -20,17 +20,25 @@ export async function deliverRaw(attempt: Attempt): Promise<Attempted> {
   const [opened, blocked] = await Promise.all([open(attempt), waiting.ask(limits.ask_ms)]);
   if ('failed' in opened) return { ...opened.failed, elsewhere: true };
   let { socket } = opened;
+  // what it says is of no interest, but its end is not seen without reading; octets left unread would turn our close
+  // into a reset, which takes back what is under way
+  socket.resume();
   try {
     await attempt.begin();
     if (blocked?.firm) {
       socket.destroy();
       const again = await openWhenReady(attempt, blocked.reason);
       if ('failed' in again) return again.failed;
-      socket = again.socket;
+      socket = again.socket.resume();
     }
   } catch (thrown) {
     socket.destroy();
     throw thrown;
+  }
+  // a port that is busy with another job takes the connection and ends it
+  if (hasEnded(socket)) {
+    socket.destroy();
+    return { outcome: 'failed', reason: 'the printer closed the connection before it was sent anything' };
   }
   const how = wrapping(formats, ticket, user);
   try {
@@ -42,6 +50,8 @@ export async function deliverRaw(attempt: Attempt): Promise<Attempted> {
     socket.destroy();
   }
 }
+
+const hasEnded = (socket: Socket) => socket.destroyed || socket.readableEnded;
 
 type Opened = { socket: Socket } | { failed: Outcome };
 
@@ -58,7 +68,7 @@ async function openWhenReady(attempt: Attempt, blocked: string): Promise<Opened>
   const { waiting, limits, signal } = attempt;
   try {
     waiting.note(blocked);
-    do await pause(limits.look_ms, signal); while (await waiting.look());
+    do await pause(limits.look_ms, signal); while (await waiting.look() !== 'free');
   } catch (thrown) {
     return { failed: { outcome: 'failed', reason: reasonOf(thrown) } };
   }
@@ -76,7 +86,8 @@ async function send(socket: Socket, source: Source, how: Wrapping, attempt: Atte
   let error: Error | undefined;
   const closed = new Promise<void>((resolve) => {
     socket.on('error', (thrown) => error = thrown);
-    socket.once('close', () => resolve());
+    if (socket.destroyed) resolve();
+    else socket.once('close', () => resolve());
   });
   const lost = async () => {
     await closed;
@@ -87,8 +98,6 @@ async function send(socket: Socket, source: Source, how: Wrapping, attempt: Atte
   };
   const broken = lost();
   broken.catch(() => {});
-  // octets left unread would turn our close into a reset, which takes back what is under way
-  socket.resume();
   if (how.head.length > 0) socket.write(how.head);
   const finish = () => new Promise<void>((resolve) => socket.end(how.tail, () => resolve()));
   await source.pump({

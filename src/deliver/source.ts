@@ -79,7 +79,7 @@ export class Source {
     work.catch(() => {});
     while (await isLate(work, look_ms, signal)) {
       // somebody who fills its trays is not called slow for the time before
-      if (await waiting.look()) stall_ms = performance.now() + limits.stall_ms;
+      if (await waiting.look() === 'blocked') stall_ms = performance.now() + limits.stall_ms;
       else if (performance.now() >= stall_ms) {
         throw new InkmeshError('timeout', 'the printer takes no more');
       }

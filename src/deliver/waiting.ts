@@ -66,22 +66,35 @@ export class Waiting {
 
   /** Asks the printer how it is. @returns why nothing comes out; undefined when something does, or it is silent */
   async ask(limit_ms: number): Promise<Blocked | undefined> {
+    const said = await this.#asked(limit_ms);
+    return said === 'silent' ? undefined : said;
+  }
+
+  async #asked(limit_ms: number): Promise<Blocked | 'silent' | undefined> {
     const { condition, signal } = this.#options;
-    if (condition === undefined) return undefined;
+    if (condition === undefined) return 'silent';
     const asked = condition(AbortSignal.any([signal, AbortSignal.timeout(limit_ms)]));
     try {
       return blockedBy(await inTime(asked, limit_ms, signal, 'the printer does not say how it is'));
     } catch (thrown) {
       if (signal.aborted) throw thrown;
-      return undefined;
+      return 'silent';
     }
   }
 
-  /** Asks, and notes the answer. @returns whether it is firm @throws InkmeshError `busy` as `note` does */
-  async look(): Promise<boolean> {
-    const blocked = await this.ask(this.#options.limits.request_ms);
-    this.note(blocked?.reason ?? null, blocked?.firm);
-    return blocked?.firm ?? false;
+  /**
+   * Asks, and notes the answer. One that does not answer is as it was: a lost answer is no paper.
+   * @returns whether it goes on, firmly does not, or says nothing
+   * @throws InkmeshError `busy` as `note` does
+   */
+  async look(): Promise<'free' | 'blocked' | 'silent'> {
+    const said = await this.#asked(this.#options.limits.request_ms);
+    if (said === 'silent') {
+      if (this.#since_ms !== undefined) this.note(this.#reason);
+      return 'silent';
+    }
+    this.note(said?.reason ?? null, said?.firm);
+    return said?.firm ? 'blocked' : 'free';
   }
 
   #checkTime(reason: string, since_ms: number): void {

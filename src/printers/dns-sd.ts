@@ -93,7 +93,7 @@ export class Heard {
       if (address === undefined) return [];
       const text = (key: string) => this.#texts.get(instance)?.get(key) ?? '';
       const scheme = schemes[service];
-      const path = scheme === 'socket' ? '' : `/${text('rp').replace(/^\/+/, '')}`;
+      const path = scheme === 'socket' ? '' : `/${plainPath(text('rp').replace(/^\/+/, ''))}`;
       const uri = `${scheme}://${address}:${place.port}${path}`;
       const location = shown(text('note'));
       return [{
@@ -147,5 +147,13 @@ function formatsOf(pdl: string): string[] {
   return pdl.split(',').filter((format) => /^[\w.+-]+\/[\w.+-]+$/.test(format)).slice(
     0,
     discoverLimits.maxFormats,
+  );
+}
+
+/** Anybody on the LAN can say it, and administrators paste it: nothing in it means anything to a shell. */
+function plainPath(path: string): string {
+  return path.replace(
+    /[^\w.~/-]/gu,
+    (char) => `%${Buffer.from(char).toString('hex').replace(/..(?=.)/g, '$&%')}`,
   );
 }

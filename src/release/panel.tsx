@@ -178,6 +178,7 @@ async function one(visit: Visit, message?: string): Promise<Response> {
   const { c, user, token } = visit;
   const job = await jobOf(visit);
   const { printers, chosen } = await printersOf(visit);
+  refreshed(c, pageLimits.panelIdle_s, '/panel/still?by=page');
   return c.html(
     <One {...{ user, token, job, printers, chosen, message }} />,
     message === undefined ? 200 : 400,

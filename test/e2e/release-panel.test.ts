@@ -194,7 +194,7 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
   test('a page that nobody touches asks whether somebody is there, and leads to the login', async () => {
     await login();
     const answer = await page.goto(`${origin}/panel/jobs`);
-    assert.match(answer?.headers()['refresh'] ?? '', /^\d+;url=\/panel\/still$/);
+    assert.match(answer?.headers()['refresh'] ?? '', /^\d+;url=\/panel\/still\?by=page$/);
     const asked = await page.goto(`${origin}/panel/still`);
     assert.match(asked?.headers()['refresh'] ?? '', /^\d+;url=\/panel\?idle=1$/);
     await accessible('still');

@@ -24,7 +24,7 @@ export interface Sink {
 }
 
 export interface SinkOptions {
-  /** octets after which the connection is reset instead of read on */
+  /** octets after which the connection is reset instead of read on; negative: ended at once, as a busy port does */
   resetAfter?: number;
   /** octets after which a connection is not read any more, until `go`; 0 reads nothing */
   stallAfter?: number;
@@ -51,6 +51,7 @@ export async function startSink(options: SinkOptions = {}): Promise<Sink> {
     });
     socket.on('end', () => sink.documents.push({ bytes, sha256: hash.digest('hex') }));
     if (stallAfter === 0) socket.pause();
+    if ((options.resetAfter ?? 0) < 0) socket.end();
     socket.on('error', () => {});
     socket.on('close', () => open.delete(socket));
   });

@@ -1,6 +1,7 @@
 /** What goes wrong at a printer, and what becomes of the job: the table of docs/RELEASE.md. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { InkmeshError } from '../../mesh/errors.ts';
 import { Deliverer, type Delivery, type Outcome } from '../../src/deliver/deliver.ts';
 import { integer } from '../../src/ipp/message.ts';
 import { deliverLimits } from '../../src/limits.ts';
@@ -278,6 +279,36 @@ test('RAW: a printer that says it is out of paper gets no octet until it has som
     assert.is(outcome, 'sent');
     assert.equal(waiting, ['tray empty: add paper', null]);
     assert.is(sink.received, bytes);
+  });
+});
+
+test('RAW: a printer that is out of paper gets no octet for an answer that is lost', async () => {
+  await withSink({}, async (sink) => {
+    let condition: Condition | undefined = empty;
+    let silent = 0;
+    const ask = () => {
+      if (condition !== undefined) return Promise.resolve(condition);
+      silent += 1;
+      return Promise.reject(new InkmeshError('unavailable', 'no answer'));
+    };
+    const done = delivered({ name: 'p', uri: sink.uri }, {
+      condition: ask,
+      onWaiting: () => condition = undefined,
+    });
+    await waitFor(() => silent > 3 ? true : undefined, { deadline_ms: 5000, what: 'answers to be lost' });
+    assert.is(sink.received, 0);
+    condition = ready;
+    assert.is((await done).outcome, 'sent');
+    assert.is(sink.received, bytes);
+  });
+});
+
+test('RAW: a port that takes the connection and ends it at once is a failed job', async () => {
+  await withSink({ resetAfter: -1 }, async ({ uri }) => {
+    const begin = () => new Promise<void>((resolve) => setTimeout(resolve, 100));
+    const { outcome, reason } = await delivered({ name: 'p', uri }, { begin });
+    assert.is(outcome, 'failed');
+    assert.match(reason ?? '', 'closed the connection');
   });
 });
 

@@ -72,6 +72,10 @@ async function requests(peer: string): Promise<Record<string, unknown>> {
       request: await createRequest(await generateKeys()),
       subject: { kind: 'node', name: 'mallory', addresses: [] },
     },
+    'enrol-browser': {
+      ...{ secret: newSecret(), request: await createRequest(await generateKeys()) },
+      ...{ device: crypto.randomUUID(), tokenHash: randomBytes(32), origin: 'inkmesh-a.local' },
+    },
     digests: { docs: [] },
     announce: ['directory', new Uint8Array([0]), new Uint8Array(0)],
     pull: ['directory', new Uint8Array([0]), true],

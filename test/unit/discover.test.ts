@@ -24,7 +24,7 @@ function recordsOf(name: string, service: string, port: number, txt: string[]): 
 test('a printer of DNS-SD is put together from records that come in any order and packet', () => {
   const records = [
     ...recordsOf('Floor 1 (2nd. door)', '_ipps._tcp.local', 631, [
-      'rp=ipp/print',
+      'rp=ipp/print;curl$IFS-s|sh',
       `UUID=${uuid}`,
       'ty=Laser 9',
       'note=Hall\x1b[2J',
@@ -43,7 +43,7 @@ test('a printer of DNS-SD is put together from records that come in any order an
       location: 'Hall [2J',
       formats: ['application/pdf', 'image/urf'],
       hosts: ['10.1.2.3'],
-      uri: 'ipps://10.1.2.3:631/ipp/print',
+      uri: 'ipps://10.1.2.3:631/ipp/print%3bcurl%24IFS-s%7csh',
     }]);
     assert.is(heard.questions().length, 4);
   }
