@@ -127,8 +127,8 @@ export async function startOrganisation(options: { nodes?: number } = {}): Promi
   const demo = spawnKept(command, [...first, 'demo', '--keep', '--json', '--nodes', String(count)]);
   process.prependListener('exit', () => killOffspring(demo.pid));
   const [text] = await line(demo, /^\{.*\}$/, { deadline_ms: start_ms });
-  const description = JSON.parse(text) as Description | { error: unknown };
-  if ('error' in description) throw new Error(`the demo did not start: ${text}\n${demo.stderr()}`);
+  const description = JSON.parse(text) as Description | object;
+  if (!('sites' in description)) throw new Error(`the demo did not start: ${text}\n${demo.stderr()}`);
   return new Running(demo, description);
 }
 
