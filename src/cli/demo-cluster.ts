@@ -138,7 +138,9 @@ function readyLine(child: ChildProcess, name: string): Promise<RunFile> {
       const end = out.indexOf('\n');
       if (end < 0) return;
       clearTimeout(timer);
-      resolve(JSON.parse(out.slice(0, end)) as RunFile);
+      const said = JSON.parse(out.slice(0, end)) as RunFile | { error: { message: string } };
+      if ('error' in said) reject(new InkmeshError('unavailable', `${name}: ${said.error.message}`));
+      else resolve(said);
     });
     child.once('exit', (code) => {
       clearTimeout(timer);
