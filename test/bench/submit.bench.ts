@@ -7,11 +7,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { freePort } from '../../src/cli/children.ts';
 import { runInside } from '../../src/cli/run.ts';
 import { jobNumber } from '../../src/job.ts';
 import { type Organisation, startOrganisation } from '../e2e/organisation.ts';
 import { type Cups, startCups } from '../fakes/cups.ts';
-import { freePort } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 import { heldOn } from '../fakes/held.ts';
 import type { Row, Table } from './run.ts';

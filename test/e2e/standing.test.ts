@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { freePort } from '../../src/cli/children.ts';
 import type { AuditView } from '../../src/audit.ts';
 import { runInside } from '../../src/cli/run.ts';
 import { refusalOf } from '../fakes/organisation.ts';
-import { freePort, type Kept, line, spawnKept, stop, tempDir, waitFor } from '../fakes/processes.ts';
+import { type Kept, line, spawnKept, stop, tempDir, waitFor } from '../fakes/processes.ts';
 import { ink, program, startOrganisation } from './organisation.ts';
 
 /** from a fact's arrival on, and it arrives at once */

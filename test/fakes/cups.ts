@@ -4,7 +4,8 @@ import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
-import { freePort, spawnKept, stop, tempDir, waitFor } from './processes.ts';
+import { freePort } from '../../src/cli/children.ts';
+import { spawnKept, stop, tempDir, waitFor } from './processes.ts';
 import { toolPath } from './require.ts';
 
 const run = promisify(execFile);

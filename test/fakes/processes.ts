@@ -1,7 +1,6 @@
-/** Real processes, folders and ports for tests, none of which outlives the process that asked for them. */
+/** Real processes and folders for tests, none of which outlives the process that asked for them. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -181,21 +180,6 @@ export function tempDir(): string {
   const folder = mkdtempSync(join(tmpdir(), 'inkmesh-'));
   folders.add(folder);
   return folder;
-}
-
-/**
- * A TCP port that was free on 127.0.0.1 a moment ago: for programs that cannot be told to bind port 0 and to
- * say which one they got.
- */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 async function withTimeout<T>(promise: Promise<T>, limit_ms: number, late: () => Error): Promise<T> {

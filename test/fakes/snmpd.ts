@@ -2,7 +2,8 @@
 import { chmodSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { freePort, spawnKept, stop, tempDir, waitFor } from './processes.ts';
+import { freePort } from '../../src/cli/children.ts';
+import { spawnKept, stop, tempDir, waitFor } from './processes.ts';
 import { toolPath } from './require.ts';
 
 const start_ms = 20_000;

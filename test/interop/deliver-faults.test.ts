@@ -1,12 +1,13 @@
 /** What goes wrong at a printer, and what becomes of the job: the table of docs/RELEASE.md. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { freePort } from '../../src/cli/children.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { Deliverer, type Delivery, type Outcome } from '../../src/deliver/deliver.ts';
 import { integer } from '../../src/ipp/message.ts';
 import { deliverLimits } from '../../src/limits.ts';
 import type { Condition } from '../../src/printers/condition.ts';
-import { freePort, waitFor } from '../fakes/processes.ts';
+import { waitFor } from '../fakes/processes.ts';
 import {
   type Exchange,
   type Script,

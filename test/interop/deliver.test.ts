@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { freePort } from '../../src/cli/children.ts';
 import { type KeepingPrinter, startEvePrinter, startTestPrinter } from '../../src/cli/demo-printer.ts';
 import { Deliverer, type Delivery, probe } from '../../src/deliver/deliver.ts';
 import { pjlFormat } from '../../src/deliver/formats.ts';
@@ -11,7 +12,7 @@ import { wrapping } from '../../src/deliver/pjl.ts';
 import type { Ticket } from '../../src/job.ts';
 import { selfSigned } from '../fakes/certificate.ts';
 import { MemoryDoor, serveDoor } from '../fakes/ipp-door.ts';
-import { freePort, tempDir, untilStalled, waitFor } from '../fakes/processes.ts';
+import { tempDir, untilStalled, waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 import { startSink } from '../fakes/sink.ts';
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { freePort } from '../../src/cli/children.ts';
 import { check } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { startEvePrinter } from '../../src/cli/demo-printer.ts';
@@ -17,7 +18,7 @@ import { conditionOfAttributes } from '../../src/printers/ipp-condition.ts';
 import { snmpSettings } from '../../src/printers/snmp-settings.ts';
 import { type AskIpp, Conditions } from '../../src/printers/status.ts';
 import { hearTraps } from '../../src/printers/traps.ts';
-import { freePort, tempDir, waitFor } from '../fakes/processes.ts';
+import { tempDir, waitFor } from '../fakes/processes.ts';
 import { requireTools, toolPath } from '../fakes/require.ts';
 import { printerMib, snmpCommunity, snmpUser, startSnmpd } from '../fakes/snmpd.ts';
 
