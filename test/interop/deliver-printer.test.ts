@@ -21,20 +21,22 @@ async function* pieces(): AsyncGenerator<Uint8Array> {
 
 type Script = Parameters<typeof startScriptedPrinter>[0];
 
-/** Delivers `bytes` octets to a printer that follows the script. */
+/** A delivery of `bytes` octets. */
+const deliveryTo = (uri: string): Delivery => ({
+  printer: { name: 'p', uri },
+  ticket: { title: 'Quarterly figures', format: 'application/pdf', options: {} },
+  user: 'ada',
+  document: pieces(),
+  bytes,
+  begin: () => Promise.resolve(),
+  signal: new AbortController().signal,
+});
+
+/** Delivers to a printer that follows the script. */
 async function delivered(script: Script, see: (outcome: Outcome, printer: ScriptedPrinter) => void) {
   const printer = await startScriptedPrinter(script);
-  const delivery: Delivery = {
-    printer: { name: 'p', uri: printer.uri },
-    ticket: { title: 'Quarterly figures', format: 'application/pdf', options: {} },
-    user: 'ada',
-    document: pieces(),
-    bytes,
-    begin: () => Promise.resolve(),
-    signal: new AbortController().signal,
-  };
   try {
-    see(await deliverer.deliver(delivery), printer);
+    see(await deliverer.deliver(deliveryTo(printer.uri)), printer);
   } finally {
     await printer.stop();
   }
@@ -148,16 +150,7 @@ test('a document whose answer is lost and whose job is unknown afterwards is int
 /** Two deliveries, one after the other. @returns what the printer was asked, in order */
 async function twice(script: Script, between: (printer: ScriptedPrinter) => void = () => {}) {
   const printer = await startScriptedPrinter(script);
-  const once = () =>
-    deliverer.deliver({
-      printer: { name: 'p', uri: printer.uri },
-      ticket: { title: 'Quarterly figures', format: 'application/pdf', options: {} },
-      user: 'ada',
-      document: pieces(),
-      bytes,
-      begin: () => Promise.resolve(),
-      signal: new AbortController().signal,
-    });
+  const once = () => deliverer.deliver(deliveryTo(printer.uri));
   try {
     assert.is((await once()).outcome, 'printed');
     between(printer);

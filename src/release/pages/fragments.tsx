@@ -2,7 +2,7 @@
 import type { Printer } from '../../directory.ts';
 import type { JobView } from '../../job.ts';
 import { strings as s } from '../strings.ts';
-import { Facts, OptionFields, Reprint, State, Time } from './job.tsx';
+import { Facts, OptionFields, PrintButtons, Reprint, State, Time } from './job.tsx';
 import { isBusy, isOver, titleOf } from './job-text.ts';
 
 /** A printer, and why it cannot print now; undefined when nothing is known to be wrong. */
@@ -84,14 +84,7 @@ export function Jobs({ jobs, printer }: { jobs: readonly JobView[]; printer: Pri
           <form id='jobs' data-busy={open.some(isBusy) ? 'yes' : undefined}>
             <ul class='jobs'>{open.slice(0, maxShown).map((job) => <Card key={job.id} job={job} />)}</ul>
             {open.length > maxShown ? <p>{s.more(open.length - maxShown)}</p> : null}
-            {free
-              ? (
-                <p class='actions bar'>
-                  <button type='submit' class='main' name='which' value='selected'>{s.printSelected}</button>
-                  <button type='submit' name='which' value='all'>{s.printAll}</button>
-                </p>
-              )
-              : null}
+            {free ? <PrintButtons /> : null}
           </form>
         )}
       {done.length === 0 ? null : <Done jobs={done} />}

@@ -22,6 +22,16 @@ export function State({ job }: { job: JobView }) {
   return <p class={`state ${job.state}`}>{stateOf(job)}</p>;
 }
 
+/** Of a list of jobs that are chosen from. */
+export function PrintButtons() {
+  return (
+    <p class='actions bar'>
+      <button type='submit' class='main' name='which' value='selected'>{s.printSelected}</button>
+      <button type='submit' name='which' value='all'>{s.printAll}</button>
+    </p>
+  );
+}
+
 interface ChoiceProps {
   id: string;
   name: string;

@@ -4,7 +4,7 @@ import { pageLimits } from '../../limits.ts';
 import type { JobView } from '../../job.ts';
 import type { Run } from '../runs.ts';
 import { strings as s } from '../strings.ts';
-import { Facts, OptionFields, Reprint, State } from './job.tsx';
+import { Facts, OptionFields, PrintButtons, Reprint, State } from './job.tsx';
 import { isOver, titleOf } from './job-text.ts';
 import { Page } from './layout.tsx';
 
@@ -161,14 +161,7 @@ export function List({ user, token, jobs, printers, chosen, trouble, message }: 
         <Form action='/panel/print' token={token}>
           <PrinterChoice printers={printers} chosen={chosen} />
           <ul class='jobs'>{shown.map((one) => <Row key={one.job.id} {...one} />)}</ul>
-          {free
-            ? (
-              <p class='actions bar'>
-                <button type='submit' class='main' name='which' value='selected'>{s.printSelected}</button>
-                <button type='submit' name='which' value='all'>{s.printAll}</button>
-              </p>
-            )
-            : null}
+          {free ? <PrintButtons /> : null}
         </Form>
       )}
       <p class='hint'>{p.leaves}</p>
