@@ -4,6 +4,7 @@ import type { Authority } from './authority.ts';
 import type { NodeIdentity, Trust } from './certificate.ts';
 import { answers } from './beat.ts';
 import { Claimant } from './claim.ts';
+import { isCloud } from './cloud.ts';
 import { Custody } from './custody.ts';
 import { InkmeshError } from './errors.ts';
 import type { Kind } from './facts.ts';
@@ -18,6 +19,7 @@ import { Network } from './network.ts';
 import { Panel } from './panel.ts';
 import { panelKeyKind } from './panel-key.ts';
 import { nameKind } from './node-names.ts';
+import { PassOn } from './pass-on.ts';
 import { siteKind } from './policy.ts';
 import type { Clock, Log, Spool, Storage, Transport } from './ports.ts';
 import { Replica } from './replica.ts';
@@ -67,6 +69,7 @@ export interface Mesh {
   readonly claimant: Claimant;
   readonly membership: Membership;
   readonly panel: Panel;
+  readonly passOn: PassOn;
   /** connected members, without this node */
   members(): Member[];
   /** Whether a node answers, this one too; it is dialled if need be. */
@@ -202,7 +205,8 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
     ...{ ...common, custody, holders, pieces: storage.pieces, now_ms },
     isLinked: (peer) => gate.linkTo(peer) !== undefined,
   });
-  await serveCustody(rpc, custody, handoff);
+  // a cloud node is no holder: it does not even know what it is asked
+  if (!isCloud(identity)) await serveCustody(rpc, custody, handoff);
   const acceptor = new Acceptor({
     ...{ ...common, custody, holders, now_ms },
     candidates: (job) => network.awake(job),
@@ -217,7 +221,8 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
     likelyHolders: (author) => network.likelyHolders(author),
     isLinked: (peer) => gate.linkTo(peer) !== undefined,
   });
-  return { custody, holders, handoff, acceptor, resumption, claimant };
+  const passOn = await PassOn.open(rpc);
+  return { custody, holders, handoff, acceptor, resumption, claimant, passOn };
 }
 
 export { generateHostKey, redeem, type RedeemOptions } from './redeem.ts';
@@ -262,7 +267,9 @@ export { hostOf, meshAddress } from './address.ts';
 export { createTransport, type HostOptions } from './host.ts';
 export { type LanInterface, lanInterfaces, lanSocket, meshService } from './lan.ts';
 export { hasEnded, type JobBody, quorumOf, type SettledBody } from './job-facts.ts';
+export { isCloud, refuseCloud } from './cloud.ts';
 export type { Member } from './gate.ts';
+export type { Answers, PassedAnswer, PassedRequest } from './pass-on.ts';
 export type * from './ports.ts';
 export { type Permission, viewPurpose } from './protocol.ts';
 export { type PanelKey, panelKeyIdBytes } from './panel-key.ts';
