@@ -292,3 +292,13 @@ export const maxSealedPanelKeyBytes = 2048;
 export const maxVouchedUsers = 60;
 export const maxVouchers = 600;
 export const vouchers_ms = 60 * second_ms;
+
+/** one WebSocket message; more goes in several */
+export const maxSocketMessageBytes = 4 * gatheredBytes;
+/** octets that wait in a WebSocket for its peer at which its sender is made to wait */
+export const socketHighWaterBytes = 1 * MiB;
+/** on the cloud: WebSockets, and those of one address, behind which there may be a whole office */
+export const maxSockets = 4096;
+export const maxSocketsPerAddress = 1024;
+/** the answer of an HTTP proxy, whose text nobody reads */
+export const maxProxyAnswerBytes = 16 * KiB;
