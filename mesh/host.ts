@@ -26,6 +26,7 @@ import {
   maxReservations,
 } from './limits.ts';
 import type { Channel, Clock, Link, RelayRules, Transport, TransportEvents } from './ports.ts';
+import { type SocketDoor, webSockets } from './websocket.ts';
 
 const MiB = 1024 * 1024;
 const hop = '/libp2p/circuit/relay/0.2.0/hop';
@@ -41,6 +42,8 @@ export interface HostOptions {
   mdns: boolean;
   /** relays for others */
   relay: boolean;
+  /** where WebSockets of others come in: the cloud's */
+  door?: SocketDoor;
   clock: Clock;
 }
 
@@ -64,8 +67,12 @@ async function createHost(options: HostOptions, rules: { current: RelayRules }) 
   const host = await createLibp2p({
     start: false,
     privateKey: privateKeyFromProtobuf(options.key),
-    addresses: { listen: [...options.listen] },
-    transports: [tcp(), circuitRelayTransport({ maxInboundStopStreams: maxRelayedStreams })],
+    addresses: { listen: [...options.listen], appendAnnounce: [...options.door?.addresses ?? []] },
+    transports: [
+      tcp(),
+      webSockets(options.door),
+      circuitRelayTransport({ maxInboundStopStreams: maxRelayedStreams }),
+    ],
     connectionEncrypters: [gathering(noise())],
     // a window under the read buffer's bound, so that a paused stream holds its sender back and never breaks
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 1 * MiB } })],
@@ -238,6 +245,7 @@ class HostTransport implements Transport {
   }
 
   async stop(): Promise<void> {
+    this.#options.door?.close();
     await this.#host.stop();
   }
 

@@ -296,3 +296,13 @@ export const vouchers_ms = 60 * second_ms;
 /** Requests of users that are passed on: octets of one with its signature, and how long its answer may take to begin. */
 export const maxPassedBytes = 128 * KiB;
 export const passedAnswer_ms = 30 * second_ms;
+
+/** one WebSocket message; more goes in several */
+export const maxSocketMessageBytes = 4 * gatheredBytes;
+/** octets that wait in a WebSocket for its peer at which its sender is made to wait */
+export const socketHighWaterBytes = 1 * MiB;
+/** on the cloud: WebSockets, and those of one address, behind which there may be a whole office */
+export const maxSockets = 4096;
+export const maxSocketsPerAddress = 1024;
+/** the answer of an HTTP proxy, whose text nobody reads */
+export const maxProxyAnswerBytes = 16 * KiB;

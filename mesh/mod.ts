@@ -263,7 +263,7 @@ export {
   registrarOnly,
 } from './facts.ts';
 export { type Credential, signGrant, verifyGrant } from './grant.ts';
-export { hostOf, meshAddress } from './address.ts';
+export { hostOf, meshAddress, socketPath } from './address.ts';
 export { createTransport, type HostOptions } from './host.ts';
 export { type LanInterface, lanInterfaces, lanSocket, meshService } from './lan.ts';
 export { hasEnded, type JobBody, quorumOf, type SettledBody } from './job-facts.ts';
@@ -276,6 +276,7 @@ export { type PanelKey, panelKeyIdBytes } from './panel-key.ts';
 export { policyOf, siteKind, type SitePolicy } from './policy.ts';
 export { signRequest, verifyRequest } from './request.ts';
 export type { SiteTls } from './site-key.ts';
+export { SocketDoor } from './websocket.ts';
 export { refuseRevoked, type Revocable, revocationOf, revokedKind, revokedSince } from './revocation.ts';
 export { type SourceId, type Standing, standingOf } from './source.ts';
 export { cancelProof, deviceOf, submitterOf, tokenHash, tokenKind, type TokenOwner } from './submit-token.ts';
