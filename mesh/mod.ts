@@ -80,6 +80,8 @@ export interface Mesh {
   supers(): NodeIdentity[];
   /** where a node takes documents of clients over TLS: HOST:PORT each, none where it does not, or is not known to */
   clientAddresses(peer: string): string[];
+  /** multiaddrs where a node says that it can be dialled */
+  addressesOf(peer: string): string[];
   /** what people call a node: its name, or its PeerId where that is not known */
   nameOf(peer: string): string;
   addresses(): string[];
@@ -146,20 +148,29 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     get self() {
       return membership.self.identity;
     },
-    members: () => network.members(),
+    ...seenFrom(network, ledger),
     reaches: (peer) => peer === identity.peerId ? Promise.resolve(true) : answers(rpc, peer),
-    isAway: (peer) => network.discovery.hasJustFailed(peer),
-    supers: () => network.supers(),
-    clientAddresses: (peer) => network.roster.clientAddresses(peer),
-    nameOf: (peer) => ledger.identity(peer)?.name ?? peer,
     addresses: () => transport.addresses(),
-    now_ms: () => network.gate.now_ms(),
     close: async () => {
       const { acceptor, handoff, claimant, custody } = parts;
       const open = [network, membership, panel, acceptor, handoff, claimant, custody, replica, ledger];
       for (const part of open) part.close();
       await transport.stop();
     },
+  };
+}
+
+/** What a node knows of the others. */
+function seenFrom(network: Network, ledger: FactLedger) {
+  const { gate, roster, discovery } = network;
+  return {
+    members: () => gate.members(),
+    isAway: (peer: string) => discovery.hasJustFailed(peer),
+    supers: () => network.supers(),
+    clientAddresses: (peer: string) => roster.clientAddresses(peer),
+    addressesOf: (peer: string) => roster.addressesOf(peer),
+    nameOf: (peer: string) => ledger.identity(peer)?.name ?? peer,
+    now_ms: () => gate.now_ms(),
   };
 }
 
@@ -263,7 +274,7 @@ export {
   registrarOnly,
 } from './facts.ts';
 export { type Credential, signGrant, verifyGrant } from './grant.ts';
-export { hostOf, meshAddress, socketPath } from './address.ts';
+export { hostOf, meshAddress, socketPath, socketTarget, subnetOf } from './address.ts';
 export { createTransport, type HostOptions } from './host.ts';
 export { type LanInterface, lanInterfaces, lanSocket, meshService } from './lan.ts';
 export { hasEnded, type JobBody, quorumOf, type SettledBody } from './job-facts.ts';

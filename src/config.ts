@@ -29,6 +29,8 @@ const configSchema = v.strictObject({
   ),
   /** HOST:PORT or multiaddrs of other nodes, for where mDNS does not reach */
   peers: v.optional(v.pipe(v.array(text(256)), v.maxLength(256)), []),
+  /** the URL of the organisation's cloud node, `https://HOST` */
+  cloud: v.optional(text(253)),
   mdns: v.optional(v.boolean(), true),
   /** octets of the disk that documents may take together, and that are to stay free on it */
   storage: v.optional(
@@ -51,7 +53,15 @@ export type Config = v.InferOutput<typeof configSchema>;
 
 /** The configuration in a file, or the defaults when no file is given. @throws InkmeshError `bad-request` */
 export async function readConfig(file: string | undefined): Promise<Config> {
-  if (file === undefined) return check(configSchema, {});
+  return await readSettings(configSchema, file);
+}
+
+/** The settings in a JSON file, or the defaults when no file is given. @throws InkmeshError `bad-request` */
+export async function readSettings<S extends v.GenericSchema>(
+  schema: S,
+  file: string | undefined,
+): Promise<v.InferOutput<S>> {
+  if (file === undefined) return check(schema, {});
   let value: unknown;
   try {
     value = JSON.parse(await readFile(file, 'utf8'));
@@ -62,7 +72,7 @@ export async function readConfig(file: string | undefined): Promise<Config> {
     });
   }
   try {
-    return check(configSchema, value);
+    return check(schema, value);
   } catch (error) {
     throw error instanceof InkmeshError
       ? new InkmeshError('bad-request', `${file}: ${error.message}`)
