@@ -13,7 +13,7 @@ import { type Organisation, startOrganisation } from './organisation.ts';
 
 /** in which each state is to be seen */
 const seen_ms = 3_000;
-const shown_ms = 15_000;
+const shown_ms = 45_000;
 
 if (requireTools([...browserTools, 'snmpd', 'awk'])) {
   const sink = await startSink();
