@@ -65,7 +65,7 @@ async function stuckRelease(
   const sink = await printer(name, { stallAfter: MiB });
   const ran = release(id, name, node);
   await waitFor(() => sink.received >= MiB ? true : undefined, {
-    deadline_ms: 15_000,
+    deadline_ms: 40_000,
     what: 'the printer to be stuck',
   });
   return { sink, ran };

@@ -9,7 +9,7 @@ import { type Kept, line, spawnKept, stop, tempDir, waitFor } from '../fakes/pro
 
 const start_ms = 90_000;
 const ready_ms = 20_000;
-const gone_ms = 10_000;
+const gone_ms = 30_000;
 const command_ms = 120_000;
 const connected_ms = 20_000;
 

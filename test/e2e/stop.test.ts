@@ -96,7 +96,7 @@ async function stuckRelease(): Promise<{ id: string; ran: Promise<Ran<Released>>
   const release = ['release', id, '--printer', 'slow', ...org.as('ada', node.name)];
   const ran = org.ink<Released>(release, { expectCode: null });
   await waitFor(() => slow.received >= received + MiB ? true : undefined, {
-    deadline_ms: 15_000,
+    deadline_ms: 40_000,
     what: 'the printer to be stuck',
   });
   return { id, ran };
