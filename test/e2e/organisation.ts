@@ -8,10 +8,10 @@ import { runInside } from '../../src/cli/run.ts';
 import { type Kept, line, spawnKept, stop, tempDir, waitFor } from '../fakes/processes.ts';
 
 const start_ms = 90_000;
-const ready_ms = 20_000;
+const ready_ms = 60_000;
 const gone_ms = 30_000;
 const command_ms = 120_000;
-const connected_ms = 20_000;
+const connected_ms = 60_000;
 
 export interface OrganisationNode {
   readonly name: string;

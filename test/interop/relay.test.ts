@@ -9,7 +9,7 @@ import { systemClock } from '../../src/clock.ts';
 import { waitFor } from '../fakes/processes.ts';
 
 const echo = '/test/echo/1';
-const patience = { deadline_ms: 10_000 };
+const patience = { deadline_ms: 30_000 };
 const open: RelayRules = { mayReserve: () => true, mayPass: () => true, trusts: () => true };
 const running: Transport[] = [];
 
