@@ -11,6 +11,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -63,22 +64,29 @@ function readArguments(): Wanted {
 
 /** @returns the path of the binary */
 async function compile(target: Target, runtime: string | undefined): Promise<string> {
-  const output = join(dist, `inkmesh-${target.name}${target.suffix}`);
+  const name = `inkmesh-${target.name}${target.suffix}`;
   const scratch = mkdtempSync(join(dist, 'build-'));
+  const output = join(scratch, name);
   try {
-    if (runtime !== 'node') {
-      try {
-        await compileDeno(target, output, scratch);
-        return output;
-      } catch (error) {
-        if (runtime === 'deno' || !(error instanceof NoDenort)) throw error;
-        process.stderr.write('compile: Deno’s runtime cannot be had here: with Node’s instead\n');
-      }
+    if (runtime === 'node' || !await withDeno(target, output, scratch, runtime === 'deno')) {
+      await compileNode(target, output, scratch);
     }
-    await compileNode(target, output, scratch);
-    return output;
+    renameSync(output, join(dist, name));
+    return join(dist, name);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** @returns false when Deno's runtime cannot be had, and need not be */
+async function withDeno(target: Target, output: string, scratch: string, must: boolean): Promise<boolean> {
+  try {
+    await compileDeno(target, output, scratch);
+    return true;
+  } catch (error) {
+    if (must || !(error instanceof NoDenort)) throw error;
+    process.stderr.write('compile: Deno’s runtime cannot be had here: with Node’s instead\n');
+    return false;
   }
 }
 

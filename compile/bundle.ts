@@ -33,7 +33,7 @@ export async function bundle({ format, single, outfile }: BundleOptions): Promis
       keepNames: true,
       minifyWhitespace: true,
       minifySyntax: true,
-      legalComments: 'linked',
+      legalComments: 'eof',
       define: {
         INKMESH_BUILD: JSON.stringify(build),
         // only where the program is one file is nothing beside it, and only there is the form CommonJS

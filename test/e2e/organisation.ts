@@ -91,8 +91,10 @@ interface Description {
   users: OrganisationUser[];
 }
 
-/** The command that runs this program, to be followed by its arguments. */
+/** The command that runs this program: the binary that `INKMESH` names, or else its sources. */
 export function program(): [string, ...string[]] {
+  const binary = process.env['INKMESH'];
+  if (binary) return [binary];
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
   const flags = process.versions['deno'] === undefined ? [] : ['run', '--allow-all'];
   return [process.execPath, ...flags, main];
