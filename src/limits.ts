@@ -367,3 +367,6 @@ export const pageLimits = {
   /** while something is printed, a panel's page is loaded again so often */
   panelLook_s: 2,
 } as const;
+
+/** A node's configuration file. */
+export const configLimits = { maxChars: 256 * 1024 } as const;
