@@ -4,23 +4,50 @@ import { InkmeshError } from './errors.ts';
 
 const circuit = '/p2p-circuit';
 
+/** where the cloud's HTTP server takes the mesh's WebSockets; an address of one says no path */
+export const socketPath = '/mesh';
+
 /**
- * `HOST:PORT`, `[v6]:PORT` or a multiaddr, as a multiaddr.
+ * `HOST:PORT`, `[v6]:PORT`, the cloud's URL or a multiaddr, as a multiaddr.
  * @throws InkmeshError `bad-request`
  */
 export function meshAddress(text: string): string {
   const bad = () =>
-    new InkmeshError('bad-request', `"${text}" is not an address: use HOST:PORT or a multiaddr`);
+    new InkmeshError(
+      'bad-request',
+      `"${text}" is not an address: use HOST:PORT, https://HOST or a multiaddr`,
+    );
   try {
     if (text.startsWith('/')) return multiaddr(text).toString();
+    if (/^https?:/.test(text)) return ofUrl(new URL(text));
     const match = /^(?:\[([0-9a-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/i.exec(text);
     if (match === null || Number(match[3]) > 65535) throw bad();
     const [, v6, host, port] = match;
-    const family = v6 !== undefined ? 'ip6' : /^[\d.]+$/.test(host ?? '') ? 'ip4' : 'dns';
-    return multiaddr(`/${family}/${v6 ?? host}/tcp/${port}`).toString();
+    return ofHost(v6 ?? host ?? '', Number(port));
   } catch {
     throw bad();
   }
+}
+
+function ofUrl({ protocol, hostname, port, pathname, search, username }: URL): string {
+  if (!['/', socketPath].includes(pathname) || search !== '' || username !== '') {
+    throw new TypeError('an URL');
+  }
+  const tls = protocol === 'https:';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return `${ofHost(host, Number(port || (tls ? 443 : 80)))}${tls ? '/tls' : ''}/ws`;
+}
+
+function ofHost(host: string, port: number): string {
+  const family = host.includes(':') ? 'ip6' : /^[\d.]+$/.test(host) ? 'ip4' : 'dns';
+  return multiaddr(`/${family}/${host}/tcp/${port}`).toString();
+}
+
+/** The end of a WebSocket's address (`/dns/HOST/tcp/PORT/tls/ws`); undefined for any other, a relayed one too. */
+export function socketTarget(address: string): { host: string; port: number; tls: boolean } | undefined {
+  const match = /^\/(?:ip4|ip6|dns[46]?)\/([^/]+)\/tcp\/(\d+)(\/tls)?\/ws(?:\/p2p\/[^/]+)?$/.exec(address);
+  if (match === null) return undefined;
+  return { host: match[1] ?? '', port: Number(match[2]), tls: match[3] !== undefined };
 }
 
 export function isAddress(text: string): boolean {

@@ -328,6 +328,8 @@ export class Claimant {
     }
     const refusal = failed.find(({ error }) => error.code !== 'unavailable' && error.code !== 'timeout');
     if (refusal !== undefined) return refusal.error;
+    const off = failed.find(({ error }) => error.about['relay'] === 'off');
+    if (off !== undefined) return off.error;
     const asleep = failed.map(({ of }) => nameOf(of.peer));
     return new InkmeshError('unavailable', `waiting for ${asleep.join(' or ')} to wake up`, {
       holders: asleep.join(','),

@@ -135,6 +135,11 @@ export class Discovery {
       this.#options.clock.monotonic_ms() - failed_ms < freshFailure_ms;
   }
 
+  /** True for a peer that could not be dialled directly just now: relays come first. */
+  isIndirect(peer: string): boolean {
+    return (this.#known.get(peer)?.relayUntil_ms ?? -Infinity) > this.#options.clock.monotonic_ms();
+  }
+
   /**
    * Dials whom to keep connected, every configured address until somebody has answered there, and while there are few
    * connections whoever is known.
@@ -224,7 +229,7 @@ export class Discovery {
     if (direct.length + relayed.length === 0) {
       throw new InkmeshError('unavailable', `it is not known where the node ${peer} is`, { peer });
     }
-    if (direct.length > 0 && (relayed.length === 0 || known.relayUntil_ms < clock.monotonic_ms())) {
+    if (direct.length > 0 && (relayed.length === 0 || !this.isIndirect(peer))) {
       const limit_ms = relayed.length === 0 ? dialTimeout_ms : directDial_ms;
       try {
         return await this.#dialAt(peer, direct, limit_ms);

@@ -20,6 +20,7 @@ import { panelKeyKind } from './panel-key.ts';
 import { nameKind } from './node-names.ts';
 import { siteKind } from './policy.ts';
 import type { Clock, Log, Spool, Storage, Transport } from './ports.ts';
+import type { Relayed } from './relay.ts';
 import { Replica } from './replica.ts';
 import { Resumption } from './resume.ts';
 import { revokedKind } from './revocation.ts';
@@ -80,6 +81,8 @@ export interface Mesh {
   /** what people call a node: its name, or its PeerId where that is not known */
   nameOf(peer: string): string;
   addresses(): string[];
+  /** what has passed through this node, a relay, since it started */
+  relayed(): Relayed;
   /** agreed with the peers */
   now_ms(): number;
   close(): Promise<void>;
@@ -143,7 +146,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     get self() {
       return membership.self.identity;
     },
-    members: () => network.members(),
+    ...{ members: () => network.members(), relayed: () => network.relayed() },
     reaches: (peer) => peer === identity.peerId ? Promise.resolve(true) : answers(rpc, peer),
     isAway: (peer) => network.discovery.hasJustFailed(peer),
     supers: () => network.supers(),
@@ -259,7 +262,7 @@ export {
   registrarOnly,
 } from './facts.ts';
 export { type Credential, signGrant, verifyGrant } from './grant.ts';
-export { hostOf, meshAddress } from './address.ts';
+export { hostOf, meshAddress, socketPath } from './address.ts';
 export { createTransport, type HostOptions } from './host.ts';
 export { type LanInterface, lanInterfaces, lanSocket, meshService } from './lan.ts';
 export { hasEnded, type JobBody, quorumOf, type SettledBody } from './job-facts.ts';
@@ -270,6 +273,8 @@ export { type PanelKey, panelKeyIdBytes } from './panel-key.ts';
 export { policyOf, siteKind, type SitePolicy } from './policy.ts';
 export { signRequest, verifyRequest } from './request.ts';
 export type { SiteTls } from './site-key.ts';
+export type { Relayed } from './relay.ts';
+export { SocketDoor } from './websocket.ts';
 export { refuseRevoked, type Revocable, revocationOf, revokedKind, revokedSince } from './revocation.ts';
 export { type SourceId, type Standing, standingOf } from './source.ts';
 export { cancelProof, deviceOf, submitterOf, tokenHash, tokenKind, type TokenOwner } from './submit-token.ts';

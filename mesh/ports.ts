@@ -53,12 +53,23 @@ export interface Channel {
 
 /** Who may use this node as a relay, and which relays it takes connections through; asked at every use. */
 export interface RelayRules {
+  /** whether a peer has been admitted here */
+  isMember(peer: string): boolean;
   /** whether a peer may have others reach it through this node */
   mayReserve(peer: string): boolean;
   /** whether one peer may reach another through this node */
   mayPass(source: string, target: string): boolean;
   /** whether a peer may bring this node connections of others */
   trusts(relay: string): boolean;
+  /** Octets have come from one peer, for another one. */
+  carried(from: string, to: string, octets: number): void;
+}
+
+/** What a relay has open, and what it did not grant so far, by why. */
+export interface RelayCounts {
+  readonly reservations: number;
+  readonly circuits: number;
+  readonly refused: Readonly<Record<string, number>>;
 }
 
 /** What a transport reports. */
@@ -101,6 +112,8 @@ export interface Transport {
   reserveAt(link: Link): Promise<void>;
   /** On a relay: ends every connection that goes from or to a peer through this node. */
   endRelayed(peer: string): void;
+  /** On a relay. */
+  relayed(): RelayCounts;
   /** @throws InkmeshError `unavailable` when it can't listen */
   start(): Promise<void>;
   stop(): Promise<void>;

@@ -5,7 +5,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
 import { InkmeshError } from '../mesh/errors.ts';
 import { type ListenLimits, listenLimits } from './limits.ts';
-import { Patience } from './patience.ts';
+import { Patience, type Upgrade } from './patience.ts';
 import { createTlsServer } from './tls-server.ts';
 
 /** PEM: a private key, and its certificate with that one's issuer. */
@@ -35,6 +35,8 @@ export interface ListenOptions {
   tls?: TlsKeys;
   /** what it is for, in errors */
   what: string;
+  /** for clients that ask for another protocol; without it they are answered as if they had not */
+  upgrade?: Upgrade;
 }
 
 /**
@@ -45,13 +47,13 @@ export async function listen(
   options: ListenOptions,
   limits: ListenLimits = listenLimits,
 ): Promise<Listening> {
-  const { fetch, tls } = options;
+  const { fetch, tls, upgrade } = options;
   const listener = getRequestListener(fetch, { overrideGlobalObjects: false });
   const current = tls === undefined ? undefined : { context: secureContext(tls) };
   const named = new Map<string, SecureContext>();
   const server = current === undefined
-    ? plainServer(listener, limits)
-    : createTlsServer((host) => named.get(host.toLowerCase()) ?? current.context, listener, limits);
+    ? plainServer(listener, limits, upgrade)
+    : createTlsServer((host) => named.get(host.toLowerCase()) ?? current.context, listener, limits, upgrade);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: Error) => {
       reject(
@@ -84,9 +86,9 @@ export async function listen(
 
 type Listener = ReturnType<typeof getRequestListener>;
 
-function plainServer(listener: Listener, limits: ListenLimits) {
+function plainServer(listener: Listener, limits: ListenLimits, upgrade: Upgrade | undefined) {
   const server = createHttpServer();
-  const patience = new Patience(server, listener, limits);
+  const patience = new Patience(server, { listener, upgrade }, limits);
   server.on('connection', (socket) => patience.watch(socket, () => socket.destroy()));
   server.setTimeout(limits.idle_ms, (socket) => patience.idle(socket));
   // a large document over a slow line takes longer than any one request's usual time

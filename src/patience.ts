@@ -6,6 +6,9 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { Duplex } from 'node:stream';
 import type { ListenLimits } from './limits.ts';
 
+/** Takes over a connection on which a client asks for another protocol (RFC 9110 section 7.8), or refuses it. */
+export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
+
 interface Client {
   readonly drop: () => void;
   /** requests that are not answered yet */
@@ -21,9 +24,21 @@ export class Patience {
   readonly #limits: ListenLimits;
   #count = 0;
 
-  /** @param listener gets the requests of the server */
-  constructor(server: Server, listener: RequestListener, limits: ListenLimits) {
+  /**
+   * @param listener gets the requests of the server
+   * @param upgrade gets what is no HTTP any more, whose time it keeps from then on
+   */
+  constructor(
+    server: Server,
+    { listener, upgrade }: { listener: RequestListener; upgrade: Upgrade | undefined },
+    limits: ListenLimits,
+  ) {
     this.#limits = limits;
+    if (upgrade !== undefined) {
+      server.on('upgrade', (request, socket, head) => {
+        if (this.#leaves(request.socket)) upgrade(request, socket, head);
+      });
+    }
     server.on('request', (request, response) => {
       if (this.#admits(request, response)) listener(request, response);
     });
@@ -43,10 +58,8 @@ export class Patience {
     this.#clients.set(connection, client);
     this.#count++;
     connection.once('close', () => {
-      clearTimeout(client.timer);
-      this.#count--;
+      this.#leaves(connection);
       client.dropped = true;
-      this.#resting.delete(client);
     });
     if (this.#count > this.#limits.maxConnections) {
       const [oldest = client] = this.#resting;
@@ -63,6 +76,17 @@ export class Patience {
     const open = [...client.open];
     const ours = open.every(([request, response]) => request.complete && response.writableLength === 0);
     if (open.length === 0 || !ours) client.drop();
+  }
+
+  /** A connection is none of HTTP's any more. False for one that has been dropped. */
+  #leaves(connection: object): boolean {
+    const client = this.#clients.get(connection);
+    if (client === undefined) return false;
+    clearTimeout(client.timer);
+    this.#clients.delete(connection);
+    this.#resting.delete(client);
+    this.#count--;
+    return !client.dropped;
   }
 
   #await(client: Client): void {

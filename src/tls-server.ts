@@ -9,7 +9,7 @@ import { Duplex } from 'node:stream';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { InkmeshError } from '../mesh/errors.ts';
 import { type ListenLimits, listenLimits } from './limits.ts';
-import { Patience } from './patience.ts';
+import { Patience, type Upgrade } from './patience.ts';
 
 /** A TCP socket that reads nothing while it is held. */
 class Valve extends Duplex {
@@ -80,11 +80,12 @@ export function createTlsServer(
   context: (host: string) => SecureContext,
   listener: RequestListener,
   limits: ListenLimits = listenLimits,
+  upgrade?: Upgrade,
 ): TlsServer {
   const http = createHttpServer();
-  const patience = new Patience(http, listener, limits);
+  const patience = new Patience(http, { listener, upgrade }, limits);
   const open = new Set<Valve>();
-  const server = createTcpServer((socket) => {
+  const server = createTcpServer({ noDelay: true }, (socket) => {
     const valve = new Valve(socket);
     const secure = new TLSSocket(valve, {
       isServer: true,
@@ -121,7 +122,7 @@ export function connectionOf(env: unknown): object | undefined {
 
 /** The IP address that a request came from; empty in tests without a server. */
 export function addressOf(env: unknown): string {
-  const { incoming }: { incoming?: IncomingMessage } = env ?? {};
+  const { incoming }: { incoming?: Pick<IncomingMessage, 'socket'> } = env ?? {};
   const valve = incoming === undefined ? undefined : valves.get(incoming.socket);
   return (valve ?? incoming?.socket)?.remoteAddress?.replace(/^::ffff:/, '') ?? '';
 }

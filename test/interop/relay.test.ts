@@ -2,71 +2,24 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { relayOf } from '../../mesh/address.ts';
-import { createTransport } from '../../mesh/host.ts';
-import { generateKeyPair, privateKeyToProtobuf } from '@libp2p/crypto/keys';
-import type { Channel, Link, RelayRules, Transport } from '../../mesh/ports.ts';
-import { systemClock } from '../../src/clock.ts';
+import { hopProtocol } from '../../mesh/circuit.ts';
+import type { Channel } from '../../mesh/ports.ts';
+import { echoed, openRules, reserved, soon, startTransport, stopTransports } from '../fakes/transports.ts';
+import { startRogue, withRogue } from '../fakes/rogue.ts';
 import { waitFor } from '../fakes/processes.ts';
 
-const echo = '/test/echo/1';
+const MiB = 1024 * 1024;
 const patience = { deadline_ms: 30_000 };
-const open: RelayRules = { mayReserve: () => true, mayPass: () => true, trusts: () => true };
-const running: Transport[] = [];
+const open = openRules;
+const transport = (relay: boolean, rules = open) => startTransport({ relay }, rules);
 
-async function transport(relay: boolean, rules: RelayRules): Promise<Transport> {
-  const hostKey = privateKeyToProtobuf(await generateKeyPair('Ed25519'));
-  const made = await createTransport({
-    ...{ key: hostKey, listen: ['/ip4/127.0.0.1/tcp/0'], organisation: '0'.repeat(64), mdns: false, relay },
-    clock: systemClock,
-  });
-  made.relayBy(rules);
-  await made.handle(echo, 4, (channel) => void answer(channel));
-  await made.start();
-  running.push(made);
-  return made;
-}
-
-async function answer(channel: Channel): Promise<void> {
-  try {
-    for (let frame = await channel.read(1 << 20, 5000); frame; frame = await channel.read(1 << 20, 5000)) {
-      await channel.write(frame);
-    }
-    await channel.end();
-  } catch (error) {
-    channel.abort(error as Error);
-  }
-}
-
-const soon = () => AbortSignal.timeout(5000);
-
-/** What comes back over a link, octet for octet. */
-async function echoed(from: Transport, link: Link, sent: Uint8Array): Promise<Uint8Array> {
-  const channel = await from.open(link, echo, soon());
-  await channel.write(sent);
-  const got = await channel.read(1 << 20, 5000);
-  await channel.end();
-  return got ?? new Uint8Array(0);
-}
-
-/** A node that has itself reached through a relay, and where. */
-async function reserved(relay: Transport, node: Transport): Promise<string> {
-  const link = await node.dial(relay.peer, relay.addresses(), soon());
-  await node.reserveAt(link);
-  return await waitFor(() => node.addresses().find((address) => relayOf(address) === relay.peer), {
-    ...patience,
-    what: 'an address at the relay',
-  });
-}
-
-test.after.each(async () => {
-  await Promise.all(running.splice(0).map((one) => one.stop()));
-});
+test.after.each(stopTransports);
 
 test('a node is reached through a relay, with more than circuit relay usually lets pass', async () => {
   const [hub, a, b] = [
-    await transport(true, open),
-    await transport(false, open),
-    await transport(false, open),
+    await transport(true),
+    await transport(false),
+    await transport(false),
   ];
   const address = await reserved(hub, a);
   const link = await b.dial(a.peer, [address], soon());
@@ -79,7 +32,7 @@ test('a node is reached through a relay, with more than circuit relay usually le
 
 test('a relay takes nobody whom its rules refuse', async () => {
   const hub = await transport(true, { ...open, mayReserve: () => false });
-  const a = await transport(false, open);
+  const a = await transport(false);
   const link = await a.dial(hub.peer, hub.addresses(), soon());
   try {
     await a.reserveAt(link);
@@ -95,7 +48,7 @@ test('a relay lets nothing pass that its rules refuse, and a node takes nothing 
   let trusted = true;
   const hub = await transport(true, { ...open, mayPass: () => passes });
   const a = await transport(false, { ...open, trusts: () => trusted });
-  const b = await transport(false, open);
+  const b = await transport(false);
   const address = await reserved(hub, a);
   const refused = async () => {
     const error = await b.dial(a.peer, [address], soon()).then(() => undefined, (thrown: Error) => thrown);
@@ -111,9 +64,9 @@ test('a relay lets nothing pass that its rules refuse, and a node takes nothing 
 
 test('what passes through a relay ends at once when it is told so', async () => {
   const [hub, a, b] = [
-    await transport(true, open),
-    await transport(false, open),
-    await transport(false, open),
+    await transport(true),
+    await transport(false),
+    await transport(false),
   ];
   const link = await b.dial(a.peer, [await reserved(hub, a)], soon());
   await echoed(b, link, new Uint8Array(10));
@@ -127,9 +80,9 @@ test('what passes through a relay ends at once when it is told so', async () => 
 
 test('a node that has lost its relay can be reached through it again', async () => {
   const [hub, a, b] = [
-    await transport(true, open),
-    await transport(false, open),
-    await transport(false, open),
+    await transport(true),
+    await transport(false),
+    await transport(false),
   ];
   await reserved(hub, a);
   for (const link of a.links(hub.peer)) link.close();
@@ -139,6 +92,67 @@ test('a node that has lost its relay can be reached through it again', async () 
   });
   const link = await b.dial(a.peer, [await reserved(hub, a)], soon());
   assert.is(link.relay, hub.peer);
+});
+
+test('who does not read holds its sender back, and the relay keeps a little only', async () => {
+  let passed = 0;
+  const hub = await transport(true, { ...open, carried: (_from, _to, octets) => passed += octets });
+  const [a, b] = [await transport(false), await transport(false)];
+  const held: Channel[] = [];
+  await a.handle('/test/stuck/1', 4, (channel) => void held.push(channel));
+  const link = await b.dial(a.peer, [await reserved(hub, a)], soon());
+  const channel = await b.open(link, '/test/stuck/1', soon());
+  let written = 0;
+  const writing = (async () => {
+    for (; written < 64 * MiB; written += MiB) await channel.write(new Uint8Array(MiB));
+  })();
+  let before = -1;
+  await waitFor(async () => {
+    const still = passed === before && passed > 0;
+    before = passed;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return still && passed === before || undefined;
+  }, { ...patience, what: 'the sender to wait' });
+  assert.ok(passed < 8 * MiB, `${passed} octets came to the relay`);
+  assert.ok(written < 16 * MiB, `${written} octets were taken`);
+  let read = 0;
+  for (let frame; read < 64 && (frame = await held[0]!.read(MiB, 10_000)) !== undefined; read++) {
+    assert.is(frame.length, MiB);
+  }
+  await writing;
+  assert.is(read, 64, 'all of it arrives once it is read');
+});
+
+test('what a relay does not grant is counted by why, and costs it nothing', async () => {
+  const members = new Set<string>();
+  const hub = await transport(true, { ...open, isMember: (peer) => members.has(peer), mayPass: () => false });
+  const [a, b] = [await transport(false), await transport(false)];
+  assert.instance(await reserved(hub, a).catch((error) => error), Error);
+  members.add(a.peer);
+  const address = await reserved(hub, a);
+  const tries = async () =>
+    await b.dial(a.peer, [address], soon()).then(() => assert.unreachable(), () => {});
+  await tries();
+  members.add(b.peer);
+  await tries();
+  const rogue = await startRogue();
+  const at = { peer: hub.peer, address: `${hub.addresses()[0]}/p2p/${hub.peer}` };
+  const frame = (length: number, ...octets: number[]) =>
+    Buffer.concat([
+      Buffer.from(length < 128 ? [length] : [(length & 0x7f) | 0x80, length >> 7]),
+      Buffer.from(octets),
+    ]);
+  await withRogue(rogue, async () => {
+    // longer than a message may be; a message that is none; a field that is longer than its message; no such type
+    for (const octets of [frame(16_000), frame(2, 0xff, 0xff), frame(3, 0x12, 0x7f, 0), frame(2, 8, 9)]) {
+      await rogue.send(at, hopProtocol, octets);
+    }
+  });
+  assert.equal(hub.relayed(), {
+    reservations: 1,
+    circuits: 0,
+    refused: { admission: 2, policy: 1, malformed: 4 },
+  });
 });
 
 test.run();
