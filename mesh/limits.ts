@@ -164,6 +164,8 @@ export const thirdVoteGrace_ms = 150;
 export const claimAttempts = 4;
 /** claims of one job whose ending a holder that is away has not been told */
 export const maxUntoldClaims = 64;
+/** receipts that are remembered to hold: those of the claims that are under way */
+export const maxKnownReceipts = 512;
 export const claimRetryMin_ms = 50;
 export const claimRetryMax_ms = 300;
 /** how long `settle` waits for the holders before it goes on in the background */

@@ -194,7 +194,8 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
   const { identity, storage, spool, clock, log, trust, key, sealKey } = options;
   const { gate } = network;
   const self = { peerId: identity.peerId, site: identity.site, key, sealKey };
-  const common = { self, spool, ledger, clock, log };
+  const together: Storage['together'] = (change) => storage.together(change);
+  const common = { self, spool, ledger, together, clock, log };
   const now_ms = () => gate.now_ms();
   const custody = await Custody.open({
     ...{ ...common, trust, pieces: storage.pieces, age: storage.age, now_ms },

@@ -195,7 +195,7 @@ export interface PieceTable {
   /** The sleeping holder has what was kept for it. */
   dropHandoff(job: string): void;
   /** Removes the piece so that nothing of its share and ticket is left in the files of the table. */
-  remove(job: string): void;
+  remove(job: string): Promise<void>;
 }
 
 /** A claim of this node, kept until every holder has heard how it ended. */
@@ -214,7 +214,7 @@ export interface ClaimRow {
 export interface ClaimTable {
   put(row: ClaimRow): void;
   list(): ClaimRow[];
-  remove(claim: string): void;
+  remove(claim: string): Promise<void>;
 }
 
 export interface Invite {
@@ -254,7 +254,13 @@ export interface AgeTable {
 }
 
 /** The tables of a node, in one database. */
+/** Tables whose methods write at once what returns nothing, and have written what resolves. */
 export interface Storage {
+  /**
+   * Makes changes of several tables one: they are seen at once. Resolves when all of them are durable.
+   * @throws what it throws, or InkmeshError `unavailable` on a full disk: then nothing of it is written
+   */
+  together(change: () => void): Promise<void>;
   age: AgeTable;
   facts: FactTable;
   pieces: PieceTable;

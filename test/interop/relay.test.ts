@@ -9,7 +9,7 @@ import { startRogue, withRogue } from '../fakes/rogue.ts';
 import { waitFor } from '../fakes/processes.ts';
 
 const MiB = 1024 * 1024;
-const patience = { deadline_ms: 10_000 };
+const patience = { deadline_ms: 30_000 };
 const open = openRules;
 const transport = (relay: boolean, rules = open) => startTransport({ relay }, rules);
 

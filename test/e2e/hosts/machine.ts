@@ -13,8 +13,8 @@ import type { Printed, Reply, Request } from './agent.ts';
 import { inside } from './namespaces.ts';
 import type { Place } from './network.ts';
 
-const ready_ms = 30_000;
-export const patience_ms = 30_000;
+const ready_ms = 60_000;
+export const patience_ms = 60_000;
 const printerPort = 9100;
 
 interface Status {
