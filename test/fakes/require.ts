@@ -34,6 +34,7 @@ const packages: Readonly<Record<string, string>> = {
   squid: 'squid',
   snmptrap: 'snmp',
   strace: 'strace',
+  tc: 'iproute2',
   unshare: 'util-linux',
 };
 
