@@ -1,9 +1,9 @@
-/** A cloud node's configuration file: JSON, every key optional, unknown keys refused. */
+/** A cloud node's settings, from where a node's come from: every key is optional, unknown ones are refused. */
 import { isIP } from 'node:net';
 import * as v from 'valibot';
 import { integer, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
-import { readSettings } from '../src/config.ts';
+import { type ConfigSources, readSettings } from '../src/config.ts';
 
 /** An IP address, or a network: `10.0.0.0/8`. */
 const network = v.pipe(
@@ -49,9 +49,9 @@ const configSchema = v.strictObject({
 });
 export type CloudConfig = v.InferOutput<typeof configSchema>;
 
-/** The configuration in a file, or the defaults when no file is given. @throws InkmeshError `bad-request` */
-export async function readCloudConfig(file: string | undefined): Promise<CloudConfig> {
-  return await readSettings(configSchema, file);
+/** @throws InkmeshError `bad-request` naming the lines, variables or flags that are wrong */
+export async function readCloudConfig(sources: ConfigSources): Promise<CloudConfig> {
+  return (await readSettings(configSchema, sources)).config;
 }
 
 /** @throws InkmeshError `bad-request` */

@@ -4,7 +4,7 @@ import type { Measure } from './metrics.ts';
 import type { Watch } from './watch.ts';
 
 interface Sources {
-  mesh: Pick<Mesh, 'members' | 'ledger'>;
+  mesh: Pick<Mesh, 'members' | 'ledger' | 'relayed'>;
   door: SocketDoor;
   watch: Pick<Watch, 'relayed'>;
 }
@@ -23,6 +23,19 @@ export function measuresOf({ mesh, door, watch }: Sources): Measure[] {
     {
       ...{ name: 'relayed_bytes', help: 'octets that have passed, by site', label: 'site' },
       read: () => watch.relayed(),
+    },
+    {
+      ...{ name: 'reservations', help: 'nodes that are reached through this one' },
+      read: one(() => mesh.relayed().reservations),
+    },
+    { name: 'circuits', help: 'relayed connections', read: one(() => mesh.relayed().circuits) },
+    {
+      ...{ name: 'relay_refused', help: 'reservations and circuits that were not granted', label: 'reason' },
+      read: () => new Map(Object.entries(mesh.relayed().refused)),
+    },
+    {
+      ...{ name: 'strangers_ended', help: 'connections ended as their peers were no members' },
+      read: one(() => mesh.relayed().strangers),
     },
     { name: 'websockets', help: 'WebSockets that are open', read: one(() => door.counts.open) },
     {

@@ -71,7 +71,7 @@ export async function startCloud(dir: string, config: CloudConfig, log: Log): Pr
     keeper: keeperOf(dir, (tls) => certificate.renew(tls)),
     askLapsed: () => askLapsed({ secrets, peers, addresses }),
   });
-  const watch = new Watch({ mesh, passed: () => new Map(), db, log });
+  const watch = new Watch({ mesh, db, log });
   const running = { ready: true };
   const fetch = cloudApp({
     ...{ mesh, trust: secrets.trust, state, db, log, metricsToken: config.metricsToken },

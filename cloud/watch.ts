@@ -5,9 +5,7 @@ import type { CloudDb } from './db.ts';
 const look_ms = 10_000;
 
 export interface WatchOptions {
-  mesh: Pick<Mesh, 'members'>;
-  /** octets that have passed in this run, by site */
-  passed(): ReadonlyMap<string, number>;
+  mesh: Pick<Mesh, 'members' | 'relayed'>;
   db: Pick<CloudDb, 'see' | 'relayed' | 'addRelayed'>;
   log: Log;
 }
@@ -28,7 +26,7 @@ export class Watch {
   /** Octets that have ever passed, by site. */
   relayed(): Map<string, number> {
     const sum = new Map(this.#before);
-    for (const [site, bytes] of this.#options.passed()) sum.set(site, (sum.get(site) ?? 0) + bytes);
+    for (const [site, bytes] of this.#passed()) sum.set(site, (sum.get(site) ?? 0) + bytes);
     return sum;
   }
 
@@ -37,11 +35,17 @@ export class Watch {
     this.#look();
   }
 
+  /** Octets of this run, by site: what its nodes have sent, and what they got. */
+  #passed(): Map<string, number> {
+    const { bySite } = this.#options.mesh.relayed();
+    return new Map([...bySite].map(([site, { in: got, out }]) => [site, got + out]));
+  }
+
   #look(): void {
-    const { mesh, passed, db, log } = this.#options;
+    const { mesh, db, log } = this.#options;
     try {
       db.see(mesh.members().map(({ identity }) => identity.peerId));
-      const now = passed();
+      const now = this.#passed();
       const more = [...now].map(([site, bytes]) => [site, bytes - (this.#written.get(site) ?? 0)] as const);
       db.addRelayed(new Map(more.filter(([, bytes]) => bytes > 0)));
       this.#written = now;

@@ -1,57 +1,123 @@
 /**
- * `deno task compile`: one self-contained executable for this machine, dist/inkmesh-OS-ARCH. Deno puts the program
- * behind a runtime, denort, that it downloads once; where it cannot, DENORT_BIN names a copy of the same version.
- * Exit code 0 done, 1 failed, 2 bad usage.
+ * `deno task compile [--target OS-ARCH]... [--runtime deno|node]`: self-contained executables,
+ * dist/inkmesh-OS-ARCH, and their checksums in dist/SHA256SUMS. Without `--target` for this machine; without `--runtime`
+ * with Deno's runtime where it can be had, else with Node's, which the npm registry has. `--bundle` makes
+ * dist/inkmesh.mjs instead, which any Deno runs without packages. Exit code 0 done, 1 failed, 2 bad usage.
  */
-import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { bundle, root } from './bundle.ts';
+import { compileDeno, NoDenort } from './deno.ts';
+import { compileNode } from './node.ts';
+import { hostTarget, type Target, targets } from './targets.ts';
 
-const maxErrorChars = 64 * 1024;
-const MiB = 1024 * 1024;
+const dist = join(root, 'dist');
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
+class UsageError extends Error {}
 
-function fail(code: 1 | 2, message: string): never {
-  process.stderr.write(`compile: ${message}\n`);
-  process.exit(code);
+interface Wanted {
+  targets: Target[];
+  runtime: string | undefined;
+  bundle: boolean;
 }
 
-/** Runs `deno compile` with its output shown. Resolves to the exit code and what it wrote to standard error. */
-function compile(output: string): Promise<{ code: number; errors: string }> {
-  // the pages' script and style are read as files
-  const args = ['compile', '-A', '--include', 'src/release/client', '--output', output, 'src/main.ts'];
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'inherit', 'pipe'] });
-  let errors = '';
-  child.stderr.setEncoding('utf8');
-  child.stderr.on('data', (text: string) => {
-    process.stderr.write(text);
-    errors = (errors + text).slice(-maxErrorChars);
+function readArguments(): Wanted {
+  const options = {
+    target: { type: 'string', multiple: true },
+    runtime: { type: 'string' },
+    bundle: { type: 'boolean', default: false },
+  } as const;
+  let values;
+  try {
+    ({ values } = parseArgs({ options }));
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+  const { runtime } = values;
+  if (runtime !== undefined && runtime !== 'deno' && runtime !== 'node') {
+    throw new UsageError('--runtime is deno or node');
+  }
+  const denort = process.env['DENORT_BIN'];
+  if (denort && !existsSync(denort)) throw new UsageError(`DENORT_BIN is set, but ${denort} does not exist`);
+  const names = values.target ?? [hostTarget()?.name ?? ''];
+  const known = targets.map(({ name }) => name).join(', ');
+  const wanted = names.map((name) => {
+    const found = targets.find((target) => target.name === name);
+    if (found === undefined) throw new UsageError(`--target is one of ${known}`);
+    return found;
   });
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code: code ?? 1, errors }));
-  });
+  return { targets: wanted, runtime, bundle: values.bundle };
 }
 
-if (process.versions['deno'] === undefined) fail(2, 'run this with Deno: deno task compile');
-if (process.argv.length > 2) fail(2, 'takes no arguments');
-const denort = process.env['DENORT_BIN'];
-if (denort && !existsSync(denort)) fail(2, `DENORT_BIN is set, but ${denort} does not exist`);
+/** @returns the path of the binary */
+async function compile(target: Target, runtime: string | undefined): Promise<string> {
+  const name = `inkmesh-${target.name}${target.suffix}`;
+  const scratch = mkdtempSync(join(dist, 'build-'));
+  const output = join(scratch, name);
+  try {
+    if (runtime === 'node' || !await withDeno(target, output, scratch, runtime === 'deno')) {
+      await compileNode(target, output, scratch);
+    }
+    renameSync(output, join(dist, name));
+    return join(dist, name);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
 
-const output = join('dist', `inkmesh-${process.platform}-${process.arch}`);
-mkdirSync(join(root, 'dist'), { recursive: true });
-const { code, errors } = await compile(output);
-if (code !== 0 && !denort && /denort|base binary/.test(errors)) {
-  const version = process.versions['deno'];
-  fail(
-    1,
-    `the runtime (denort ${version}) could not be fetched: try again online, or set DENORT_BIN to a copy of it`,
+/** @returns false when Deno's runtime cannot be had, and need not be */
+async function withDeno(target: Target, output: string, scratch: string, must: boolean): Promise<boolean> {
+  try {
+    await compileDeno(target, output, scratch);
+    return true;
+  } catch (error) {
+    if (must || !(error instanceof NoDenort)) throw error;
+    process.stderr.write('compile: Deno’s runtime cannot be had here: with Node’s instead\n');
+    return false;
+  }
+}
+
+/** The form of `sha256sum`, of every binary that is there. */
+function writeChecksums(): void {
+  const lines = readdirSync(dist).filter((name) => /^inkmesh-[^.]+(?:\.exe)?$/.test(name)).sort().map(
+    (name) => {
+      const digest = createHash('sha256').update(readFileSync(join(dist, name))).digest('hex');
+      return `${digest}  ${name}\n`;
+    },
   );
+  writeFileSync(join(dist, 'SHA256SUMS'), lines.join(''));
 }
-if (code !== 0) {
-  fail(1, `deno compile failed with exit code ${code}${denort ? `, with DENORT_BIN=${denort}` : ''}`);
+
+function report(file: string): void {
+  process.stdout.write(`${file} (${(statSync(file).size / 1e6).toFixed(1)} MB)\n`);
 }
-process.stdout.write(`${output} (${(statSync(join(root, output)).size / MiB).toFixed(0)} MiB)\n`);
+
+try {
+  if (process.versions['deno'] === undefined) throw new UsageError('run this with Deno: deno task compile');
+  const wanted = readArguments();
+  mkdirSync(dist, { recursive: true });
+  if (wanted.bundle) {
+    const outfile = join(dist, 'inkmesh.mjs');
+    await bundle({ format: 'esm', single: false, outfile });
+    report(outfile);
+  } else {
+    for (const target of wanted.targets) report(await compile(target, wanted.runtime));
+    writeChecksums();
+  }
+} catch (error) {
+  process.stderr.write(`compile: ${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}

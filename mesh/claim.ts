@@ -20,7 +20,7 @@ import {
   maxUntoldClaims,
   thirdVoteGrace_ms,
 } from './limits.ts';
-import type { ClaimRow, ClaimTable, Clock, Log, Spool, SpoolWriter } from './ports.ts';
+import type { ClaimRow, ClaimTable, Clock, Log, Spool, SpoolWriter, Storage } from './ports.ts';
 import type { Permission } from './protocol.ts';
 import { gather } from './gather.ts';
 import { Resender } from './resend.ts';
@@ -31,6 +31,7 @@ export interface ClaimOptions {
   holders: Holders;
   ledger: FactLedger;
   claims: ClaimTable;
+  together: Storage['together'];
   spool: Spool;
   clock: Clock;
   /** agreed with the peers */
@@ -74,7 +75,7 @@ export class Claimant {
       try {
         // its day is over, and with it every holder's piece
         if (options.ledger.first('job', row.job) === undefined) {
-          options.claims.remove(row.claim);
+          await options.claims.remove(row.claim);
           continue;
         }
         if (row.phase === 'begun') {
@@ -267,7 +268,7 @@ export class Claimant {
 
   /** Decides how the claim ended, durably; telling the holders is the resender's. */
   async #conclude(row: ClaimRow, outcome: Outcome, reason: string): Promise<void> {
-    const { ledger, claims } = this.#options;
+    const { ledger, claims, together } = this.#options;
     const job = ledger.first('job', row.job);
     if (job === undefined) throw new InkmeshError('corrupt', `the job fact of ${row.job} is missing here`);
     const body: SettledBody = {
@@ -281,13 +282,16 @@ export class Claimant {
     const { fact, record } = await ledger.sign(settledKind, () => job.doc, row.job, body);
     row.phase = 'ended';
     row.settlement = record;
-    claims.put(row);
-    if (outcome === 'failed') return;
+    if (outcome === 'failed') return claims.put(row);
     try {
-      ledger.add(fact, record);
+      await together(() => {
+        claims.put(row);
+        ledger.add(fact, record);
+      });
       ledger.publish(fact, record);
     } catch (thrown) {
-      // it is decided, and the holders are told: their facts bring it back here
+      // what is decided is told to the holders: their facts bring it back here
+      claims.put(row);
       this.#options.log('error', 'a settlement cannot be kept', { job: row.job, reason: String(thrown) });
     }
   }
@@ -324,6 +328,8 @@ export class Claimant {
     }
     const refusal = failed.find(({ error }) => error.code !== 'unavailable' && error.code !== 'timeout');
     if (refusal !== undefined) return refusal.error;
+    const off = failed.find(({ error }) => error.about['relay'] === 'off');
+    if (off !== undefined) return off.error;
     const asleep = failed.map(({ of }) => nameOf(of.peer));
     return new InkmeshError('unavailable', `waiting for ${asleep.join(' or ')} to wake up`, {
       holders: asleep.join(','),

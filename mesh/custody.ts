@@ -18,7 +18,7 @@ import type { FactLedger } from './ledger.ts';
 import { maxEnvelopeBytes, maxPiecesPerAuthor, maxPiecesPerView, voteLease_ms } from './limits.ts';
 import { type Judging, ownerViewed, permitted } from './permission.ts';
 import { longestRetention } from './policy.ts';
-import type { AgeTable, Clock, Log, Piece, PieceTable, Spool, SpoolWriter } from './ports.ts';
+import type { AgeTable, Clock, Log, Piece, PieceTable, Spool, SpoolWriter, Storage } from './ports.ts';
 import {
   type AbandonRequest,
   type BeginReply,
@@ -44,6 +44,7 @@ export interface CustodyOptions {
   self: { peerId: string; site: string; key: CryptoKey; sealKey: string };
   trust: Trust;
   pieces: PieceTable;
+  together: Storage['together'];
   spool: Spool;
   age: AgeTable;
   ledger: FactLedger;
@@ -275,7 +276,9 @@ export class Custody {
       throw new InkmeshError('forbidden', 'only the claimant settles its claim');
     }
     // first of all: who is given the job later must know that it has ended
-    if ((fact.body as SettledBody).outcome !== 'failed') ledger.add(fact, request.fact);
+    if ((fact.body as SettledBody).outcome !== 'failed') {
+      await this.#options.together(() => ledger.add(fact, request.fact));
+    }
     await this.#settled(fact);
   }
 

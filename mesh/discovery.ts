@@ -21,7 +21,7 @@ import {
   shortLink_ms,
 } from './limits.ts';
 import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
-import { deadline } from './timing.ts';
+import { deadline, fraction } from './timing.ts';
 
 /** a peer that answers but does not belong here is dialled as seldom as this many failures make it */
 const refusedFailures = 10;
@@ -135,6 +135,11 @@ export class Discovery {
       this.#options.clock.monotonic_ms() - failed_ms < freshFailure_ms;
   }
 
+  /** True for a peer that could not be dialled directly just now: relays come first. */
+  isIndirect(peer: string): boolean {
+    return (this.#known.get(peer)?.relayUntil_ms ?? -Infinity) > this.#options.clock.monotonic_ms();
+  }
+
   /**
    * Dials whom to keep connected, every configured address until somebody has answered there, and while there are few
    * connections whoever is known.
@@ -224,7 +229,7 @@ export class Discovery {
     if (direct.length + relayed.length === 0) {
       throw new InkmeshError('unavailable', `it is not known where the node ${peer} is`, { peer });
     }
-    if (direct.length > 0 && (relayed.length === 0 || known.relayUntil_ms < clock.monotonic_ms())) {
+    if (direct.length > 0 && (relayed.length === 0 || !this.isIndirect(peer))) {
       const limit_ms = relayed.length === 0 ? dialTimeout_ms : directDial_ms;
       try {
         return await this.#dialAt(peer, direct, limit_ms);
@@ -262,7 +267,9 @@ export class Discovery {
 
   /** Until the next attempt; one that has been refused is longer off, as only a decision can change it. */
   #rest(known: Known): void {
-    const rest_ms = known.refused ? refusedAgain_ms : Math.max(redialMin_ms, backoff_ms(known.failures));
+    // all whom a peer has left at the same time are not to come back to it at the same time
+    const backoff = backoff_ms(known.failures) * (1 + fraction() / 2);
+    const rest_ms = known.refused ? refusedAgain_ms : Math.max(redialMin_ms, backoff);
     known.next_ms = this.#options.clock.monotonic_ms() + rest_ms;
   }
 

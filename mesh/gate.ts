@@ -5,6 +5,7 @@
  * revocation are part of it, at hello and again when facts change.
  */
 import * as v from 'valibot';
+import { hostOf } from './address.ts';
 import { maxCertificateBytes, type NodeIdentity, type Trust, verifyIdentity } from './certificate.ts';
 import { bytes, integer, text } from './codec.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
@@ -15,7 +16,6 @@ import {
   maxAddressesPerPeer,
   maxClockSkew_ms,
   maxLinksPerPeer,
-  maxStrangers,
   strangerLife_ms,
 } from './limits.ts';
 import type { Clock, Link, Log } from './ports.ts';
@@ -48,6 +48,8 @@ export interface GateOptions {
   trust: Trust;
   clock: Clock;
   log: Log;
+  /** connections of others that may not be members: beyond it one is ended */
+  maxStrangers: number;
   /** open links to a peer */
   links(peer: string): Link[];
   /** what this node says of itself */
@@ -68,6 +70,8 @@ export class Gate {
   readonly #proven = new WeakSet<Link>();
   /** links of others that may not be members, oldest first */
   readonly #strangers = new Set<Link>();
+  /** how many of them have been ended so far */
+  strangersEnded = 0;
 
   private constructor(options: GateOptions) {
     this.#options = options;
@@ -134,14 +138,13 @@ export class Gate {
 
   /**
    * Ends a link unless its peer becomes a member (or a joiner is done) in time, and before too many other strangers
-   * have come; and the oldest of a peer that keeps opening new ones.
+   * have come from its address; and the oldest of a peer that keeps opening new ones.
    */
   watch(link: Link): void {
     this.#options.clock.after(strangerLife_ms, () => this.#endStranger(link));
     for (const one of this.#strangers) if (this.#members.has(one.peer)) this.#strangers.delete(one);
     this.#strangers.add(link);
-    const [oldest] = this.#strangers;
-    if (oldest !== undefined && this.#strangers.size > maxStrangers) this.#endStranger(oldest);
+    if (this.#strangers.size > this.#options.maxStrangers) this.#endStranger(oldestOfMost(this.#strangers));
     const opened = this.#options.links(link.peer).filter(({ direction }) => direction === 'inbound');
     for (const one of opened.slice(0, -maxLinksPerPeer)) one.close();
   }
@@ -225,8 +228,10 @@ export class Gate {
     return this.#members.size < 2 ? null : this.now_ms();
   }
 
-  #endStranger(link: Link): void {
-    if (this.#strangers.delete(link) && !this.#members.has(link.peer)) link.close();
+  #endStranger(link: Link | undefined): void {
+    if (link === undefined || !this.#strangers.delete(link) || this.#members.has(link.peer)) return;
+    this.strangersEnded++;
+    link.close();
   }
 
   /** Resolves when the peer is a member, or after `limit_ms`. */
@@ -275,4 +280,11 @@ export class Gate {
     for (const wake of [...this.#waiting.get(peer) ?? []]) wake();
     this.#options.onMember(member, said, link);
   }
+}
+
+/** The oldest of the links that come from the address that most come from: a crowd displaces itself. */
+function oldestOfMost(links: Iterable<Link>): Link | undefined {
+  const byHost = Map.groupBy(links, ({ remote }) => hostOf(remote) ?? '');
+  const [most] = [...byHost.values()].sort((a, b) => b.length - a.length);
+  return most?.[0];
 }

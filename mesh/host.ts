@@ -3,7 +3,7 @@
  * possible. Nothing else constructs libp2p. Neither identify nor ping is served; WIRE.md lists what is.
  */
 import { noise } from '@chainsafe/libp2p-noise';
-import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { privateKeyFromProtobuf } from '@libp2p/crypto/keys';
 import { type Connection, type ConnectionGater, serviceCapabilities } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
@@ -15,22 +15,22 @@ import { isAddress, relayOf, reservationAt, withoutPeer, withPeer } from './addr
 import { InkmeshError } from './errors.ts';
 import { Frames } from './frames.ts';
 import { gathering } from './gathering.ts';
+import { HopServer } from './hop.ts';
 import { lanDiscovery, meshService } from './lan.ts';
 import {
   dialTimeout_ms,
   handshakeTimeout_ms,
   maxAddressesPerPeer,
+  maxCircuitsPerPeer,
   maxConnections,
+  maxConnectionsOfRelay,
   maxPendingConnections,
-  maxRelayedStreams,
-  maxReservations,
+  maxPendingOfRelay,
 } from './limits.ts';
-import type { Channel, Clock, Link, RelayRules, Transport, TransportEvents } from './ports.ts';
+import type { Channel, Clock, Link, RelayCounts, RelayRules, Transport, TransportEvents } from './ports.ts';
 import { type SocketDoor, webSockets } from './websocket.ts';
 
 const MiB = 1024 * 1024;
-const hop = '/libp2p/circuit/relay/0.2.0/hop';
-const stop = '/libp2p/circuit/relay/0.2.0/stop';
 
 export interface HostOptions {
   /** libp2p's own key, as protobuf */
@@ -55,10 +55,14 @@ interface Components {
 /** Builds a transport that does not listen yet: protocols are registered first, then it starts. */
 export async function createTransport(options: HostOptions): Promise<Transport> {
   const rules: { current: RelayRules } = {
-    current: { mayReserve: () => false, mayPass: () => false, trusts: () => false },
+    current: {
+      ...{ isMember: () => false, mayReserve: () => false, mayPass: () => false, trusts: () => false },
+      carried: () => {},
+    },
   };
   const { host, reserve } = await createHost(options, rules);
-  return new HostTransport(host, options, rules, reserve);
+  const relay = options.relay ? await HopServer.open(host, options.clock, () => rules.current) : undefined;
+  return new HostTransport({ host, options, rules, reserve, relay });
 }
 
 async function createHost(options: HostOptions, rules: { current: RelayRules }) {
@@ -71,19 +75,19 @@ async function createHost(options: HostOptions, rules: { current: RelayRules }) 
     transports: [
       tcp(),
       webSockets(options.door),
-      circuitRelayTransport({ maxInboundStopStreams: maxRelayedStreams }),
+      circuitRelayTransport({ maxInboundStopStreams: maxCircuitsPerPeer }),
     ],
     connectionEncrypters: [gathering(noise())],
     // a window under the read buffer's bound, so that a paused stream holds its sender back and never breaks
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 1 * MiB } })],
     peerDiscovery: options.mdns ? [lanDiscovery({ serviceTag, clock: options.clock })] : [],
     connectionManager: {
-      maxConnections,
+      maxConnections: options.relay ? maxConnectionsOfRelay : maxConnections,
       dialTimeout: dialTimeout_ms,
       // a site's nodes may all come from one address (a VPN's NAT) when it reconnects
       inboundConnectionThreshold: maxConnections,
       reconnectRetries: 0,
-      maxIncomingPendingConnections: maxPendingConnections,
+      maxIncomingPendingConnections: options.relay ? maxPendingOfRelay : maxPendingConnections,
       inboundUpgradeTimeout: handshakeTimeout_ms,
     },
     // members hear of each other by beat.ts, which measures their clocks too
@@ -95,16 +99,6 @@ async function createHost(options: HostOptions, rules: { current: RelayRules }) 
         // by identify a node finds relays that it knows nothing of; here the roster tells which there are
         return { [serviceCapabilities]: ['@libp2p/identify'] };
       },
-      ...(options.relay
-        ? {
-          relay: circuitRelayServer({
-            maxInboundHopStreams: maxRelayedStreams,
-            maxOutboundStopStreams: maxRelayedStreams,
-            // documents pass: the policy of the sites bounds what does, not circuit relay's 128 KiB and 2 minutes
-            reservations: { maxReservations, applyDefaultLimit: false },
-          }),
-        }
-        : {}),
     },
   });
   return { host, reserve: (address: string) => reserve(address) };
@@ -114,11 +108,16 @@ function gater(rules: { current: RelayRules }): ConnectionGater {
   return {
     // every address that a peer announces is worth a try, private and loopback ones included
     denyDialMultiaddr: () => false,
-    denyInboundRelayReservation: (source) => !rules.current.mayReserve(source.toString()),
-    denyOutboundRelayedConnection: (source, target) =>
-      !rules.current.mayPass(source.toString(), target.toString()),
     denyInboundRelayedConnection: (relay) => !rules.current.trusts(relay.toString()),
   };
+}
+
+interface HostParts {
+  host: Libp2p;
+  options: HostOptions;
+  rules: { current: RelayRules };
+  reserve(address: string): Promise<void>;
+  relay: HopServer | undefined;
 }
 
 class HostTransport implements Transport {
@@ -127,20 +126,17 @@ class HostTransport implements Transport {
   readonly #options: HostOptions;
   readonly #rules: { current: RelayRules };
   readonly #reserve: (address: string) => Promise<void>;
+  readonly #relay: HopServer | undefined;
   readonly #links = new WeakMap<Connection, Link>();
   readonly #connections = new WeakMap<Link, Connection>();
   #events: TransportEvents | undefined;
 
-  constructor(
-    host: Libp2p,
-    options: HostOptions,
-    rules: { current: RelayRules },
-    reserve: (address: string) => Promise<void>,
-  ) {
+  constructor({ host, options, rules, reserve, relay }: HostParts) {
     this.#host = host;
     this.#options = options;
     this.#rules = rules;
     this.#reserve = reserve;
+    this.#relay = relay;
     this.peer = host.peerId.toString();
     host.addEventListener('connection:open', ({ detail }) => this.#events?.opened(this.#linkOf(detail)));
     host.addEventListener('connection:close', ({ detail }) => {
@@ -218,13 +214,11 @@ class HostTransport implements Transport {
   }
 
   endRelayed(peer: string): void {
-    for (const connection of this.#host.getConnections(peerIdFromString(peer))) {
-      for (const stream of connection.streams) {
-        if (stream.protocol === hop || stream.protocol === stop) {
-          stream.abort(new InkmeshError('forbidden', 'the relay has been turned off for a site'));
-        }
-      }
-    }
+    this.#relay?.end(peer, new InkmeshError('forbidden', 'the relay has been turned off for a site'));
+  }
+
+  relayed(): RelayCounts {
+    return this.#relay?.counts() ?? { reservations: 0, circuits: 0, refused: {} };
   }
 
   async start(): Promise<void> {

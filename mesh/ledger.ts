@@ -145,7 +145,7 @@ export class FactLedger extends FactStore {
   /** Judges a record without keeping it. @throws InkmeshError; `unavailable` when it can't be told yet */
   async judge(record: Uint8Array): Promise<Fact> {
     try {
-      return await this.#judge(record);
+      return this.#kept(record) ?? await this.#judge(record);
     } catch (thrown) {
       if (!(thrown instanceof Missing)) throw thrown;
       throw new InkmeshError('unavailable', `what the fact rests on has not arrived: it ${thrown.message}`);
@@ -229,6 +229,14 @@ export class FactLedger extends FactStore {
   close(): void {
     this.#closed = true;
     this.#carrying = carriedByNobody;
+  }
+
+  /** A fact of the table, which has been judged before it went in. */
+  #kept(record: Uint8Array): Fact | undefined {
+    const { doc, kind, subject, author, seq } = readFact(record).fact;
+    const stored = this.table.get(doc, idOf(record));
+    if (stored === undefined || !Buffer.from(stored).equals(record)) return undefined;
+    return this.about(kind, subject).find((one) => one.author === author && one.seq === seq);
   }
 
   async #judge(record: Uint8Array): Promise<Fact> {

@@ -24,8 +24,12 @@ export const dialTimeout_ms = 5 * second_ms;
 /** inbound TCP connections that have not finished the Noise handshake, and how long they may take: as long as dialling */
 export const maxPendingConnections = 256;
 export const handshakeTimeout_ms = dialTimeout_ms;
-/** of these, connections of peers that have not said hello: beyond it the oldest is closed */
+/** connections of peers that have not said hello: beyond it the oldest of the address with most of them is closed */
 export const maxStrangers = 32;
+/** the same of a relay, to which all sites come back at once when it has been away */
+export const maxConnectionsOfRelay = 4096;
+export const maxPendingOfRelay = 1024;
+export const maxStrangersOfRelay = 512;
 /** connections that one peer may have opened: beyond it its oldest is closed */
 export const maxLinksPerPeer = 4;
 
@@ -69,9 +73,20 @@ export const mdnsAnswerDelay_ms = 500;
 export const mdnsAnswers = 8;
 /** on which mDNS is sent */
 export const maxInterfaces = 16;
-/** on a relay: nodes that are reached through it, and connections that pass through it from or to one of them */
-export const maxReservations = 1024;
-export const maxRelayedStreams = 64;
+/** on a relay: nodes that are reached through it, and those of one address, behind which there may be a whole office */
+export const maxReservations = 4096;
+export const maxReservationsPerAddress = 1024;
+export const reservation_ms = 2 * 3600 * second_ms;
+/** circuits that pass through it: in all, and from or to one node */
+export const maxCircuits = 512;
+export const maxCircuitsPerPeer = 64;
+/** what nodes and relays say to each other to make one, and how long that may take */
+export const maxHopMessageBytes = 4 * KiB;
+export const hopTime_ms = 10 * second_ms;
+/** between a decision about a site's relay and the end of its circuits: time to be told why */
+export const circuitGrace_ms = 300;
+/** how long a node is dialled directly that relays would lead to, were they on */
+export const offDial_ms = 1 * second_ms;
 
 export const maxFactBytes = 4 * KiB;
 export const maxFactBodyBytes = 3 * KiB;
@@ -149,6 +164,8 @@ export const thirdVoteGrace_ms = 150;
 export const claimAttempts = 4;
 /** claims of one job whose ending a holder that is away has not been told */
 export const maxUntoldClaims = 64;
+/** receipts that are remembered to hold: those of the claims that are under way */
+export const maxKnownReceipts = 512;
 export const claimRetryMin_ms = 50;
 export const claimRetryMax_ms = 300;
 /** how long `settle` waits for the holders before it goes on in the background */

@@ -22,6 +22,7 @@ import { nameKind } from './node-names.ts';
 import { PassOn } from './pass-on.ts';
 import { siteKind } from './policy.ts';
 import type { Clock, Log, Spool, Storage, Transport } from './ports.ts';
+import type { Relayed } from './relay.ts';
 import { Replica } from './replica.ts';
 import { Resumption } from './resume.ts';
 import { revokedKind } from './revocation.ts';
@@ -85,6 +86,8 @@ export interface Mesh {
   /** what people call a node: its name, or its PeerId where that is not known */
   nameOf(peer: string): string;
   addresses(): string[];
+  /** what has passed through this node, a relay, since it started */
+  relayed(): Relayed;
   /** agreed with the peers */
   now_ms(): number;
   close(): Promise<void>;
@@ -165,6 +168,7 @@ function seenFrom(network: Network, ledger: FactLedger) {
   const { gate, roster, discovery } = network;
   return {
     members: () => gate.members(),
+    relayed: () => network.relayed(),
     isAway: (peer: string) => discovery.hasJustFailed(peer),
     supers: () => network.supers(),
     clientAddresses: (peer: string) => roster.clientAddresses(peer),
@@ -205,7 +209,8 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
   const { identity, storage, spool, clock, log, trust, key, sealKey } = options;
   const { gate } = network;
   const self = { peerId: identity.peerId, site: identity.site, key, sealKey };
-  const common = { self, spool, ledger, clock, log };
+  const together: Storage['together'] = (change) => storage.together(change);
+  const common = { self, spool, ledger, together, clock, log };
   const now_ms = () => gate.now_ms();
   const custody = await Custody.open({
     ...{ ...common, trust, pieces: storage.pieces, age: storage.age, now_ms },
@@ -287,6 +292,7 @@ export { type PanelKey, panelKeyIdBytes } from './panel-key.ts';
 export { policyOf, siteKind, type SitePolicy } from './policy.ts';
 export { signRequest, verifyRequest } from './request.ts';
 export type { SiteTls } from './site-key.ts';
+export type { Relayed } from './relay.ts';
 export { SocketDoor } from './websocket.ts';
 export { refuseRevoked, type Revocable, revocationOf, revokedKind, revokedSince } from './revocation.ts';
 export { type SourceId, type Standing, standingOf } from './source.ts';

@@ -6,12 +6,17 @@ import type { NodeIdentity, Trust } from './certificate.ts';
 import { isCloud } from './cloud.ts';
 import { beatAll, serveBeats } from './beat.ts';
 import { Discovery } from './discovery.ts';
+import { InkmeshError } from './errors.ts';
 import type { Fact } from './facts.ts';
 import { Gate, type Member } from './gate.ts';
 import type { FactLedger } from './ledger.ts';
 import {
   beatInterval_ms,
+  circuitGrace_ms,
   idleLink_ms,
+  maxStrangers,
+  maxStrangersOfRelay,
+  offDial_ms,
   pruneInterval_ms,
   redialMin_ms,
   scopeGrace_ms,
@@ -20,12 +25,12 @@ import {
 import { nodeKind } from './node-fact.ts';
 import { defaultPolicy, policyOf, siteKind, type SitePolicy } from './policy.ts';
 import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
-import { Relay } from './relay.ts';
+import { Relay, type Relayed } from './relay.ts';
 import { revokedKind, revokedSince } from './revocation.ts';
 import { presenceKind, Roster } from './roster.ts';
 import type { Rpc } from './rpc.ts';
 import { type Policies, scopeRefusal } from './scope.ts';
-import { every } from './timing.ts';
+import { deadline, every } from './timing.ts';
 import { Topology } from './topology.ts';
 
 export interface NetworkOptions {
@@ -73,7 +78,8 @@ export class Network {
       addresses: () => transport.addresses(),
       clientPort: options.clientPort,
     });
-    this.#relay = new Relay({ self, transport, gate, policies: (site) => this.#policy(site), clock, log });
+    const policies: Policies = (site) => policyOf(ledger, site);
+    this.#relay = new Relay({ self, transport, gate, policies, clock, log });
     this.discovery = new Discovery({
       ...{ transport, gate, clock, log },
       configured: options.configured,
@@ -92,6 +98,7 @@ export class Network {
     const former = new Map<string, SitePolicy>();
     const gate = await Gate.open({
       ...{ rpc, trust, clock, log },
+      maxStrangers: options.self().roles.includes('relay') ? maxStrangersOfRelay : maxStrangers,
       links: (peer) => transport.links(peer),
       introduce: () => ({
         leaf: options.self().der,
@@ -108,7 +115,7 @@ export class Network {
     const network = new Network(options, gate, former);
     box.network = network;
     await serveBeats(rpc, clock);
-    rpc.reachBy((peer, signal) => network.discovery.reach(peer, signal));
+    rpc.reachBy((peer, signal) => network.#reach(peer, signal));
     ledger.onFact((fact) => network.#heard(fact));
     return network;
   }
@@ -140,6 +147,11 @@ export class Network {
 
   members(): Member[] {
     return this.gate.members();
+  }
+
+  relayed(): Relayed {
+    const counts = this.#options.transport.relayed();
+    return { ...counts, bySite: this.#relay.bySite, strangers: this.gate.strangersEnded };
   }
 
   /** The nodes that can keep a job now: the connected ones of this site, best first, then those of other sites. */
@@ -175,6 +187,35 @@ export class Network {
   /** The super nodes of this node's site, as this node sees it. */
   supers(): NodeIdentity[] {
     return this.roster.supers(this.#options.self().site, (peer) => this.discovery.isAway(peer));
+  }
+
+  /** A link to a peer; who cannot be reached because a relay is off is not looked for long. */
+  async #reach(peer: string, signal: AbortSignal): Promise<Link> {
+    const off = this.gate.linkTo(peer) === undefined ? this.#relayIsOff(peer) : undefined;
+    if (off === undefined) return await this.discovery.reach(peer, signal);
+    if (this.discovery.isIndirect(peer)) throw off;
+    const soon = deadline(this.#options.clock, offDial_ms, signal);
+    try {
+      return await this.discovery.reach(peer, soon.signal);
+    } catch {
+      throw off;
+    } finally {
+      soon.done();
+    }
+  }
+
+  /** Why a peer is out of reach: by what was decided for a site, where relays are all that leads to the peer's. */
+  #relayIsOff(peer: string): InkmeshError | undefined {
+    const { self, ledger, transport } = this.#options;
+    const other = ledger.identity(peer);
+    if (other === undefined || !this.roster.others().some(({ roles }) => roles.includes('relay'))) {
+      return undefined;
+    }
+    const reason = scopeRefusal(self(), other, true, (site) => policyOf(ledger, site));
+    const isDirect = (link: Link) =>
+      link.relay === null && this.gate.member(link.peer)?.identity.site === other.site;
+    if (reason === undefined || transport.links().some(isDirect)) return undefined;
+    return new InkmeshError('unavailable', reason, { peer, relay: 'off' });
   }
 
   #tick(): void {
@@ -243,6 +284,7 @@ export class Network {
     if (!this.#former.has(fact.subject)) {
       this.#former.set(fact.subject, before === undefined ? defaultPolicy : before.body as SitePolicy);
     }
+    clock.after(circuitGrace_ms, () => this.#relay.review());
     clock.after(scopeGrace_ms, () => {
       this.#former.delete(fact.subject);
       review();

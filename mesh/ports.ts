@@ -53,12 +53,23 @@ export interface Channel {
 
 /** Who may use this node as a relay, and which relays it takes connections through; asked at every use. */
 export interface RelayRules {
+  /** whether a peer has been admitted here */
+  isMember(peer: string): boolean;
   /** whether a peer may have others reach it through this node */
   mayReserve(peer: string): boolean;
   /** whether one peer may reach another through this node */
   mayPass(source: string, target: string): boolean;
   /** whether a peer may bring this node connections of others */
   trusts(relay: string): boolean;
+  /** Octets have come from one peer, for another one. */
+  carried(from: string, to: string, octets: number): void;
+}
+
+/** What a relay has open, and what it did not grant so far, by why. */
+export interface RelayCounts {
+  readonly reservations: number;
+  readonly circuits: number;
+  readonly refused: Readonly<Record<string, number>>;
 }
 
 /** What a transport reports. */
@@ -101,6 +112,8 @@ export interface Transport {
   reserveAt(link: Link): Promise<void>;
   /** On a relay: ends every connection that goes from or to a peer through this node. */
   endRelayed(peer: string): void;
+  /** On a relay. */
+  relayed(): RelayCounts;
   /** @throws InkmeshError `unavailable` when it can't listen */
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -182,7 +195,7 @@ export interface PieceTable {
   /** The sleeping holder has what was kept for it. */
   dropHandoff(job: string): void;
   /** Removes the piece so that nothing of its share and ticket is left in the files of the table. */
-  remove(job: string): void;
+  remove(job: string): Promise<void>;
 }
 
 /** A claim of this node, kept until every holder has heard how it ended. */
@@ -201,7 +214,7 @@ export interface ClaimRow {
 export interface ClaimTable {
   put(row: ClaimRow): void;
   list(): ClaimRow[];
-  remove(claim: string): void;
+  remove(claim: string): Promise<void>;
 }
 
 export interface Invite {
@@ -241,7 +254,13 @@ export interface AgeTable {
 }
 
 /** The tables of a node, in one database. */
+/** Tables whose methods write at once what returns nothing, and have written what resolves. */
 export interface Storage {
+  /**
+   * Makes changes of several tables one: they are seen at once. Resolves when all of them are durable.
+   * @throws what it throws, or InkmeshError `unavailable` on a full disk: then nothing of it is written
+   */
+  together(change: () => void): Promise<void>;
   age: AgeTable;
   facts: FactTable;
   pieces: PieceTable;

@@ -7,7 +7,7 @@ import type { NodeIdentity } from './certificate.ts';
 import { asInkmeshError } from './errors.ts';
 import type { Gate } from './gate.ts';
 import { reserveAgain_ms } from './limits.ts';
-import type { Clock, Link, Log, RelayRules, Transport } from './ports.ts';
+import type { Clock, Link, Log, RelayCounts, RelayRules, Transport } from './ports.ts';
 import { type Policies, scopeRefusal } from './scope.ts';
 
 export interface RelayOptions {
@@ -19,14 +19,32 @@ export interface RelayOptions {
   log: Log;
 }
 
+/** Octets that a site's nodes have sent through a relay, and got through it. */
+export interface Carried {
+  out: number;
+  in: number;
+}
+
+/** What a relay tells of itself, since it started. */
+export interface Relayed extends RelayCounts {
+  readonly bySite: ReadonlyMap<string, Readonly<Carried>>;
+  /** connections that were ended because their peers were no members in time, or too many */
+  readonly strangers: number;
+}
+
 export class Relay implements RelayRules {
   readonly #options: RelayOptions;
+  readonly #carried = new Map<string, Carried>();
   /** links to relays over which this node has asked to be reached, and when by the monotonic clock */
   readonly #asked = new WeakMap<Link, number>();
 
   constructor(options: RelayOptions) {
     this.#options = options;
     options.transport.relayBy(this);
+  }
+
+  isMember(peer: string): boolean {
+    return this.#options.gate.member(peer) !== undefined;
   }
 
   mayReserve(peer: string): boolean {
@@ -43,6 +61,24 @@ export class Relay implements RelayRules {
 
   trusts(relay: string): boolean {
     return this.#options.gate.member(relay)?.identity.roles.includes('relay') ?? false;
+  }
+
+  carried(from: string, to: string, octets: number): void {
+    const { gate } = this.#options;
+    const count = (peer: string, way: keyof Carried) => {
+      const site = gate.member(peer)?.identity.site;
+      if (site === undefined) return;
+      const counted = this.#carried.get(site) ?? { out: 0, in: 0 };
+      counted[way] += octets;
+      this.#carried.set(site, counted);
+    };
+    count(from, 'out');
+    count(to, 'in');
+  }
+
+  /** Octets that have passed through this node so far, by site. */
+  get bySite(): ReadonlyMap<string, Readonly<Carried>> {
+    return this.#carried;
   }
 
   /** Has this node reached through the relays that it is connected to, if its site's relay is on. */

@@ -53,7 +53,7 @@ export class Resender {
     const fewer = left.length < row.holders.length;
     row.holders = left;
     try {
-      if (left.length === 0 || this.#expired(row)) return this.#options.claims.remove(row.claim);
+      if (left.length === 0 || this.#expired(row)) return await this.#options.claims.remove(row.claim);
       if (fewer) this.#options.claims.put(row);
     } catch (thrown) {
       // a full disk: telling a holder once more does no harm

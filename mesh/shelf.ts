@@ -145,11 +145,11 @@ export class Shelf {
   async erase(job: string): Promise<void> {
     const { pieces, spool } = this.#options;
     try {
-      pieces.remove(job);
+      await pieces.remove(job);
     } catch {
       // a full disk has no room for the record of a removal: the envelope makes some
       await spool.remove(job);
-      pieces.remove(job);
+      await pieces.remove(job);
     }
     this.#damaged.delete(job);
     await spool.remove(job);

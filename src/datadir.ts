@@ -91,6 +91,7 @@ const registrarName = 'registrar.json';
 
 export const files = {
   config: (dir: string) => join(dir, 'config.json'),
+  tomlConfig: (dir: string) => join(dir, 'config.toml'),
   adminCredential: (dir: string) => join(dir, 'admin.credential'),
 } as const;
 

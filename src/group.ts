@@ -30,13 +30,14 @@ export class Group {
         this.#db.run('BEGIN IMMEDIATE');
         setImmediate(() => this.commit());
       }
-      this.#waiting.push({ resolve, reject });
+      // a change may make others: those go with it
+      const from = this.#waiting.push({ resolve, reject }) - 1;
       this.#db.run('SAVEPOINT one');
       try {
         change();
         this.#db.run('RELEASE one');
       } catch (thrown) {
-        this.#undo(thrown);
+        this.#undo(from, thrown);
       }
     });
   }
@@ -52,12 +53,12 @@ export class Group {
     }
   }
 
-  /** Takes back the last change; a full disk takes back all of them. */
-  #undo(thrown: unknown): void {
+  /** Takes back a change, the last one; a full disk takes back all of them. */
+  #undo(from: number, thrown: unknown): void {
     if (!this.#db.isTransaction) return this.#fail(thrown);
     this.#db.run('ROLLBACK TO one');
     this.#db.run('RELEASE one');
-    this.#waiting.pop()?.reject(thrown);
+    for (const { reject } of this.#waiting.splice(from)) reject(thrown);
     if (this.#waiting.length === 0) this.#db.run('ROLLBACK');
   }
 

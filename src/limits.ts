@@ -179,6 +179,8 @@ export const storageLimits = {
   quota_bytes: 10 * 1024 ** 3,
   /** stays free on the volume: 1 GiB */
   reserve_bytes: 1024 ** 3,
+  /** how long shares that were removed may stay in the database's log: a removal for each would hold all else up */
+  scrub_ms: 200,
 } as const;
 /** the volume is looked at after so many octets: others fill it too */
 export const freeLookBytes = 16 * 1024 ** 2;
@@ -363,3 +365,6 @@ export const pageLimits = {
   /** while something is printed, a panel's page is loaded again so often */
   panelLook_s: 2,
 } as const;
+
+/** A node's configuration file. */
+export const configLimits = { maxChars: 256 * 1024 } as const;

@@ -2,4 +2,5 @@
 import { runCommandLine } from './cli/run.ts';
 
 // libp2p leaves a handle behind when it has stopped: everything is closed in order, then the process ends
-process.exit(await runCommandLine(process.argv.slice(2)));
+// no `await` here: a module with one cannot be bundled as CommonJS, the one form that Node's code cache takes
+runCommandLine(process.argv.slice(2)).then((code) => process.exit(code));

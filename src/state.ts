@@ -18,6 +18,7 @@ import type {
 import { Audit, auditSchema } from './audit.ts';
 import { factSchema, factTable, insertFact } from './fact-table.ts';
 import { Group } from './group.ts';
+import { storageLimits } from './limits.ts';
 import { diskFull } from './room.ts';
 import { unconfirmedSchema, type UnconfirmedTable, unconfirmedTable } from './unconfirmed.ts';
 
@@ -47,6 +48,7 @@ export class State implements Storage {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #group: Group;
+  #scrub: ReturnType<typeof setTimeout> | undefined;
   /** within a transaction, or a change of the group's */
   #inside = false;
   readonly facts: FactTable = factTable(this);
@@ -82,6 +84,8 @@ export class State implements Storage {
         `${dir} was written by another version of inkmesh (schema ${version})`,
       );
     }
+    // a death may have come between a removal and this
+    this.scrubSoon();
   }
 
   #begin(dir: string): unknown {
@@ -115,6 +119,7 @@ export class State implements Storage {
 
   /** @throws InkmeshError `unavailable` when the disk is full: then nothing of it is written */
   transaction(change: () => void): void {
+    if (this.#inside) return change();
     this.#group.commit();
     this.#db.exec('BEGIN IMMEDIATE');
     try {
@@ -132,7 +137,7 @@ export class State implements Storage {
    * else is written puts it there first.
    * @throws InkmeshError `unavailable` when the disk is full: then nothing of it is written
    */
-  async grouped(change: () => void): Promise<void> {
+  async together(change: () => void): Promise<void> {
     await this.#group.add(() => this.#within(change));
   }
 
@@ -142,20 +147,32 @@ export class State implements Storage {
   }
 
   #within(change: () => void): void {
+    const before = this.#inside;
     this.#inside = true;
     try {
       change();
     } finally {
-      this.#inside = false;
+      this.#inside = before;
     }
   }
 
-  /** Empties the write-ahead log, which still holds what was just removed from the database. */
-  scrub(): void {
-    this.row('PRAGMA wal_checkpoint(TRUNCATE)');
+  /** Empties the write-ahead log, which still holds what was just removed from the database: soon, and for all of it. */
+  scrubSoon(): void {
+    this.#scrub ??= setTimeout(() => {
+      this.#scrub = undefined;
+      try {
+        this.#group.commit();
+        this.row('PRAGMA wal_checkpoint(TRUNCATE)');
+      } catch {
+        // a full disk
+        this.scrubSoon();
+      }
+    }, storageLimits.scrub_ms);
   }
 
+  /** Closing empties the log. */
   close(): void {
+    clearTimeout(this.#scrub);
     this.audit.close();
     this.#group.commit();
     this.#statements.clear();
@@ -227,7 +244,7 @@ function insertPiece(state: State, p: Piece): void {
 
 function pieceTable(state: State): PieceTable {
   return {
-    put: (piece) => state.grouped(() => insertPiece(state, piece)),
+    put: (piece) => state.together(() => insertPiece(state, piece)),
     get: (job) => {
       const row = state.row('SELECT * FROM pieces WHERE job = ?', job);
       return row === undefined ? undefined : pieceOf(row);
@@ -242,7 +259,7 @@ function pieceTable(state: State): PieceTable {
     countOf: (author) =>
       number(state.row('SELECT count(*) AS n FROM pieces WHERE acceptedBy = ?', author)?.['n']),
     seal: (job, fact, handoff) =>
-      state.grouped(() => {
+      state.together(() => {
         state.run('UPDATE pieces SET sealed = 1, handoff = ? WHERE job = ?', handoff, job);
         insertFact(state, fact);
       }),
@@ -257,16 +274,17 @@ function pieceTable(state: State): PieceTable {
         "UPDATE pieces SET share = x'', handoff = NULL WHERE job = ? AND (share <> x'' OR handoff IS NOT NULL)",
         job,
       );
-      if (dropped > 0) state.scrub();
+      if (dropped > 0) state.scrubSoon();
     },
     handoffs: () =>
       state.rows('SELECT job FROM pieces WHERE handoff IS NOT NULL').map((row) => string(row['job'])),
     dropHandoff: (job) => {
       state.run('UPDATE pieces SET handoff = NULL WHERE job = ?', job);
     },
-    remove: (job) => {
-      if (state.run('DELETE FROM pieces WHERE job = ?', job) > 0) state.scrub();
-    },
+    remove: (job) =>
+      state.together(() => {
+        if (state.run('DELETE FROM pieces WHERE job = ?', job) > 0) state.scrubSoon();
+      }),
   };
 }
 
@@ -293,9 +311,10 @@ function claimTable(state: State): ClaimTable {
         settlement: row['settlement'] instanceof Uint8Array ? row['settlement'] : null,
         target: string(row['target']),
       })),
-    remove: (claim) => {
-      state.run('DELETE FROM claims WHERE claim = ?', claim);
-    },
+    remove: (claim) =>
+      state.together(() => {
+        state.run('DELETE FROM claims WHERE claim = ?', claim);
+      }),
   };
 }
 
@@ -317,16 +336,8 @@ function inviteTable(state: State): InviteTable {
     put: (i) => {
       state.run(
         'INSERT INTO invites VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
-        ...[
-          i.secretHash,
-          i.kind,
-          i.site,
-          i.user,
-          JSON.stringify(i.roles),
-          i.usesLeft,
-          i.expires_ms,
-          i.tokenLife_ms,
-        ],
+        ...[i.secretHash, i.kind, i.site, i.user, JSON.stringify(i.roles)],
+        ...[i.usesLeft, i.expires_ms, i.tokenLife_ms],
       );
     },
     get: (hash): Invite | undefined => {

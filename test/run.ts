@@ -1,16 +1,18 @@
 /**
- * `deno task test [--deadline SECONDS] [FILTER...]`: runs every test file under test/, or those whose path
+ * `deno task test [--deadline SECONDS] [--binary] [FILTER...]`: runs every test file under test/, or those whose path
  * there contains a FILTER, each in a process group of its own, the longest first and as many at once as there are
  * cores, and one more: they mostly wait. The last line is `N passed, N failed`; a file that crashes, hangs or tests
- * nothing counts as failed. Exit code 0 only when nothing failed.
+ * nothing counts as failed. Exit code 0 only when nothing failed. `--binary`: what starts the program starts the one that
+ * `deno task compile` has made for this machine.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { hostTarget } from '../compile/targets.ts';
 import type { Report } from './child.ts';
 
 const defaultDeadline_s = 900;
@@ -160,19 +162,31 @@ async function runAll(files: string[], deadline_ms: number): Promise<Map<string,
   return outcomes;
 }
 
-function readArguments(): { filters: string[]; deadline_ms: number } {
+/** @throws Error when there is none */
+function builtBinary(): string {
+  const { name, suffix } = hostTarget() ?? { name: '', suffix: '' };
+  const file = join(dirname(testFolder), 'dist', `inkmesh-${name}${suffix}`);
+  if (!existsSync(file)) throw new Error(`${file} is not there: deno task compile`);
+  return file;
+}
+
+function readArguments(): { filters: string[]; deadline_ms: number; binary: boolean } {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { deadline: { type: 'string', default: String(defaultDeadline_s) } },
+    options: {
+      deadline: { type: 'string', default: String(defaultDeadline_s) },
+      binary: { type: 'boolean', default: false },
+    },
   });
   const deadline_ms = Number(values.deadline) * 1000;
   if (!(deadline_ms > 0)) throw new RangeError('--deadline takes a number of seconds');
-  return { filters: positionals, deadline_ms };
+  return { filters: positionals, deadline_ms, binary: values.binary };
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
-const { filters, deadline_ms } = readArguments();
+const { filters, deadline_ms, binary } = readArguments();
+if (binary) process.env['INKMESH'] = builtBinary();
 const files = findTests(filters);
 const outcomes = await runAll(files, deadline_ms);
 const sum = (count: (outcome: Outcome) => number) =>

@@ -3,7 +3,6 @@
  * what is in it is made for an administrator who has signed for it, and what an administrator decides is signed for a
  * registrar, to which this node passes it on. Each decision is a command (`inkmesh site set`) and an API call too.
  */
-import { readFileSync } from 'node:fs';
 import type { Hono } from 'hono';
 import type { Mesh } from '../../mesh/mod.ts';
 import { type Api, requireAdmin } from '../../src/api/app.ts';
@@ -51,14 +50,7 @@ export function consoleApi(api: Api, { mesh, directory, db, trail, relayed }: Co
   });
 }
 
-const asset = (name: string) => new Uint8Array(readFileSync(new URL(`./client/${name}`, import.meta.url)));
-
 export function consolePages(app: Hono): void {
-  app.use('/console/*', headers);
-  const cache = { 'cache-control': 'no-cache' };
-  app.get('/console', (c) => c.redirect('/console/'));
-  app.get('/console/', (c) => c.html(<Shell />, 200, cache));
-  const [script, style] = [asset('console.js'), asset('console.css')];
-  app.get('/console/console.js', (c) => c.body(script, 200, { ...cache, 'content-type': 'text/javascript' }));
-  app.get('/console/console.css', (c) => c.body(style, 200, { ...cache, 'content-type': 'text/css' }));
+  app.use('/console', headers);
+  app.get('/console', (c) => c.html(<Shell />, 200, { 'cache-control': 'no-cache' }));
 }

@@ -16,13 +16,12 @@ export function Shell() {
           <title>{`${s.title} – inkmesh`}</title>
           <link rel='icon' href='/icon-48.png' />
           <link rel='stylesheet' href='/style.css' />
-          <link rel='stylesheet' href='/console/console.css' />
-          <script type='module' src='/console/console.js'></script>
+          <script type='module' src='/client/console.js'></script>
         </head>
         <body class='phone console' data-strings={JSON.stringify(s.script)}>
           <a class='skip' href='#view'>{s.skip}</a>
           <header>
-            <a class='brand' href='/console/'>inkmesh</a>
+            <a class='brand' href='/console'>inkmesh</a>
             <nav aria-label={s.title}>
               <a href='/'>{s.documents}</a>
             </nav>
@@ -77,7 +76,9 @@ export function Overview({ sites, nodes, trail, registrar }: OverviewProps) {
         <h2 id='sites'>{s.sites}</h2>
         <table data-registrar={registrar}>
           <Head columns={[s.site, s.relay, s.mesh, s.relayed]} />
-          <tbody>{sites.map((site) => <Site key={site.site} site={site} fixed={registrar === undefined} />)}</tbody>
+          <tbody>
+            {sites.map((site) => <Site key={site.site} site={site} fixed={registrar === undefined} />)}
+          </tbody>
         </table>
       </section>
       <section aria-labelledby='nodes'>

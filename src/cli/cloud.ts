@@ -3,19 +3,19 @@ import { resolve } from 'node:path';
 import { readCloudConfig } from '../../cloud/config.ts';
 import { startCloud } from '../../cloud/server.ts';
 import { type Command, option } from './command.ts';
-import { configFile } from './enrol.ts';
+import { configOptions, configSources } from './config.ts';
 import { log } from './log.ts';
 
 export const cloud: Command = {
   name: 'cloud',
-  usage: '--dir DIR [--listen ADDRESS:PORT] [--config FILE]',
+  usage: '--dir DIR [--listen ADDRESS:PORT] [--config FILE] [--set KEY=VALUE]...',
   about: 'run the cloud node in the foreground, until SIGTERM',
-  options: { dir: option.text, listen: option.text, config: option.text },
+  options: { dir: option.text, listen: option.text, ...configOptions },
   positionals: 0,
   run: async (args, terminal) => {
     const stopped = terminal.stopped();
     const dir = resolve(args.required('dir'));
-    const config = await readCloudConfig(configFile(args, dir));
+    const config = await readCloudConfig(configSources(args, dir));
     const running = await startCloud(
       dir,
       { ...config, listen: args.optional('listen') ?? config.listen },

@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import type { RunFile } from '../datadir.ts';
 import { files, writePrivate } from '../datadir.ts';
 import { endChild, freePort } from './children.ts';
+import { self } from './self.ts';
 
 export interface DemoNode {
   name: string;
@@ -147,11 +147,4 @@ function readyLine(child: ChildProcess, name: string): Promise<RunFile> {
       reject(new InkmeshError('unavailable', `${name} ended with ${code}`));
     });
   });
-}
-
-/** How to start this program once more. */
-function self(): [string, ...string[]] {
-  const main = fileURLToPath(new URL('../main.ts', import.meta.url));
-  const flags = process.versions.deno === undefined ? [] : ['run', '--allow-all'];
-  return [process.execPath, ...flags, main];
 }

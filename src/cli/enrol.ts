@@ -1,6 +1,5 @@
 /** Commands that make identities on this machine: org init, join, login. */
 import { join, resolve } from 'node:path';
-import { existsSync } from 'node:fs';
 import * as v from 'valibot';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { nodeName, siteName } from '../../mesh/names.ts';
@@ -18,7 +17,6 @@ import {
 } from '../../mesh/mod.ts';
 import { readConfig, submissionPort } from '../config.ts';
 import {
-  files,
   makeDataDir,
   readRun,
   refuseExisting,
@@ -30,6 +28,7 @@ import {
 import { systemClock } from '../clock.ts';
 import { credentialPath } from './client.ts';
 import { type Args, checkArgument, type Command, option, type Result } from './command.ts';
+import { configOptions, configSources } from './config.ts';
 import { machineName, ownIps, writeAdmin, writeRegistrarNode } from './found.ts';
 
 /** What the first node may be besides the registrar. */
@@ -79,9 +78,9 @@ export const orgInit: Command = {
 
 export const joinCommand: Command = {
   name: 'join',
-  usage: 'TOKEN --dir DIR [--at HOST:PORT] [--node NAME] [--config FILE]',
+  usage: 'TOKEN --dir DIR [--at HOST:PORT] [--node NAME] [--config FILE] [--set KEY=VALUE]...',
   about: 'enrol this machine with a join token',
-  options: { dir: option.text, at: option.text, node: option.text, config: option.text },
+  options: { dir: option.text, at: option.text, node: option.text, ...configOptions },
   positionals: 1,
   run: async (args, terminal) => {
     const dir = resolve(args.required('dir'));
@@ -90,7 +89,7 @@ export const joinCommand: Command = {
       throw new InkmeshError('bad-request', 'this is a user’s invitation: use inkmesh login');
     }
     await refuseExisting(dir);
-    const config = await readConfig(configFile(args, dir));
+    const config = await readConfig(configSources(args, dir));
     const name = checkArgument(nodeName, args.optional('node') ?? machineName(), '--node');
     const { hostKey } = await generateHostKey();
     const keys = await generateKeys();
@@ -164,10 +163,4 @@ export const login: Command = {
 function registrarsOf(token: JoinToken, args: Args): string[] {
   const at = args.optional('at');
   return at === undefined ? [...token.addresses] : [at];
-}
-
-/** `--config`, or the data directory's own when it has one. */
-export function configFile(args: Args, dir: string): string | undefined {
-  const own = files.config(dir);
-  return args.optional('config') ?? (existsSync(own) ? own : undefined);
 }

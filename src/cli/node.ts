@@ -3,19 +3,19 @@ import { resolve } from 'node:path';
 import { readConfig } from '../config.ts';
 import { startNode } from '../node.ts';
 import { type Command, option } from './command.ts';
-import { configFile } from './enrol.ts';
+import { configOptions, configSources } from './config.ts';
 import { log } from './log.ts';
 
 export const node: Command = {
   name: 'node',
-  usage: '--dir DIR [--config FILE]',
+  usage: '--dir DIR [--config FILE] [--set KEY=VALUE]...',
   about: 'run the edge node in the foreground, until SIGTERM',
-  options: { dir: option.text, config: option.text },
+  options: { dir: option.text, ...configOptions },
   positionals: 0,
   run: async (args, terminal) => {
     const stopped = terminal.stopped();
     const dir = resolve(args.required('dir'));
-    const running = await startNode(dir, await readConfig(configFile(args, dir)), log);
+    const running = await startNode(dir, await readConfig(configSources(args, dir)), log);
     const { self } = running.mesh;
     const { ports } = running.run;
     const plain = ports.http === null ? '' : `, plain IPP ${ports.http}`;

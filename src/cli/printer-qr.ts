@@ -9,7 +9,7 @@ import type { Printer } from '../directory.ts';
 import { qrCode, siteLink } from '../site-link.ts';
 import { adminClient, userClient } from './client.ts';
 import { checkArgument, type Command, option } from './command.ts';
-import { configFile } from './enrol.ts';
+import { configOptions, configSources } from './config.ts';
 
 /** modules of white around a QR code (ISO/IEC 18004 section 6.3.8) */
 const quietZone = 4;
@@ -22,7 +22,7 @@ export const printerQr: Command = {
   name: 'printer qr',
   usage: 'NAME --dir DIR [--svg FILE]',
   about: 'show the QR code that opens the release page at a printer, or write it as a label to print',
-  options: { dir: option.text, credential: option.text, config: option.text, svg: option.text },
+  options: { dir: option.text, credential: option.text, ...configOptions, svg: option.text },
   positionals: 1,
   run: async (args) => {
     const name = checkArgument(printerName, args.at(0), 'NAME');
@@ -33,7 +33,7 @@ export const printerQr: Command = {
     if (printer === undefined) {
       throw new InkmeshError('not-found', `there is no printer "${name}": see inkmesh printer list`);
     }
-    const { mdns } = await readConfig(configFile(args, dir));
+    const { mdns } = await readConfig(configSources(args, dir));
     // the nodes of an organisation listen on the same ports
     const { release: port } = (await readRun(dir)).ports;
     const link = siteLink(printer.site, mdns, port, `/?printer=${name}`);

@@ -3,6 +3,7 @@ import { asInkmeshError } from '../../mesh/errors.ts';
 import { inviteNode, status, userAdd, userInvite, userList } from './admin.ts';
 import { audit } from './audit.ts';
 import { orgExport, orgRestore } from './backup.ts';
+import { configShow } from './config.ts';
 import { Args, type Command, type Result, sentence, type Terminal, UsageError } from './command.ts';
 import { demo } from './demo.ts';
 import { joinCommand, login, orgInit } from './enrol.ts';
@@ -58,6 +59,7 @@ const commands: readonly Command[] = [
   cancel,
   status,
   audit,
+  configShow,
   demo,
   version,
 ];

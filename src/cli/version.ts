@@ -1,17 +1,26 @@
-/** The version, and on what it runs. */
+/** The version, of which sources, and on what it runs. */
 import manifest from '../../package.json' with { type: 'json' };
+import { build } from '../build.ts';
 import type { Command } from './command.ts';
 
 export const version: Command = {
   name: 'version',
   usage: '',
-  about: 'the version, and on what it runs',
+  about: 'the version, of which commit, and on what it runs',
   options: {},
   positionals: 0,
   run: () => {
     const { deno } = process.versions;
-    const runtime = deno === undefined ? `node ${process.versions.node}` : `deno ${deno}`;
-    const json = { version: manifest.version, runtime, target: `${process.platform}-${process.arch}` };
-    return Promise.resolve({ json, text: `inkmesh ${json.version} (${json.runtime}, ${json.target})` });
+    const json = {
+      version: manifest.version,
+      commit: build?.commit ?? null,
+      runtime: deno === undefined ? `node ${process.versions.node}` : `deno ${deno}`,
+      target: `${process.platform}-${process.arch}`,
+    };
+    const commit = json.commit === null ? '' : `commit ${json.commit}, `;
+    return Promise.resolve({
+      json,
+      text: `inkmesh ${json.version} (${commit}${json.runtime}, ${json.target})`,
+    });
   },
 };

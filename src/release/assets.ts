@@ -1,14 +1,15 @@
 /** What the release pages are made of besides HTML: script, style, icons, manifest. All of it is this node's own. */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { Hono } from 'hono';
 import { drawIcon, iconSizes } from '../icon.ts';
+import { clientFile } from './client-file.ts';
 import { strings } from './strings.ts';
 
 const scripts = [
   'api.js',
   'base64.js',
   'cbor.js',
+  'console.js',
   'csr.js',
   'enrol.js',
   'main.js',
@@ -42,17 +43,13 @@ const manifest = {
   })),
 };
 
-function file(name: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(readFileSync(new URL(`./client/${name}`, import.meta.url)));
-}
-
 function all(): Asset[] {
   const js = 'text/javascript; charset=utf-8';
   return [
-    ...scripts.map((name) => ({ path: `/client/${name}`, type: js, content: file(name) })),
+    ...scripts.map((name) => ({ path: `/client/${name}`, type: js, content: clientFile(name) })),
     // at the root, so that it may serve all pages (Service Workers, section 2.2)
-    { path: '/sw.js', type: js, content: file('sw.js') },
-    { path: '/style.css', type: 'text/css; charset=utf-8', content: file('style.css') },
+    { path: '/sw.js', type: js, content: clientFile('sw.js') },
+    { path: '/style.css', type: 'text/css; charset=utf-8', content: clientFile('style.css') },
     {
       path: '/manifest.webmanifest',
       type: 'application/manifest+json',

@@ -20,7 +20,7 @@ const pieceBytes = 64 * 1024;
 const copyBytes = 1024 * 1024;
 
 const dir = process.argv[process.argv.indexOf('--dir') + 1] ?? '';
-const config = await readConfig(files.config(dir));
+const config = await readConfig({ file: files.config(dir) });
 const meshPorts = new Set<number | undefined>([config.ports.mesh]);
 let sentBytes = 0;
 countMesh();

@@ -50,7 +50,7 @@ async function expectPrinted(ran: Ran<Released>, pdf: Pdf, before: number): Prom
   assert.is(ran.json.outcome, 'sent', ran.stdout);
   assert.is(ran.code, 0);
   await waitFor(() => prints(good, pdf) > before ? true : undefined, {
-    deadline_ms: 5000,
+    deadline_ms: 30_000,
     what: 'the whole document',
   });
   assert.is(prints(good, pdf), before + 1);
@@ -65,7 +65,7 @@ async function stuckRelease(
   const sink = await printer(name, { stallAfter: MiB });
   const ran = release(id, name, node);
   await waitFor(() => sink.received >= MiB ? true : undefined, {
-    deadline_ms: 15_000,
+    deadline_ms: 40_000,
     what: 'the printer to be stuck',
   });
   return { sink, ran };
@@ -151,7 +151,7 @@ test('a claimant that is killed after begin and comes back says so, and prints n
     const { reason } = await waitFor(async () => {
       const job = await inState(org, { node, id, state: 'interrupted' });
       return job.reason === undefined ? undefined : job;
-    }, { deadline_ms: 5000, what: `${node} to know why` });
+    }, { deadline_ms: 40_000, what: `${node} to know why` });
     assert.match(reason ?? '', /stopped while it was printing/);
   }
   const [claim] = (await jobAt(org, 'a1', id)).claims as [string];
@@ -172,19 +172,21 @@ test('a claimant killed before begin: the job is free again after the lease', as
   const id = await submit(small);
   const before = prints(good, small);
   const ran = release(id, 'mute', 'a2');
-  await inState(org, { node: 'a1', id, state: 'claimed', deadline_ms: 10_000 });
+  await inState(org, { node: 'a1', id, state: 'claimed' });
   const claimed_ms = performance.now();
   await org.kill('a2');
   assert.is((await ran).code, 1);
-  assert.is((await jobAt(org, 'a1', id)).state, 'claimed');
-  const early = await release(id, 'good', 'a1');
-  assert.ok(performance.now() - claimed_ms < lease_ms, 'asked within the lease');
-  assert.is(early.json.outcome, 'refused');
-  assert.match(early.json.reason ?? '', /^a2 is releasing this job/);
-
-  await inState(org, { node: 'a1', id, state: 'held', deadline_ms: lease_ms + 3000 });
-  assert.ok(performance.now() - claimed_ms > lease_ms - 2000, 'not before the lease');
-  await expectPrinted(await release(id, 'good', 'a1'), small, before);
+  let last = await release(id, 'good', 'a1');
+  const took_ms = performance.now() - claimed_ms;
+  // on a machine that is slower than the lease is long the job is free by then
+  if (last.json.outcome === 'refused' || took_ms < lease_ms - 2000) {
+    assert.is(last.json.outcome, 'refused');
+    assert.match(last.json.reason ?? '', /^a2 is releasing this job/);
+    await inState(org, { node: 'a1', id, state: 'held' });
+    assert.ok(performance.now() - claimed_ms > lease_ms - 2000, 'not before the lease');
+    last = await release(id, 'good', 'a1');
+  }
+  await expectPrinted(last, small, before);
   await org.restart('a2');
   await org.connected();
   await nothingKept(org);

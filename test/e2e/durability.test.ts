@@ -63,7 +63,7 @@ if (requireTools(['strace'])) {
         assert.is(voteFault(holder, between(holder, claimant), request), '');
       }
       expectBegunFirst(claimant, votes, Number(new URL(sink.uri).port));
-      await waitFor(() => sink.documents[0], { deadline_ms: 5000, what: 'the document' });
+      await waitFor(() => sink.documents[0], { deadline_ms: 30_000, what: 'the document' });
     } finally {
       await org.stop();
       await sink.stop();
@@ -79,7 +79,7 @@ if (requireTools(['strace'])) {
         const { code, json } = await org.ink<{ id: string }>(['print', pdf.file, ...org.as('ada', 'a2')], {
           expectCode: null,
         });
-        await waitFor(() => strace.exit(), { deadline_ms: 5000, what: `sync ${nth} of a3` });
+        await waitFor(() => strace.exit(), { deadline_ms: 30_000, what: `sync ${nth} of a3` });
         org.node('a3').alive = false;
         await org.restart('a3');
         await org.connected();

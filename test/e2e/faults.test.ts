@@ -52,7 +52,7 @@ async function halfSubmitted(org: Organisation, node: OrganisationNode): Promise
   };
   await sendTo(document.length / 2);
   await waitFor(() => storing(org).length === 3 ? true : undefined, {
-    deadline_ms: 5000,
+    deadline_ms: 30_000,
     what: 'three nodes to write the envelope',
   });
   return { client, document, sendTo };
@@ -64,7 +64,7 @@ async function expectPrinted(org: Organisation, node: string, id: string, sha256
   const { json } = await org.ink<Released>(['release', id, '--printer', 'raw', ...org.as('ada', node)]);
   assert.is(json.outcome, 'sent', json.reason);
   await waitFor(() => sink.documents[before], {
-    deadline_ms: 5000,
+    deadline_ms: 30_000,
     what: 'the printer to have the document',
   });
   assert.is(sink.documents[before]?.sha256, sha256);

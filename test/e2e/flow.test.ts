@@ -140,7 +140,7 @@ test('through RAW to a sink, octet for octet; its trace says what became of it',
   const shown = await waitFor(async () => {
     const { json } = await org.ink<JobView & { trace: { at: string; what: string }[] }>(show);
     return json.state === 'sent' ? json : undefined;
-  }, { deadline_ms: 10_000, what: 'a1 to know how it ended' });
+  }, { deadline_ms: 40_000, what: 'a1 to know how it ended' });
   assert.is(shown.printer, 'sink');
   assert.equal(shown.trace.map(({ what }) => what.replace(/ on .*/, '')), [
     'accepted by a2',

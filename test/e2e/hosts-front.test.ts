@@ -28,7 +28,7 @@ const port = 9265;
 const host = 'inkmesh-a.local';
 const clients = ['cupsd', 'curl', 'lp', 'lpadmin', 'lpstat', 'openssl', 'python3'];
 /** until a node that has started is a super node, with its site's key */
-const ready_ms = 30_000;
+const ready_ms = 60_000;
 
 if (canIsolate() && requireTools([...avahiTools, ...clients])) {
   const network = new Network();

@@ -29,8 +29,9 @@ const atClaimant: Point[] = [
   { point: 'after document', then: 'interrupted' },
   { point: 'before claim.settle', then: 'interrupted' },
   { point: 'before claims.put ended', then: 'interrupted' },
-  { point: 'after claims.put ended', then: 'sent' },
-  { point: 'before ledger.add settled', then: 'sent' },
+  { point: 'after claims.put ended', then: 'interrupted' },
+  { point: 'before ledger.add settled', then: 'interrupted' },
+  { point: 'after ledger.add settled', then: 'interrupted' },
   { point: 'before ledger.publish settled', then: 'sent' },
   { point: 'after claim.settle', then: 'sent' },
 ];

@@ -14,7 +14,7 @@ import { makeWish, takeVictim, unwish, type Wish } from '../fakes/wish.ts';
 import { makePdf, type Organisation, type Pdf, startOrganisation } from './organisation.ts';
 import { envelopes, inState, jobsAt } from './remains.ts';
 
-const patience_ms = 15_000;
+const patience_ms = 40_000;
 
 /** What living nodes keep, to be compared with later. */
 type Kept = Map<string, { pieces: number; files: string[] }>;

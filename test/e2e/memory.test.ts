@@ -49,7 +49,7 @@ async function through(organisation: Organisation, sink: Sink, pdf: Pdf): Promis
   const job = await waitFor(async () => {
     const { json } = await organisation.ink<JobView[]>(['jobs', ...at]);
     return json.find(({ state }) => state === 'held');
-  }, { deadline_ms: 10_000, what: 'the job to be listed' });
+  }, { deadline_ms: 40_000, what: 'the job to be listed' });
   assert.is(job.bytes, pdf.bytes);
   const { json } = await organisation.ink<Released>(['release', job.id, '--printer', 'sink', ...at]);
   assert.is(json.outcome, 'sent');

@@ -8,10 +8,10 @@ import { runInside } from '../../src/cli/run.ts';
 import { type Kept, line, spawnKept, stop, tempDir, waitFor } from '../fakes/processes.ts';
 
 const start_ms = 90_000;
-const ready_ms = 20_000;
-const gone_ms = 10_000;
+const ready_ms = 60_000;
+const gone_ms = 30_000;
 const command_ms = 120_000;
-const connected_ms = 20_000;
+const connected_ms = 60_000;
 
 export interface OrganisationNode {
   readonly name: string;
@@ -91,8 +91,10 @@ interface Description {
   users: OrganisationUser[];
 }
 
-/** The command that runs this program, to be followed by its arguments. */
+/** The command that runs this program: the binary that `INKMESH` names, or else its sources. */
 export function program(): [string, ...string[]] {
+  const binary = process.env['INKMESH'];
+  if (binary) return [binary];
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
   const flags = process.versions['deno'] === undefined ? [] : ['run', '--allow-all'];
   return [process.execPath, ...flags, main];

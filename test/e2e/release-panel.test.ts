@@ -21,7 +21,7 @@ import { waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 import { makePdf, type Organisation, sha256, startOrganisation } from './organisation.ts';
 
-const shown_ms = 15_000;
+const shown_ms = 45_000;
 const ready_ms = 60_000;
 const printer = 'printer-a';
 const badge = '04A1B2C3D4';

@@ -33,7 +33,7 @@ export async function jobAt(org: Organisation, node: string, id: string): Promis
 /** Waits until a node lists a job in a state. */
 export async function inState(
   org: Organisation,
-  { node, id, state, deadline_ms = 10_000 }: {
+  { node, id, state, deadline_ms = 40_000 }: {
     node: string;
     id: string;
     state: string;
@@ -70,7 +70,7 @@ export async function kept(org: Organisation): Promise<string[]> {
 }
 
 /** Waits until no living node keeps anything. */
-export async function nothingKept(org: Organisation, deadline_ms = 10_000): Promise<void> {
+export async function nothingKept(org: Organisation, deadline_ms = 40_000): Promise<void> {
   let last: string[] = [];
   try {
     await waitFor(async () => (last = await kept(org)).length === 0 ? true : undefined, {

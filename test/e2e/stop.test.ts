@@ -83,7 +83,7 @@ const terminate = (kept: Kept) => process.kill(kept.pid as number, 'SIGTERM');
 /** SIGTERM, and the node's word that it finishes what it does. */
 async function terminateBusy(kept: Kept): Promise<void> {
   terminate(kept);
-  await line(kept, /finishing what is in flight/, { deadline_ms: 5000 });
+  await line(kept, /finishing what is in flight/, { deadline_ms: 30_000 });
 }
 
 const prints = (sink: Sink, { sha256 }: Pdf) =>
@@ -96,7 +96,7 @@ async function stuckRelease(): Promise<{ id: string; ran: Promise<Ran<Released>>
   const release = ['release', id, '--printer', 'slow', ...org.as('ada', node.name)];
   const ran = org.ink<Released>(release, { expectCode: null });
   await waitFor(() => slow.received >= received + MiB ? true : undefined, {
-    deadline_ms: 15_000,
+    deadline_ms: 40_000,
     what: 'the printer to be stuck',
   });
   return { id, ran };
@@ -144,7 +144,7 @@ test('a node that releases finishes first, and takes nothing new meanwhile', asy
   assert.is((await ran).json.outcome, 'sent');
   await expectStopped(kept, gone_ms);
   await waitFor(() => prints(slow, large) > 0 ? true : undefined, {
-    deadline_ms: 5000,
+    deadline_ms: 30_000,
     what: 'the whole document',
   });
   assert.is(prints(slow, large), 1);
@@ -168,7 +168,7 @@ test('a delivery that outlasts the drain is interrupted, and not lost', async ()
   const reprint = ['release', id, '--printer', 'good', ...org.as('ada', 'a3'), ...confirm];
   assert.is((await org.ink<Released>(reprint)).json.outcome, 'sent');
   await waitFor(() => prints(good, large) > 0 ? true : undefined, {
-    deadline_ms: 5000,
+    deadline_ms: 30_000,
     what: 'the whole document',
   });
   assert.is(prints(good, large), 1);
@@ -181,7 +181,7 @@ test('a node that accepts a job finishes first; one whose client never ends leav
   const client = await submitSlowly(plainUri(), 'slow');
   await client.send(document.subarray(0, MiB));
   await waitFor(() => storing(org).length === 3 ? true : undefined, {
-    deadline_ms: 5000,
+    deadline_ms: 30_000,
     what: 'three to store',
   });
   await terminateBusy(kept);
@@ -198,7 +198,7 @@ test('a node that accepts a job finishes first; one whose client never ends leav
   const never = await submitSlowly(plainUri(), 'never ends');
   await never.send(document.subarray(0, MiB));
   await waitFor(() => storing(org).length === 3 ? true : undefined, {
-    deadline_ms: 5000,
+    deadline_ms: 30_000,
     what: 'three to store',
   });
   const before = await jobsAt(org, 'a1');

@@ -67,7 +67,7 @@ export async function traceProcess(pid: number): Promise<Tracer> {
 /** Resolves when a running strace sees every call. */
 export async function attached(strace: Kept): Promise<void> {
   const is = () => /attached/.test(strace.stderr()) ? true : undefined;
-  await waitFor(is, { deadline_ms: 10_000, what: 'strace to attach' });
+  await waitFor(is, { deadline_ms: 40_000, what: 'strace to attach' });
 }
 
 const syncs = ['fsync', 'fdatasync'];

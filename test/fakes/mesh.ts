@@ -106,7 +106,7 @@ export interface MeshShape {
 export const age_ms = 100 * 24 * 3600_000;
 
 /** Milliseconds that a test waits for what should be there at once. */
-export const patience_ms = 15_000;
+export const patience_ms = 40_000;
 
 /** Certifies a node of `authority` for 90 days from `now`. */
 export async function certifiedNode(

@@ -28,7 +28,7 @@ export async function startNodes(count: number, config: Partial<Config> = {}): P
   ];
   const nodes: EdgeNode[] = [];
   const start = async (dir: string) => {
-    nodes.push(await startNode(dir, await readConfig(files.config(dir)), () => {}));
+    nodes.push(await startNode(dir, await readConfig({ file: files.config(dir) }), () => {}));
   };
   for (const dir of [first, ...others]) configure(dir, config);
   await runInside(['org', 'init', '--name', 'a test', '--site', site, '--dir', first, '--node', 'a1']);

@@ -45,7 +45,7 @@ export interface Rogue {
   /** The names of all protocols that a node offers, as multistream-select lists them. */
   protocols(node: FakeNode): Promise<string[]>;
   /** Asks for a protocol and sends `octets` without waiting; all that the node sends back until it ends the stream. */
-  send(node: FakeNode, protocol: string, octets: Uint8Array): Promise<Buffer>;
+  send(node: Pick<FakeNode, 'address'>, protocol: string, octets: Uint8Array): Promise<Buffer>;
   /** A stream on which nothing is framed and nothing is read. */
   stream(node: FakeNode, protocol: string): Promise<Stream>;
   stop(): Promise<void>;
@@ -69,7 +69,7 @@ export async function startRogue(
   const { transport, linkOf } = bareTransport(host);
   const rpc = new Rpc(transport, systemClock, () => {});
   rpc.admitBy(() => Promise.resolve());
-  const connect = (node: FakeNode) => host.dial(multiaddr(node.address));
+  const connect = (node: Pick<FakeNode, 'address'>) => host.dial(multiaddr(node.address));
   const call = async (node: FakeNode, method: string, request: unknown, body?: Body) => {
     const connection = await connect(node);
     const link = linkOf(connection);

@@ -270,7 +270,7 @@ test('RAW: a printer that says it is out of paper gets no octet until it has som
     let condition = empty;
     const done = delivered({ name: 'p', uri: sink.uri }, { condition: () => Promise.resolve(condition) });
     await waitFor(() => sink.connections === 1 ? true : undefined, {
-      deadline_ms: 5000,
+      deadline_ms: 30_000,
       what: 'a connection',
     });
     await new Promise((resolve) => setTimeout(resolve, limits.wait_ms / 2));
@@ -296,7 +296,7 @@ test('RAW: a printer that is out of paper gets no octet for an answer that is lo
       condition: ask,
       onWaiting: () => condition = undefined,
     });
-    await waitFor(() => silent > 3 ? true : undefined, { deadline_ms: 5000, what: 'answers to be lost' });
+    await waitFor(() => silent > 3 ? true : undefined, { deadline_ms: 30_000, what: 'answers to be lost' });
     assert.is(sink.received, 0);
     condition = ready;
     assert.is((await done).outcome, 'sent');
@@ -329,7 +329,7 @@ test('RAW: a printer that runs out of paper in mid-document is waited for', asyn
     let stuck = empty;
     const done = delivered({ name: 'p', uri: sink.uri }, { condition });
     const half = () => sink.received >= bytes / 2 ? true : undefined;
-    await waitFor(half, { deadline_ms: 5000, what: 'half of the document' });
+    await waitFor(half, { deadline_ms: 30_000, what: 'half of the document' });
     setTimeout(() => {
       stuck = ready;
       sink.go();
@@ -384,7 +384,7 @@ test('documents for a RAW printer go one after the other', async () => {
   await withSink({ stallAfter: 0 }, async (sink) => {
     const all = [1, 2, 3].map(() => delivered({ name: 'p', uri: sink.uri }));
     await waitFor(() => sink.connections === 1 ? true : undefined, {
-      deadline_ms: 5000,
+      deadline_ms: 30_000,
       what: 'a connection',
     });
     await new Promise((resolve) => setTimeout(resolve, 200));

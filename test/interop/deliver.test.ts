@@ -138,7 +138,7 @@ test('ticket options reach the printer, and the document waits for it', async ()
     const pin = tls === undefined ? {} : { fingerprint: tls.fingerprint };
     const { made, seen } = delivery(printer.uri, { ticket: { ...ticket, options }, document, bytes, ...pin });
     const delivered = deliver(made);
-    await untilStalled(() => seen.read, { deadline_ms: 10_000, what: 'the delivery to stall' });
+    await untilStalled(() => seen.read, { deadline_ms: 30_000, what: 'the delivery to stall' });
     assert.ok(seen.read < bytes / 2, `${seen.read} octets were read for a printer that takes none`);
     open();
     const outcome = await delivered;
@@ -159,7 +159,7 @@ test('a stopped delivery is cancelled', async () => {
   try {
     const { made } = delivery(printer.uri, { signal: stop.signal });
     const delivered = deliver(made);
-    await waitFor(() => door.read > 0 ? true : undefined, { deadline_ms: 5000, what: 'the first octets' });
+    await waitFor(() => door.read > 0 ? true : undefined, { deadline_ms: 30_000, what: 'the first octets' });
     stop.abort(new Error('stopped by its owner'));
     const outcome = await delivered;
     assert.is(outcome.outcome, 'interrupted');
@@ -206,7 +206,7 @@ test('RAW: no octet is sent when begin throws, or when the document never starts
     const outcome = await deliver(delivery(sink.uri, { document }).made);
     assert.is(outcome.outcome, 'failed');
     await waitFor(() => sink.connections === 2 ? true : undefined, {
-      deadline_ms: 5000,
+      deadline_ms: 30_000,
       what: 'both connections',
     });
     assert.ok(sink.documents.every((document) => document.bytes === 0));

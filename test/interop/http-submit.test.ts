@@ -147,9 +147,9 @@ test('what breaks off leaves no job: a body, and a form before its end', () =>
       const client = post(served, '/print', { 'content-type': type });
       client.on('error', () => {});
       client.write(octets);
-      await waitFor(() => door.read > read || undefined, { deadline_ms: 5000, what: 'the first octets' });
+      await waitFor(() => door.read > read || undefined, { deadline_ms: 30_000, what: 'the first octets' });
       client.destroy();
-      await waitFor(() => door.failed > failed || undefined, { deadline_ms: 5000, what: 'the break' });
+      await waitFor(() => door.failed > failed || undefined, { deadline_ms: 30_000, what: 'the break' });
     }
     assert.equal(door.submitted, []);
     assert.equal(served.logged, []);

@@ -130,10 +130,10 @@ test('a client that goes away in mid-document leaves no job', async () => {
     client.on('error', () => {});
     client.write(printJobHead(served.uri));
     client.write(randomBytes(100_000));
-    await waitFor(() => door.read > 0 ? true : undefined, { deadline_ms: 5000, what: 'the first chunk' });
+    await waitFor(() => door.read > 0 ? true : undefined, { deadline_ms: 30_000, what: 'the first chunk' });
     client.destroy();
     await waitFor(() => door.failed > 0 ? true : undefined, {
-      deadline_ms: 5000,
+      deadline_ms: 30_000,
       what: 'the door to notice',
     });
     assert.is(door.aborted, 1);

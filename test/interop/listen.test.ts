@@ -13,7 +13,7 @@ import { requireTools } from '../fakes/require.ts';
 
 const limits: ListenLimits = { maxConnections: 8, headers_ms: 300, idle_ms: 500, maxOpenRequests: 4 };
 const answer_ms = 2.5 * limits.idle_ms;
-const soon = { deadline_ms: 5000, what: 'the server to end the connection' };
+const soon = { deadline_ms: 30_000, what: 'the server to end the connection' };
 const head = ['POST / HTTP/1.1', 'Host: x', 'Transfer-Encoding: chunked', '', ''].join('\r\n');
 
 interface Client {

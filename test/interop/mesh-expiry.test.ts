@@ -17,7 +17,7 @@ import { tempDir, waitFor } from '../fakes/processes.ts';
 
 const hour_ms = 3600_000;
 const retention_ms = 8 * hour_ms;
-const patience = { deadline_ms: 10_000 };
+const patience = { deadline_ms: 30_000 };
 const claim = `12D3KooWQ/${crypto.randomUUID()}`;
 
 interface Kept {

@@ -231,7 +231,7 @@ test('what a revoked node says from then on counts for nothing, what it has said
   await untilKnown(mesh.nodes, 'job', since.subject);
   await a1.mesh.ledger.state(revokedKind, () => directoryDoc, revocationOf('node', insider.peer), {});
   const gone = () => mesh.nodes.every(({ mesh }) => mesh.ledger.latest('job', since.subject) === undefined);
-  await waitFor(() => gone() || undefined, { deadline_ms: 5000, what: 'its later facts to be gone' });
+  await waitFor(() => gone() || undefined, { deadline_ms: 30_000, what: 'its later facts to be gone' });
   for (const node of mesh.nodes) {
     assert.ok(node.mesh.ledger.latest('job', before.subject));
     await node.mesh.ledger.settled();

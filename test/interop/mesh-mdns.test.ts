@@ -24,7 +24,7 @@ const patience_ms = 30_000;
 /** The pid of a process that does nothing, in a network namespace of its own, which ends with it. */
 async function namespace(): Promise<number> {
   const kept = spawnKept('unshare', ['--net', 'sh', '-c', 'echo in; exec sleep 600']);
-  await line(kept, /^in$/, { deadline_ms: 5000 });
+  await line(kept, /^in$/, { deadline_ms: 30_000 });
   if (kept.pid === undefined) throw new Error('unshare could not be started');
   return kept.pid;
 }
@@ -133,7 +133,7 @@ if (requireTools(['ip', 'nsenter', 'unshare'])) {
     await untilMembers(a1, ['a2', 'a3']);
     await untilMembers(a2, ['a1', 'a3']);
     assert.equal(membersOf(b1), []);
-    for (const { node } of [...first, a3]) assert.is((await stop(node, { deadline_ms: 10_000 })).code, 0);
+    for (const { node } of [...first, a3]) assert.is((await stop(node, { deadline_ms: 30_000 })).code, 0);
   });
 }
 

@@ -195,7 +195,7 @@ test('traps without end are heeded up to a bound, and a port that is taken is to
   await waitFor(() => {
     for (let i = 0; i < 20; i++) sender.send(Uint8Array.of(i), traps.port, '127.0.0.1', () => sent++);
     return sent >= 5 * trapLimits.perWindow && heard >= trapLimits.perWindow ? true : undefined;
-  }, { deadline_ms: 10_000, what: 'the traps to be heard' });
+  }, { deadline_ms: 30_000, what: 'the traps to be heard' });
   assert.ok(heard < sent, `${heard} of ${sent}`);
   const taken = await hearTraps(traps.port, () => {}, log);
   assert.is(taken.port, 0);

@@ -2,10 +2,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { relayOf } from '../../mesh/address.ts';
+import { hopProtocol } from '../../mesh/circuit.ts';
+import type { Channel } from '../../mesh/ports.ts';
 import { echoed, openRules, reserved, soon, startTransport, stopTransports } from '../fakes/transports.ts';
+import { startRogue, withRogue } from '../fakes/rogue.ts';
 import { waitFor } from '../fakes/processes.ts';
 
-const patience = { deadline_ms: 10_000 };
+const MiB = 1024 * 1024;
+const patience = { deadline_ms: 30_000 };
 const open = openRules;
 const transport = (relay: boolean, rules = open) => startTransport({ relay }, rules);
 
@@ -88,6 +92,67 @@ test('a node that has lost its relay can be reached through it again', async () 
   });
   const link = await b.dial(a.peer, [await reserved(hub, a)], soon());
   assert.is(link.relay, hub.peer);
+});
+
+test('who does not read holds its sender back, and the relay keeps a little only', async () => {
+  let passed = 0;
+  const hub = await transport(true, { ...open, carried: (_from, _to, octets) => passed += octets });
+  const [a, b] = [await transport(false), await transport(false)];
+  const held: Channel[] = [];
+  await a.handle('/test/stuck/1', 4, (channel) => void held.push(channel));
+  const link = await b.dial(a.peer, [await reserved(hub, a)], soon());
+  const channel = await b.open(link, '/test/stuck/1', soon());
+  let written = 0;
+  const writing = (async () => {
+    for (; written < 64 * MiB; written += MiB) await channel.write(new Uint8Array(MiB));
+  })();
+  let before = -1;
+  await waitFor(async () => {
+    const still = passed === before && passed > 0;
+    before = passed;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return still && passed === before || undefined;
+  }, { ...patience, what: 'the sender to wait' });
+  assert.ok(passed < 8 * MiB, `${passed} octets came to the relay`);
+  assert.ok(written < 16 * MiB, `${written} octets were taken`);
+  let read = 0;
+  for (let frame; read < 64 && (frame = await held[0]!.read(MiB, 10_000)) !== undefined; read++) {
+    assert.is(frame.length, MiB);
+  }
+  await writing;
+  assert.is(read, 64, 'all of it arrives once it is read');
+});
+
+test('what a relay does not grant is counted by why, and costs it nothing', async () => {
+  const members = new Set<string>();
+  const hub = await transport(true, { ...open, isMember: (peer) => members.has(peer), mayPass: () => false });
+  const [a, b] = [await transport(false), await transport(false)];
+  assert.instance(await reserved(hub, a).catch((error) => error), Error);
+  members.add(a.peer);
+  const address = await reserved(hub, a);
+  const tries = async () =>
+    await b.dial(a.peer, [address], soon()).then(() => assert.unreachable(), () => {});
+  await tries();
+  members.add(b.peer);
+  await tries();
+  const rogue = await startRogue();
+  const at = { peer: hub.peer, address: `${hub.addresses()[0]}/p2p/${hub.peer}` };
+  const frame = (length: number, ...octets: number[]) =>
+    Buffer.concat([
+      Buffer.from(length < 128 ? [length] : [(length & 0x7f) | 0x80, length >> 7]),
+      Buffer.from(octets),
+    ]);
+  await withRogue(rogue, async () => {
+    // longer than a message may be; a message that is none; a field that is longer than its message; no such type
+    for (const octets of [frame(16_000), frame(2, 0xff, 0xff), frame(3, 0x12, 0x7f, 0), frame(2, 8, 9)]) {
+      await rogue.send(at, hopProtocol, octets);
+    }
+  });
+  assert.equal(hub.relayed(), {
+    reservations: 1,
+    circuits: 0,
+    refused: { admission: 2, policy: 1, malformed: 4 },
+  });
 });
 
 test.run();

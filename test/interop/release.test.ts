@@ -18,7 +18,7 @@ import { requireTools } from '../fakes/require.ts';
 import { readAll, type ScriptedPrinter, startScriptedPrinter, stateOf } from '../fakes/scripted-printer.ts';
 import { startSink } from '../fakes/sink.ts';
 
-const soon = { deadline_ms: 10_000 };
+const soon = { deadline_ms: 30_000 };
 const wait_s = 2;
 const nodes = await startNodes(3, { printerWait_s: wait_s });
 const sink = await startSink();

@@ -94,6 +94,9 @@ export class Disk {
       });
     const { age, facts, pieces, claims, invites, addresses } = this.storage;
     return {
+      // each change by itself: a process may be killed between two of them, or find no room for the second one
+      // deno-lint-ignore require-await
+      together: async (change) => change(),
       age: guard('age', age),
       facts: guard('facts', facts),
       pieces: guard('pieces', pieces),

@@ -272,6 +272,10 @@ export class SimTransport implements Transport {
 
   endRelayed(_peer: string): void {}
 
+  relayed() {
+    return { reservations: 0, circuits: 0, refused: {} };
+  }
+
   start(): Promise<void> {
     this.#listens = true;
     return Promise.resolve();

@@ -63,6 +63,7 @@ export function memoryTables(known: Known): Storage {
   const invites = new Map<string, Invite>();
   let age: Age | undefined;
   return {
+    together: (change) => Promise.resolve(change()),
     facts: facts(known),
     age: { get: () => age, put: (next) => void (age = next) },
     pieces: {
@@ -83,7 +84,7 @@ export function memoryTables(known: Known): Storage {
     claims: {
       put: (row) => void claims.set(row.claim, row),
       list: () => [...claims.values()],
-      remove: (claim) => void claims.delete(claim),
+      remove: (claim) => Promise.resolve(void claims.delete(claim)),
     },
     invites: {
       put: (invite) => void invites.set(invite.secretHash, invite),

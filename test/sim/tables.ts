@@ -58,7 +58,7 @@ function pieceTable(pieces: Map<string, Piece>, facts: FactTable): PieceTable {
     dropShare: (job) => change(job, { share: new Uint8Array(0), handoff: null }),
     handoffs: () => [...pieces.values()].filter(({ handoff }) => handoff !== null).map(({ job }) => job),
     dropHandoff: (job) => change(job, { handoff: null }),
-    remove: (job) => void pieces.delete(job),
+    remove: (job) => Promise.resolve(void pieces.delete(job)),
   };
 }
 
@@ -72,6 +72,6 @@ function claimTable(): ClaimTable {
   return {
     put: (row) => void claims.set(row.claim, copyOf(row)),
     list: () => [...claims.values()].map(copyOf),
-    remove: (claim) => void claims.delete(claim),
+    remove: (claim) => Promise.resolve(void claims.delete(claim)),
   };
 }

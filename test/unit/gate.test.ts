@@ -44,7 +44,7 @@ async function world(): Promise<World> {
     ...{ leaf: identity.der, issuers, time_ms: Date.now(), addresses: [] },
   });
   const gate = await Gate.open({
-    ...{ rpc, trust: authority.trust, clock: systemClock, log: () => {} },
+    ...{ rpc, trust: authority.trust, clock: systemClock, log: () => {}, maxStrangers: 32 },
     links: (of) => links.filter((link) => link.peer === of),
     introduce: () => helloOf(self),
     refusal: () => undefined,

@@ -73,6 +73,27 @@ withState('one that fails takes none of the others with it', async (state, dir) 
   assert.equal(durable(dir), ['a', 'b', 'c']);
 });
 
+withState('changes of several tables are one: all of them, or none', async (state, dir) => {
+  const first = state.pieces.put(piece('a'));
+  let inner: Promise<void> | undefined;
+  const failing = state.together(() => {
+    state.pieces.setLease('a', new Uint8Array([2]));
+    inner = state.pieces.put(piece('b'));
+    throw new TypeError('as it happens');
+  });
+  const results = await Promise.allSettled([first, inner, failing]);
+  assert.equal(results.map(({ status }) => status), ['fulfilled', 'rejected', 'rejected']);
+  assert.equal(durable(dir), ['a']);
+  assert.equal(state.pieces.get('a')?.lease, new Uint8Array(1));
+  await state.together(() => {
+    state.pieces.setLease('a', new Uint8Array([3]));
+    void state.pieces.put(piece('b'));
+    assert.equal(durable(dir), ['a'], 'nothing is written before all of it');
+  });
+  assert.equal(durable(dir), ['a', 'b']);
+  assert.equal(state.pieces.get('a')?.lease, new Uint8Array([3]));
+});
+
 test('a database that is closed keeps what waited', async () => {
   const dir = tempDir();
   const state = new State(dir);

@@ -6,7 +6,7 @@ import { enrol, invitationIn } from './enrol.js';
 import { optionsOf } from './options.js';
 import { cancel, release } from './release.js';
 import { readCredential, recentPrinters, rememberPrinter } from './store.js';
-import { hush, progress, say, show, showTemplate, text, view } from './views.js';
+import { hush, progress, say, show, showTemplate, text, untouched, view } from './views.js';
 
 const busyLook_ms = 2000;
 const firstWait_ms = 1000;
@@ -44,6 +44,7 @@ async function refresh() {
   try {
     const response = await ask(credential, { path, view: path.startsWith('/app/jobs') });
     const html = await response.text();
+    await untouched();
     // somebody has gone on meanwhile
     if (path !== await wanted()) return;
     show(html, path !== shown);

@@ -41,6 +41,22 @@ export function hush() {
   if (performance.now() - said_ms > readable_ms) status.textContent = '';
 }
 
+/** ends when the finger or button that is down is up again */
+let pressed = Promise.resolve();
+
+addEventListener('pointerdown', () => {
+  pressed = new Promise((resolve) => {
+    // the click comes with the end of the press
+    const ended = () => setTimeout(resolve);
+    for (const end of ['pointerup', 'pointercancel']) addEventListener(end, ended, { once: true });
+  });
+});
+
+/** A button that is replaced while it is pressed gets no click: what is new is shown after that. */
+export async function untouched() {
+  await pressed;
+}
+
 /**
  * Shows a fragment that the node has made (it has escaped what others have written), keeps what was ticked, typed and
  * open, and puts times into the reader's zone.

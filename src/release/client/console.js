@@ -1,7 +1,9 @@
+// @ts-check
+/// <reference lib="dom" />
 /** The operators' page: shows how it is every few seconds, and signs what its buttons decide. */
-import { ask, Refusal } from '/client/api.js';
-import { readCredential } from '/client/store.js';
-import { say, show, showTemplate, view } from '/client/views.js';
+import { ask, Refusal } from './api.js';
+import { readCredential } from './store.js';
+import { say, show, showTemplate, view } from './views.js';
 
 const look_ms = 3000;
 

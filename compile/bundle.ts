@@ -1,0 +1,82 @@
+/** The whole program as one module, with everything that it reads from its sources inside. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import * as esbuild from 'esbuild';
+import type { Build } from '../src/build.ts';
+
+export const root: string = dirname(dirname(fileURLToPath(import.meta.url)));
+
+export interface BundleOptions {
+  /** CommonJS is what Node's code cache takes; Deno takes modules */
+  format: 'cjs' | 'esm';
+  single: boolean;
+  outfile: string;
+}
+
+/** @throws Error when the sources do not bundle */
+export async function bundle({ format, single, outfile }: BundleOptions): Promise<void> {
+  const build: Build = { commit: commit(), single };
+  try {
+    await esbuild.build({
+      entryPoints: [join(root, 'src/main.ts')],
+      bundle: true,
+      platform: 'node',
+      target: 'node26',
+      format,
+      outfile,
+      jsx: 'automatic',
+      jsxImportSource: 'hono/jsx',
+      // the ipp package dispatches on names of functions, and so do stack traces that people read
+      keepNames: true,
+      minifyWhitespace: true,
+      minifySyntax: true,
+      legalComments: 'eof',
+      define: {
+        INKMESH_BUILD: JSON.stringify(build),
+        // only where the program is one file is nothing beside it, and only there is the form CommonJS
+        ...(format === 'cjs' ? { 'import.meta.url': '""' } : {}),
+      },
+      ...(format === 'esm' ? { banner: { js: requireOfBuiltins } } : {}),
+      plugins: [clientFilesInside],
+      logLevel: 'warning',
+    });
+  } finally {
+    await esbuild.stop();
+  }
+}
+
+/** CommonJS packages in a module ask for Node's own modules by `require`. */
+const requireOfBuiltins = `import { createRequire as nodeRequire } from 'node:module';` +
+  `const require = nodeRequire(import.meta.url);`;
+
+/** Puts what src/release/client-file.ts reads in its place. */
+const clientFilesInside: esbuild.Plugin = {
+  name: 'client-files-inside',
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]src[\\/]release[\\/]client-file\.ts$/ }, ({ path }) => {
+      const folder = join(dirname(path), 'client');
+      const contents = Object.fromEntries(
+        readdirSync(folder).sort().map((name) => [name, readFileSync(join(folder, name), 'utf8')]),
+      );
+      return {
+        contents: `const files = ${JSON.stringify(contents)};
+          export const clientFile = (name) => new TextEncoder().encode(files[name]);`,
+        loader: 'js',
+      };
+    });
+  },
+};
+
+function commit(): string | null {
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    return git('rev-parse', '--short=12', 'HEAD') + (git('status', '--porcelain') === '' ? '' : '+');
+  } catch {
+    // an unpacked archive, or no git: the variable is what packagers set
+    return process.env['INKMESH_COMMIT'] ?? null;
+  }
+}

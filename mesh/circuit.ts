@@ -1,0 +1,120 @@
+/** The messages of circuit relay v2 (https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md): pure. */
+import { InkmeshError } from './errors.ts';
+
+export const hopProtocol = '/libp2p/circuit/relay/0.2.0/hop';
+export const stopProtocol = '/libp2p/circuit/relay/0.2.0/stop';
+
+/** The statuses of the specification that are answered here. */
+export const status = {
+  ok: 100,
+  reservationRefused: 200,
+  resourceLimitExceeded: 201,
+  permissionDenied: 202,
+  connectionFailed: 203,
+  noReservation: 204,
+  malformedMessage: 400,
+  unexpectedMessage: 401,
+} as const;
+export type Status = (typeof status)[keyof typeof status];
+
+const maxFields = 64;
+
+/** What a peer asks a relay: to be reached through it, or for a connection to another peer (its multihash). */
+export type HopRequest = { type: 'reserve' } | { type: 'connect'; peer: Uint8Array } | { type: 'other' };
+
+/** @throws InkmeshError `bad-request` */
+export function decodeHop(message: Uint8Array): HopRequest {
+  const fields = decodeFields(message);
+  switch (fields.get(1)) {
+    case 0:
+      return { type: 'reserve' };
+    case 1: {
+      const [peer] = [fields.get(2)].map((field) =>
+        field instanceof Uint8Array ? decodeFields(field).get(1) : 0
+      );
+      if (!(peer instanceof Uint8Array)) throw bad();
+      return { type: 'connect', peer };
+    }
+    default:
+      return { type: 'other' };
+  }
+}
+
+export function encodeHopStatus(
+  answer: Status,
+  reservation?: { expires_s: number; addresses: readonly Uint8Array[] },
+): Uint8Array {
+  const reserved: Field[] = reservation === undefined ? [] : [[
+    3,
+    encodeFields([[1, reservation.expires_s], ...reservation.addresses.map((one): Field => [2, one])]),
+  ]];
+  return encodeFields([[1, 2], ...reserved, [5, answer]]);
+}
+
+/** Tells the end of a circuit who is at the other one. @param peer its multihash */
+export function encodeStopConnect(peer: Uint8Array): Uint8Array {
+  return encodeFields([[1, 0], [2, encodeFields([[1, peer]])]]);
+}
+
+/** The status with which the end of a circuit answers. @throws InkmeshError `bad-request` */
+export function decodeStopStatus(message: Uint8Array): number {
+  const answer = decodeFields(message).get(4);
+  if (typeof answer !== 'number') throw bad();
+  return answer;
+}
+
+/** A field of a Protocol Buffers message: its number, and a varint or octets. */
+type Field = readonly [number, number | Uint8Array];
+
+const bad = () => new InkmeshError('bad-request', 'a message of circuit relay is malformed');
+
+function encodeFields(fields: readonly Field[]): Uint8Array {
+  const out: number[] = [];
+  const varint = (value: number) => {
+    for (; value > 0x7f; value = Math.floor(value / 0x80)) out.push((value % 0x80) | 0x80);
+    out.push(value);
+  };
+  for (const [number, value] of fields) {
+    varint(number * 8 + (typeof value === 'number' ? 0 : 2));
+    if (typeof value === 'number') varint(value);
+    else {
+      varint(value.length);
+      out.push(...value);
+    }
+  }
+  return Uint8Array.from(out);
+}
+
+/** The last value of each field that is a varint or octets. @throws InkmeshError `bad-request` */
+function decodeFields(message: Uint8Array): Map<number, number | Uint8Array> {
+  const fields = new Map<number, number | Uint8Array>();
+  let at = 0;
+  const varint = () => {
+    let value = 0;
+    for (let shift = 1;; shift *= 0x80) {
+      const octet = message[at++];
+      if (octet === undefined || shift > 2 ** 49) throw bad();
+      value += (octet & 0x7f) * shift;
+      if (octet < 0x80) return value;
+    }
+  };
+  for (let count = 0; at < message.length; count++) {
+    if (count === maxFields) throw bad();
+    const key = varint();
+    const number = Math.floor(key / 8);
+    switch (key % 8) {
+      case 0:
+        fields.set(number, varint());
+        break;
+      case 2: {
+        const length = varint();
+        if (length > message.length - at) throw bad();
+        fields.set(number, message.slice(at, at += length));
+        break;
+      }
+      default:
+        throw bad();
+    }
+  }
+  return fields;
+}

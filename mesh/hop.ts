@@ -1,0 +1,223 @@
+/**
+ * The relay's part of circuit relay v2: reservations, and circuits between two peers. libp2p's own server reads one end
+ * as fast as it sends, whether or not the other end takes it, so that a slow reader would fill the relay's memory; here
+ * it holds its sender back. All is bounded by peer, by address and in all, and what is refused is counted.
+ */
+import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface';
+import { lpStream } from '@libp2p/utils';
+import { multiaddr } from '@multiformats/multiaddr';
+import { hostOf, relayOf } from './address.ts';
+import {
+  decodeHop,
+  decodeStopStatus,
+  encodeHopStatus,
+  encodeStopConnect,
+  hopProtocol,
+  type Status,
+  status,
+  stopProtocol,
+} from './circuit.ts';
+import { joinStreams } from './join-streams.ts';
+import {
+  hopTime_ms,
+  maxCircuits,
+  maxCircuitsPerPeer,
+  maxHopMessageBytes,
+  maxReservations,
+  maxReservationsPerAddress,
+  reservation_ms,
+  unreadHighWaterBytes,
+} from './limits.ts';
+import type { Clock, RelayCounts, RelayRules } from './ports.ts';
+import { deadline } from './timing.ts';
+
+interface Reservation {
+  peer: PeerId;
+  /** of the connection that it was made over */
+  host: string;
+  /** by the monotonic clock */
+  expires_ms: number;
+}
+
+interface Circuit {
+  from: string;
+  to: string;
+  end(reason: Error): void;
+}
+
+/** Why something was not granted, as it is counted. */
+type Why = 'admission' | 'reservation' | 'policy' | 'peer' | 'address' | 'full' | 'malformed' | 'gone';
+
+const statusOf: Readonly<Record<Why, Status>> = {
+  admission: status.permissionDenied,
+  policy: status.permissionDenied,
+  reservation: status.noReservation,
+  peer: status.resourceLimitExceeded,
+  address: status.reservationRefused,
+  full: status.resourceLimitExceeded,
+  malformed: status.malformedMessage,
+  gone: status.connectionFailed,
+};
+
+type Framed = ReturnType<typeof lpStream<Stream>>;
+const framed = (stream: Stream): Framed =>
+  lpStream(stream, { maxDataLength: maxHopMessageBytes, maxBufferSize: unreadHighWaterBytes });
+
+export class HopServer {
+  readonly #host: Libp2p;
+  readonly #clock: Clock;
+  readonly #rules: () => RelayRules;
+  /** by the multihash of the peer, hex */
+  readonly #reservations = new Map<string, Reservation>();
+  readonly #circuits = new Set<Circuit>();
+  readonly #refused = new Map<Why, number>();
+
+  private constructor(host: Libp2p, clock: Clock, rules: () => RelayRules) {
+    this.#host = host;
+    this.#clock = clock;
+    this.#rules = rules;
+  }
+
+  /** Serves as a relay on a host that has not been started. */
+  static async open(host: Libp2p, clock: Clock, rules: () => RelayRules): Promise<HopServer> {
+    const server = new HopServer(host, clock, rules);
+    await host.handle(hopProtocol, (stream, connection) => void server.#serve(stream, connection), {
+      maxInboundStreams: maxCircuitsPerPeer,
+    });
+    host.addEventListener('peer:disconnect', ({ detail }) => server.#reservations.delete(keyOf(detail)));
+    return server;
+  }
+
+  counts(): RelayCounts {
+    return {
+      reservations: this.#reservations.size,
+      circuits: this.#circuits.size,
+      refused: Object.fromEntries(this.#refused),
+    };
+  }
+
+  /** Ends every circuit from or to a peer; its reservation stays, and is of no use while the rules refuse it. */
+  end(peer: string, reason: Error): void {
+    for (const circuit of this.#circuits) {
+      if (circuit.from === peer || circuit.to === peer) circuit.end(reason);
+    }
+  }
+
+  async #serve(stream: Stream, connection: Connection): Promise<void> {
+    const { signal, done } = deadline(this.#clock, hopTime_ms);
+    const asked = framed(stream);
+    try {
+      const refusal = await this.#answer(asked, connection, signal);
+      if (refusal === undefined) return;
+      this.#refused.set(refusal, (this.#refused.get(refusal) ?? 0) + 1);
+      await asked.write(encodeHopStatus(statusOf[refusal]), { signal });
+      await stream.close({ signal });
+    } catch (thrown) {
+      stream.abort(thrown instanceof Error ? thrown : new TypeError(String(thrown)));
+    } finally {
+      done();
+    }
+  }
+
+  async #answer(asked: Framed, connection: Connection, signal: AbortSignal): Promise<Why | undefined> {
+    let request;
+    try {
+      request = decodeHop((await asked.read({ signal })).subarray());
+    } catch {
+      return 'malformed';
+    }
+    // what has come through a relay goes through no other
+    if (relayOf(connection.remoteAddr.toString()) !== null) return 'policy';
+    if (request.type === 'reserve') return await this.#reserve(asked, connection, signal);
+    if (request.type === 'connect') {
+      return await this.#connect(asked, connection.remotePeer, request.peer, signal);
+    }
+    return 'malformed';
+  }
+
+  async #reserve(asked: Framed, connection: Connection, signal: AbortSignal): Promise<Why | undefined> {
+    const { remotePeer: peer, remoteAddr } = connection;
+    const rules = this.#rules();
+    if (!rules.isMember(peer.toString())) return 'admission';
+    if (!rules.mayReserve(peer.toString())) return 'policy';
+    const now_ms = this.#clock.monotonic_ms();
+    for (const [key, { expires_ms }] of this.#reservations) {
+      if (expires_ms < now_ms) this.#reservations.delete(key);
+    }
+    const host = hostOf(remoteAddr.toString()) ?? '';
+    if (!this.#reservations.has(keyOf(peer))) {
+      if (this.#reservations.size >= maxReservations) return 'full';
+      const ofHost = [...this.#reservations.values()].filter((other) => other.host === host);
+      if (ofHost.length >= maxReservationsPerAddress) return 'address';
+    }
+    this.#reservations.set(keyOf(peer), { peer, host, expires_ms: now_ms + reservation_ms });
+    const addresses = this.#host.getMultiaddrs().map((address) => multiaddr(address).bytes);
+    const expires_s = Math.floor((this.#clock.wall_ms() + reservation_ms) / 1000);
+    await asked.write(encodeHopStatus(status.ok, { expires_s, addresses }), { signal });
+    await asked.unwrap().close({ signal });
+    return undefined;
+  }
+
+  async #connect(
+    asked: Framed,
+    source: PeerId,
+    wanted: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Why | undefined> {
+    const rules = this.#rules();
+    const from = source.toString();
+    if (!rules.isMember(from)) return 'admission';
+    const reservation = this.#reservations.get(Buffer.from(wanted).toString('hex'));
+    if (reservation === undefined || reservation.expires_ms < this.#clock.monotonic_ms()) {
+      return 'reservation';
+    }
+    const to = reservation.peer.toString();
+    if (!rules.mayPass(from, to)) return 'policy';
+    if (this.#circuits.size >= maxCircuits) return 'full';
+    if ([from, to].some((peer) => this.#circuitsOf(peer) >= maxCircuitsPerPeer)) return 'peer';
+    const circuit: Circuit = { from, to, end: () => {} };
+    this.#circuits.add(circuit);
+    const leave = () => void this.#circuits.delete(circuit);
+    try {
+      const target = await this.#reach(reservation.peer, source, signal);
+      if (target === undefined) return leave(), 'gone';
+      await asked.write(encodeHopStatus(status.ok), { signal });
+      const ends = joinStreams(asked.unwrap(), target.unwrap(), {
+        forth: (octets) => rules.carried(from, to, octets),
+        back: (octets) => rules.carried(to, from, octets),
+        ended: leave,
+      });
+      circuit.end = ends;
+    } catch (error) {
+      leave();
+      throw error;
+    }
+    return undefined;
+  }
+
+  /** A stream to the end of a circuit, over the newest connection to it, once it has said that it takes it. */
+  async #reach(peer: PeerId, source: PeerId, signal: AbortSignal): Promise<Framed | undefined> {
+    const direct = this.#host.getConnections(peer).filter(({ status, remoteAddr }) =>
+      status === 'open' && relayOf(remoteAddr.toString()) === null
+    );
+    const stream = await direct.at(-1)?.newStream(stopProtocol, {
+      ...{ signal, maxOutboundStreams: maxCircuitsPerPeer },
+    }).catch(() => undefined);
+    if (stream === undefined) return undefined;
+    const told = framed(stream);
+    try {
+      await told.write(encodeStopConnect(source.toMultihash().bytes), { signal });
+      if (decodeStopStatus((await told.read({ signal })).subarray()) === status.ok) return told;
+    } catch {
+      // it is as good as a refusal
+    }
+    stream.abort(new TypeError('the circuit was not taken'));
+    return undefined;
+  }
+
+  #circuitsOf(peer: string): number {
+    return [...this.#circuits].filter(({ from, to }) => from === peer || to === peer).length;
+  }
+}
+
+const keyOf = (peer: PeerId): string => Buffer.from(peer.toMultihash().bytes).toString('hex');

@@ -1,0 +1,30 @@
+/** Where a command's settings come from, and the command that shows them. */
+import { resolve } from 'node:path';
+import { type ConfigSources, explainConfig, ownConfig } from '../config.ts';
+import { type Args, type Command, option, table } from './command.ts';
+
+/** Of every command that reads a node's settings. */
+export const configOptions = { config: option.text, set: option.list } as const;
+
+/** `--config`, or the data directory's own when it has one, and what `--set` says. */
+export function configSources(args: Args, dir: string): ConfigSources {
+  return { file: args.optional('config') ?? ownConfig(dir), set: args.list('set') };
+}
+
+export const configShow: Command = {
+  name: 'config show',
+  usage: '--dir DIR [--config FILE] [--set KEY=VALUE]...',
+  about: 'the settings that a node would run with, and where each comes from',
+  options: { dir: option.text, ...configOptions },
+  positionals: 0,
+  run: async (args) => {
+    const sources = configSources(args, resolve(args.required('dir')));
+    const settings = await explainConfig(sources);
+    return {
+      json: { file: sources.file ?? null, settings },
+      text: table(
+        settings.map(({ key, value, origin }) => [key, JSON.stringify(value), origin ?? 'default']),
+      ),
+    };
+  },
+};
