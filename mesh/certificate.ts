@@ -28,16 +28,20 @@ export const maxIssuers = 4;
 
 const P256 = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 
-/** What the node of a certificate may be besides an edge node: `admin` is a user's alone. */
+/** What the node of a certificate may be besides an edge node (or, with `cloud`, instead): `admin` is a user's alone. */
 export const nodeSubject = v.strictObject({
   name: nodeName,
   site: siteName,
   peerId,
-  roles: rolesOf(['registrar', 'front', 'panel', 'relay']),
+  roles: rolesOf(['registrar', 'front', 'panel', 'relay', 'cloud']),
 });
 
 /** The user of a certificate, and the device (or browser) whose key it certifies. */
-export const userSubject = v.strictObject({ user: userName, device: uuid, roles: rolesOf(['admin']) });
+export const userSubject = v.strictObject({
+  user: userName,
+  device: uuid,
+  roles: rolesOf(['admin', 'cloud']),
+});
 
 interface Certified {
   readonly roles: readonly Role[];

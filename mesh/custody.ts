@@ -16,7 +16,7 @@ import { isJobIdOf } from './job-id.ts';
 import { claimantOf, type LeaseAnswer, type LeaseEvent, openClaims } from './lease.ts';
 import type { FactLedger } from './ledger.ts';
 import { maxEnvelopeBytes, maxPiecesPerAuthor, maxPiecesPerView, voteLease_ms } from './limits.ts';
-import { ownerViewed, permitted } from './permission.ts';
+import { type Judging, ownerViewed, permitted } from './permission.ts';
 import { longestRetention } from './policy.ts';
 import type { AgeTable, Clock, Log, Piece, PieceTable, Spool, SpoolWriter, Storage } from './ports.ts';
 import {
@@ -41,7 +41,7 @@ import { Vouched } from './vouched.ts';
 
 export interface CustodyOptions {
   /** `sealKey` opens what is sealed for this node */
-  self: { peerId: string; key: CryptoKey; sealKey: string };
+  self: { peerId: string; site: string; key: CryptoKey; sealKey: string };
   trust: Trust;
   pieces: PieceTable;
   together: Storage['together'];
@@ -232,16 +232,9 @@ export class Custody {
   async vote(from: string, request: VoteRequest): Promise<VoteReply> {
     const { job, epoch, claim, permission } = request;
     ownClaim(from, claim);
-    const { trust } = this.#options;
     const held = this.#held(job);
-    const { nonce, target, confirm, prints, panel } = await permitted(
-      permission,
-      held,
-      claim,
-      trust,
-      this.#options.ledger,
-      this.#options.now_ms(),
-    );
+    const allowed = await permitted(permission, held, claim, this.#judging());
+    const { nonce, target, confirm, prints, panel } = allowed;
     if (this.#options.ledger.latest('withdrawn', job) !== undefined) {
       throw new InkmeshError('not-found', 'this job was taken back before it was accepted: print it again');
     }
@@ -310,10 +303,14 @@ export class Custody {
 
   /** What is kept here for the owner who signed the proof, and sent the node that shows it. */
   async view(from: string, { proof }: ViewRequest): Promise<ViewReply> {
-    const { trust, ledger, now_ms } = this.#options;
-    const { user, panel } = await ownerViewed(from, proof, trust, ledger, now_ms());
+    const { user, panel } = await ownerViewed(from, proof, this.#judging());
     if (panel !== null) this.#vouched.note(panel, user, 'list');
     return { pieces: this.viewOf(user) };
+  }
+
+  #judging(): Judging {
+    const { trust, ledger, self, now_ms } = this.#options;
+    return { trust, known: ledger, site: self.site, now_ms: now_ms() };
   }
 
   viewOf(owner: string, which: (piece: Piece) => boolean = () => true): ViewReply['pieces'] {

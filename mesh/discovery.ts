@@ -21,7 +21,7 @@ import {
   shortLink_ms,
 } from './limits.ts';
 import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
-import { deadline } from './timing.ts';
+import { deadline, fraction } from './timing.ts';
 
 /** a peer that answers but does not belong here is dialled as seldom as this many failures make it */
 const refusedFailures = 10;
@@ -267,7 +267,9 @@ export class Discovery {
 
   /** Until the next attempt; one that has been refused is longer off, as only a decision can change it. */
   #rest(known: Known): void {
-    const rest_ms = known.refused ? refusedAgain_ms : Math.max(redialMin_ms, backoff_ms(known.failures));
+    // all whom a peer has left at the same time are not to come back to it at the same time
+    const backoff = backoff_ms(known.failures) * (1 + fraction() / 2);
+    const rest_ms = known.refused ? refusedAgain_ms : Math.max(redialMin_ms, backoff);
     known.next_ms = this.#options.clock.monotonic_ms() + rest_ms;
   }
 

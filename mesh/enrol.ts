@@ -7,6 +7,7 @@ import * as v from 'valibot';
 import { hostOf } from './address.ts';
 import { type Authority, issueUser, readRequest } from './authority.ts';
 import { readTrust, type Trust, verifyIdentity } from './certificate.ts';
+import { isCloud } from './cloud.ts';
 import { bytes, integer, text } from './codec.ts';
 import { InkmeshError } from './errors.ts';
 import { directoryDoc } from './facts.ts';
@@ -140,7 +141,11 @@ export async function enrolBrowser(
   const invite = findInvite(options, secret, subject);
   const publicKey = await readRequest(request);
   options.log('info', 'a browser enrols through a node', { through, origin, device });
-  return await enrolDevice(options, { authority, invite, publicKey, secret }, { ...subject, origin });
+  // not what it says, but who it is: the page that it serves can have this credential sign
+  const node = options.ledger.identity(through);
+  const roles: Role[] = node !== undefined && isCloud(node) ? [...invite.roles, 'cloud'] : invite.roles;
+  const how = { authority, invite: { ...invite, roles }, publicKey, secret };
+  return await enrolDevice(options, how, { ...subject, origin });
 }
 
 type SubjectOf<Kind> = Extract<EnrolSubject, { kind: Kind }>;

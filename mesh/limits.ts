@@ -310,6 +310,10 @@ export const maxVouchedUsers = 60;
 export const maxVouchers = 600;
 export const vouchers_ms = 60 * second_ms;
 
+/** Requests of users that are passed on: octets of one with its signature, and how long its answer may take to begin. */
+export const maxPassedBytes = 128 * KiB;
+export const passedAnswer_ms = 30 * second_ms;
+
 /** one WebSocket message; more goes in several */
 export const maxSocketMessageBytes = 4 * gatheredBytes;
 /** octets that wait in a WebSocket for its peer at which its sender is made to wait */

@@ -2,6 +2,7 @@
 import { appoint, serveAppointment } from './appoint.ts';
 import type { Authority, AuthorityFile } from './authority.ts';
 import type { NodeIdentity, Trust } from './certificate.ts';
+import { isCloud } from './cloud.ts';
 import { check } from './codec.ts';
 import {
   type EnrolBrowser,
@@ -97,7 +98,7 @@ export class Membership {
     await serveRenewal({ ...options, authority: () => self.authority });
     await serveAppointment({ ...options, self, keep: (file) => keeper.authority(file) });
     await options.rpc.handle(sourceMethod, ({ request }) => {
-      mustIssue(self.authority);
+      if (!isCloud(self.identity)) mustIssue(self.authority);
       return Promise.resolve({ reply: standingOf(ledger, request, options.now_ms()) });
     });
     ledger.onFact((fact) => {
@@ -202,7 +203,9 @@ export class Membership {
       throw new InkmeshError('not-found', 'this registrar does not know the source');
     };
     try {
-      return await Promise.any(this.#registrars().slice(0, maxRegistrarsAsked).map(ask));
+      // a site may reach no registrar, and still a cloud node, which has heard of what they state
+      const asked = [...this.#registrars().slice(0, maxRegistrarsAsked), ...this.#clouds()];
+      return await Promise.any(asked.map(ask));
     } catch (cause) {
       if (unknown !== undefined) return unknown;
       throw new InkmeshError('unavailable', 'no registrar answers', {}, { cause });
@@ -221,6 +224,12 @@ export class Membership {
     if (!this.nameIsTaken()) return;
     const { name } = this.self.identity;
     this.#options.log('warn', 'another node has this name: join again with another one', { name });
+  }
+
+  /** Cloud nodes that are connected. */
+  #clouds(): string[] {
+    const { ledger, connected } = this.#options;
+    return connected().filter((peer) => isCloud(ledger.identity(peer) ?? { roles: [] }));
   }
 
   /** The connected ones first. */

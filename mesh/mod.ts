@@ -4,6 +4,7 @@ import type { Authority } from './authority.ts';
 import type { NodeIdentity, Trust } from './certificate.ts';
 import { answers } from './beat.ts';
 import { Claimant } from './claim.ts';
+import { isCloud } from './cloud.ts';
 import { Custody } from './custody.ts';
 import { InkmeshError } from './errors.ts';
 import type { Kind } from './facts.ts';
@@ -18,6 +19,7 @@ import { Network } from './network.ts';
 import { Panel } from './panel.ts';
 import { panelKeyKind } from './panel-key.ts';
 import { nameKind } from './node-names.ts';
+import { PassOn } from './pass-on.ts';
 import { siteKind } from './policy.ts';
 import type { Clock, Log, Spool, Storage, Transport } from './ports.ts';
 import type { Relayed } from './relay.ts';
@@ -68,6 +70,7 @@ export interface Mesh {
   readonly claimant: Claimant;
   readonly membership: Membership;
   readonly panel: Panel;
+  readonly passOn: PassOn;
   /** connected members, without this node */
   members(): Member[];
   /** Whether a node answers, this one too; it is dialled if need be. */
@@ -78,6 +81,8 @@ export interface Mesh {
   supers(): NodeIdentity[];
   /** where a node takes documents of clients over TLS: HOST:PORT each, none where it does not, or is not known to */
   clientAddresses(peer: string): string[];
+  /** multiaddrs where a node says that it can be dialled */
+  addressesOf(peer: string): string[];
   /** what people call a node: its name, or its PeerId where that is not known */
   nameOf(peer: string): string;
   addresses(): string[];
@@ -146,20 +151,30 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     get self() {
       return membership.self.identity;
     },
-    ...{ members: () => network.members(), relayed: () => network.relayed() },
+    ...seenFrom(network, ledger),
     reaches: (peer) => peer === identity.peerId ? Promise.resolve(true) : answers(rpc, peer),
-    isAway: (peer) => network.discovery.hasJustFailed(peer),
-    supers: () => network.supers(),
-    clientAddresses: (peer) => network.roster.clientAddresses(peer),
-    nameOf: (peer) => ledger.identity(peer)?.name ?? peer,
     addresses: () => transport.addresses(),
-    now_ms: () => network.gate.now_ms(),
     close: async () => {
       const { acceptor, handoff, claimant, custody } = parts;
       const open = [network, membership, panel, acceptor, handoff, claimant, custody, replica, ledger];
       for (const part of open) part.close();
       await transport.stop();
     },
+  };
+}
+
+/** What a node knows of the others. */
+function seenFrom(network: Network, ledger: FactLedger) {
+  const { gate, roster, discovery } = network;
+  return {
+    members: () => gate.members(),
+    relayed: () => network.relayed(),
+    isAway: (peer: string) => discovery.hasJustFailed(peer),
+    supers: () => network.supers(),
+    clientAddresses: (peer: string) => roster.clientAddresses(peer),
+    addressesOf: (peer: string) => roster.addressesOf(peer),
+    nameOf: (peer: string) => ledger.identity(peer)?.name ?? peer,
+    now_ms: () => gate.now_ms(),
   };
 }
 
@@ -206,7 +221,8 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
     ...{ ...common, custody, holders, pieces: storage.pieces, now_ms },
     isLinked: (peer) => gate.linkTo(peer) !== undefined,
   });
-  await serveCustody(rpc, custody, handoff);
+  // a cloud node is no holder: it does not even know what it is asked
+  if (!isCloud(identity)) await serveCustody(rpc, custody, handoff);
   const acceptor = new Acceptor({
     ...{ ...common, custody, holders, now_ms },
     candidates: (job) => network.awake(job),
@@ -221,7 +237,8 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
     likelyHolders: (author) => network.likelyHolders(author),
     isLinked: (peer) => gate.linkTo(peer) !== undefined,
   });
-  return { custody, holders, handoff, acceptor, resumption, claimant };
+  const passOn = await PassOn.open(rpc);
+  return { custody, holders, handoff, acceptor, resumption, claimant, passOn };
 }
 
 export { generateHostKey, redeem, type RedeemOptions } from './redeem.ts';
@@ -262,11 +279,13 @@ export {
   registrarOnly,
 } from './facts.ts';
 export { type Credential, signGrant, verifyGrant } from './grant.ts';
-export { hostOf, meshAddress, socketPath } from './address.ts';
+export { hostOf, meshAddress, socketPath, socketTarget, subnetOf } from './address.ts';
 export { createTransport, type HostOptions } from './host.ts';
 export { type LanInterface, lanInterfaces, lanSocket, meshService } from './lan.ts';
 export { hasEnded, type JobBody, quorumOf, type SettledBody } from './job-facts.ts';
+export { isCloud, refuseCloud } from './cloud.ts';
 export type { Member } from './gate.ts';
+export type { Answers, PassedAnswer, PassedRequest } from './pass-on.ts';
 export type * from './ports.ts';
 export { type Permission, viewPurpose } from './protocol.ts';
 export { type PanelKey, panelKeyIdBytes } from './panel-key.ts';

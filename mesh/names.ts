@@ -72,8 +72,11 @@ export const fingerprint = v.pipe(
   v.regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 of 64 lower-case hexadecimal digits'),
 );
 
-/** What a registrar may let a node do (`admin`: what it may let a user do); a certificate lists them. */
-export const roles = ['registrar', 'front', 'panel', 'relay', 'admin'] as const;
+/**
+ * What a registrar may let a node do (`admin`: what it may let a user do); a certificate lists them. A user's device with
+ * the role `cloud` has enrolled on a page of a cloud node.
+ */
+export const roles = ['registrar', 'front', 'panel', 'relay', 'cloud', 'admin'] as const;
 
 export type Role = typeof roles[number];
 

@@ -3,6 +3,7 @@
  * and what changes when a fact closes a site or shuts a node out.
  */
 import type { NodeIdentity, Trust } from './certificate.ts';
+import { isCloud } from './cloud.ts';
 import { beatAll, serveBeats } from './beat.ts';
 import { Discovery } from './discovery.ts';
 import { InkmeshError } from './errors.ts';
@@ -158,7 +159,7 @@ export class Network {
     const isLinked = (peer: string) => this.gate.linkTo(peer) !== undefined;
     const { site } = this.#options.self();
     // one that has just joined may be a member before the roster knows of it
-    const members = this.members().map(({ identity }) => identity)
+    const members = this.members().map(({ identity }) => identity).filter((node) => !isCloud(node))
       .sort((a, b) => Number(b.site === site) - Number(a.site === site));
     const best = [...this.roster.mates(job), ...members.map(({ peerId }) => peerId)];
     return [...new Set(best)].filter(isLinked);
@@ -171,10 +172,11 @@ export class Network {
   likelyHolders(author: string): string[] {
     const self = this.#options.self();
     const candidates = [self, ...this.roster.others()]
-      .filter(({ peerId }) => peerId !== author)
+      .filter((node) => node.peerId !== author && !isCloud(node))
       .map(({ peerId, site }) => ({ peer: peerId, site, always: false }));
     const its = new Topology(author, this.#options.ledger.identity(author)?.site ?? self.site);
-    const connected = this.members().map(({ identity }) => identity.peerId);
+    const connected = this.members().map(({ identity }) => identity)
+      .filter((node) => !isCloud(node)).map(({ peerId }) => peerId);
     const present = candidates.filter(({ peer }) => !this.discovery.isAway(peer));
     const nearOf = (some: typeof candidates) => [...its.neighbours(some), ...its.nearest(some)];
     // one that could not be reached may be back, and nothing but a call dials it: those come last
@@ -233,7 +235,7 @@ export class Network {
     ).map((node) => ({
       peer: node.peerId,
       site: node.site,
-      always: node.roles.includes('relay') || (isFront(self) && isFront(node)),
+      always: node.roles.includes('relay') || isCloud(node) || (isFront(self) && isFront(node)),
     }));
     const present = candidates.filter(({ peer }) => !this.discovery.isAway(peer));
     const peers = [

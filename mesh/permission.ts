@@ -2,7 +2,8 @@
  * What allows a claim: the owner's grant, a panel node's voucher for the owner, or for a cancellation a proof that is
  * made with the token that submitted the job. And what allows a node to see an owner's jobs.
  */
-import type { NodeIdentity, Trust } from './certificate.ts';
+import type { NodeIdentity, Trust, UserIdentity } from './certificate.ts';
+import { refuseCloud } from './cloud.ts';
 import { InkmeshError } from './errors.ts';
 import type { KnownFacts } from './facts.ts';
 import { type Grant, verifyGrant } from './grant.ts';
@@ -28,17 +29,22 @@ export interface Permitted {
   panel: NodeIdentity | null;
 }
 
-/**
- * @param known where revocations are looked up
- * @throws InkmeshError `forbidden` or `unauthenticated` unless it allows this claim of this job
- */
+/** By what a holder judges. */
+export interface Judging {
+  trust: Trust;
+  /** where revocations are looked up, and what holds for the site */
+  known: KnownFacts;
+  /** of the holder */
+  site: string;
+  now_ms: number;
+}
+
+/** @throws InkmeshError `forbidden` or `unauthenticated` unless it allows this claim of this job */
 export async function permitted(
   permission: Permission,
   piece: Piece,
   claim: string,
-  trust: Trust,
-  known: KnownFacts,
-  now_ms: number,
+  { trust, known, site, now_ms }: Judging,
 ): Promise<Permitted> {
   if ('proof' in permission) {
     const { submitter } = piece;
@@ -62,6 +68,7 @@ export async function permitted(
   }
   const { grant, by } = await verifyGrant(trust, permission.grant, now_ms);
   refuseRevoked(known, by);
+  refuseCloud(known, site, by);
   return { ...granted(grant, by.user, piece, claim), panel: null };
 }
 
@@ -93,11 +100,13 @@ function refuseVouched(known: KnownFacts, panel: NodeIdentity, user: string): vo
 export async function ownerViewed(
   from: string,
   proof: string,
-  trust: Trust,
-  known: KnownFacts,
-  now_ms: number,
+  { trust, known, site, now_ms }: Judging,
 ): Promise<{ user: string; panel: NodeIdentity | null }> {
-  if (!isView(proof)) return { user: await ownerWhoSent(from, proof, trust, known, now_ms), panel: null };
+  if (!isView(proof)) {
+    const by = await whoSent(from, proof, trust, known, now_ms);
+    refuseCloud(known, site, by);
+    return { user: by.user, panel: null };
+  }
   const { user, by } = await verifyView(trust, proof, from, now_ms);
   refuseVouched(known, by, user);
   return { user, panel: by };
@@ -115,7 +124,17 @@ export async function ownerWhoSent(
   known: KnownFacts,
   now_ms: number,
 ): Promise<string> {
+  return (await whoSent(from, proof, trust, known, now_ms)).user;
+}
+
+async function whoSent(
+  from: string,
+  proof: string,
+  trust: Trust,
+  known: KnownFacts,
+  now_ms: number,
+): Promise<UserIdentity> {
   const { by } = await verifyRequest(trust, proof, { ...viewPurpose, audience: from }, now_ms);
   refuseRevoked(known, by);
-  return by.user;
+  return by;
 }

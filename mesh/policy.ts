@@ -14,6 +14,8 @@ const siteBody = v.strictObject({
   retention_ms: integer(minRetention_ms, maxRetention_ms),
   /** whether jobs are taken that two machines, or one, keep */
   degraded: v.picklist(['refuse', 'accept']),
+  /** whether credentials that were made on a cloud node's pages are taken; they are unless it says so */
+  cloud: v.optional(v.picklist(['refuse', 'accept'])),
 });
 export type SitePolicy = v.InferOutput<typeof siteBody>;
 

@@ -6,6 +6,7 @@
 import * as v from 'valibot';
 import { hostOf, isAddress, subnetOf } from './address.ts';
 import type { NodeIdentity } from './certificate.ts';
+import { isCloud } from './cloud.ts';
 import { integer, text } from './codec.ts';
 import { InkmeshError } from './errors.ts';
 import { jobsDoc, type Kind } from './facts.ts';
@@ -144,7 +145,7 @@ export class Roster {
    */
   mates(job: string): string[] {
     const { self } = this.#options;
-    const ranked = this.others().filter(({ site }) => site === self.site)
+    const ranked = this.others().filter((node) => node.site === self.site && !isCloud(node))
       .map(({ peerId }) => ({
         peer: peerId,
         awake: this.#steadiness(peerId),

@@ -2,6 +2,7 @@
  * Which nodes of one organisation may talk to each other, and how. The one rule of site scope and of relaying: the gate
  * asks it at hello, discovery before it dials, a relay before it lets anything pass.
  */
+import { isCloud } from './cloud.ts';
 import type { NodeIdentity } from './certificate.ts';
 import type { SitePolicy } from './policy.ts';
 
@@ -21,6 +22,8 @@ export function scopeRefusal(
   policies: Policies,
 ): string | undefined {
   if (one.site === other.site) return undefined;
+  // facts go by the cloud whatever is decided, or nobody would hear of the next decision
+  if (!relayed && (isCloud(one) || isCloud(other))) return undefined;
   // a relay is talked to directly, by the nodes of the sites that use it
   const served = [one, other].filter(({ roles }) => !roles.includes('relay'));
   const off = served.find(({ site }) => !policies(site).relay);

@@ -38,7 +38,7 @@ function opened({ host, port }: Pick<Endpoint, 'host' | 'port'>, signal: AbortSi
 function secured(socket: Socket, host: string, signal: AbortSignal): Promise<Socket> {
   const name = isIP(host) === 0 ? { servername: host } : {};
   const secure = connectTls({ socket, ...name, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] });
-  socket.once('error', (error) => secure.destroy(error));
+  socket.on('error', (error) => secure.destroy(error));
   return ready(secure, 'secureConnect', signal);
 }
 
@@ -107,6 +107,8 @@ function ready<S extends Socket>(socket: S, event: string, signal: AbortSignal):
     };
     const stop = () => failed(signal.reason);
     if (signal.aborted) return stop();
+    // who takes it over may not listen yet when it breaks
+    socket.on('error', () => socket.destroy());
     socket.once(event, open).once('error', failed).once('close', failed);
     signal.addEventListener('abort', stop, { once: true });
   });

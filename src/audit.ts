@@ -14,7 +14,8 @@ export const auditSchema = `
 `;
 
 export interface AuditEntry {
-  what: 'submitted' | 'cancelled' | 'withdrawn' | 'asked' | 'refused';
+  /** `decided`: a registrar has stated it, whoever asked for that */
+  what: 'submitted' | 'cancelled' | 'withdrawn' | 'asked' | 'refused' | 'decided';
   /** the user, as far as that is certain */
   who: string | null;
   /** the IP address that it came from */

@@ -42,6 +42,8 @@ const configSchema = v.strictObject({
   ),
   /** HOST:PORT or multiaddrs of other nodes, for where mDNS does not reach */
   peers: v.optional(v.pipe(v.array(text(256)), v.maxLength(256)), []),
+  /** the URL of the organisation's cloud node, `https://HOST` */
+  cloud: v.optional(text(253)),
   mdns: v.optional(v.boolean(), true),
   /** octets of the disk that documents may take together, and that are to stay free on it */
   storage: v.optional(
@@ -84,12 +86,12 @@ const maxTold = 5;
 
 /** @throws InkmeshError `bad-request` naming the lines, variables or flags that are wrong */
 export async function readConfig(sources: ConfigSources): Promise<Config> {
-  return (await read(sources)).config;
+  return (await readSettings(configSchema, sources)).config;
 }
 
 /** Every setting in force, with its origin; secrets are not shown. @throws InkmeshError `bad-request` */
 export async function explainConfig(sources: ConfigSources): Promise<Setting[]> {
-  const { config, layers } = await read(sources);
+  const { config, layers } = await readSettings(configSchema, sources);
   return keysOf(configSchema).flatMap(({ path, type }) => {
     const value = path.reduce<unknown>(
       (inner, part) => (inner as Record<string, unknown> | null)?.[part],
@@ -102,14 +104,18 @@ export async function explainConfig(sources: ConfigSources): Promise<Setting[]> 
   });
 }
 
-async function read({ file, set = [] }: ConfigSources): Promise<{ config: Config; layers: Layer[] }> {
-  const keys = keysOf(configSchema);
+/** Settings of any schema of objects in objects. @throws InkmeshError `bad-request` as `readConfig` */
+export async function readSettings<S extends v.GenericSchema>(
+  schema: S,
+  { file, set = [] }: ConfigSources,
+): Promise<{ config: v.InferOutput<S>; layers: Layer[] }> {
+  const keys = keysOf(schema);
   const layers = [
     ...file === undefined ? [] : [await fileLayer(file)],
     environmentLayer(keys, process.env),
     flagLayer(keys, set),
   ];
-  const result = v.safeParse(configSchema, merge(layers));
+  const result = v.safeParse(schema, merge(layers));
   if (result.success) return { config: result.output, layers };
   const wrong = result.issues.slice(0, maxTold).map((issue) => {
     const path = (issue.path ?? []).map(({ key }) => String(key));

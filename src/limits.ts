@@ -343,13 +343,11 @@ export const liveLimits = {
   watch_ms: 10 * 60_000,
 } as const;
 
-/** Releases that are passed on to the node that reaches the printer. */
-export const forwardLimits = {
-  maxBodyBytes: 64 * 1024,
-  connect_ms: 5_000,
-  /** printers take their time, and the answer has a line every now and then */
-  silence_ms: 60_000,
-} as const;
+/** What the cloud's directory lists. */
+export const directoryLimits = { maxNodes: 16, maxPrinters: 1024, maxAddresses: 8 } as const;
+
+/** Requests that are passed on to the node that they are signed for. */
+export const forwardLimits = { maxBodyBytes: 64 * 1024 } as const;
 
 /** The release pages. */
 export const pageLimits = {

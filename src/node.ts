@@ -10,6 +10,7 @@ import { auditRoutes } from './api/audit.ts';
 import { enrolApp } from './api/enrol.ts';
 import { forwardApp } from './api/forward.ts';
 import { isRelease, jobRoutes } from './api/jobs.ts';
+import { answersOf } from './api/passed.ts';
 import { pageRoutes } from './api/pages.tsx';
 import { printerAdminRoutes } from './api/printer-admin.ts';
 import { printerRoutes } from './api/printers.ts';
@@ -59,7 +60,8 @@ export async function startNode(dir: string, config: Config, log: Log): Promise<
   const found = await readNode(dir, verifyRenewable);
   const state = new State(dir);
   const { addresses } = state;
-  const peers = [...config.peers, ...found.registrars];
+  const cloud = config.cloud === undefined ? [] : [config.cloud];
+  const peers = [...config.peers, ...cloud, ...found.registrars];
   const secrets = await renewedAtStart(dir, { secrets: found, peers, addresses });
   const spool = await openSpool(dir, config.storage);
   const served = { tls: secrets.tls, renew: (_tls: TlsKeys) => {} };
@@ -137,6 +139,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
     known: mesh.ledger,
     log,
     audit,
+    site: mesh.self.site,
   });
   submissionRoutes(api, { mesh, submit });
   jobRoutes(api, { mesh, directory, jobs, release });
@@ -164,6 +167,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   siteRoutes(api, admin);
   verifierRoutes(api, { ...admin, verifiers });
   auditRoutes(api, audit);
+  mesh.passOn.answerBy(answersOf(api));
   const door = tokenDoor({ sources, jobs, submit, release, secrets, audit });
   const enrol = enrolApp({ mesh, trust, audit, log });
   const submission = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));

@@ -34,7 +34,7 @@ export async function listenForRelease(options: ReleasePort): Promise<Listening>
   return both(first, second);
 }
 
-function isApi({ url }: Pick<Request, 'url'>): boolean {
+export function isApi({ url }: Pick<Request, 'url'>): boolean {
   return /^\/(?:v1|app)\//.test(new URL(url).pathname);
 }
 

@@ -33,9 +33,14 @@ const rules: Rule[] = [
   },
   {
     from: /^cloud\//,
-    to: /^(?:mesh|src)\//,
-    except: /^(?:mesh\/mod\.ts|src\/release\/app\.tsx?)$/,
-    why: 'the cloud uses the door of the mesh and the release pages',
+    to: /^mesh\//,
+    except: /^mesh\/(?:mod|errors|codec|names)\.ts$/,
+    why: 'the cloud enters the mesh by mod.ts',
+  },
+  {
+    from: /^cloud\//,
+    to: /^src\/(?:cli|submit|deliver|panel)\/|^src\/(?:node|spool)\.ts$|^src\/release\/release\.ts$/,
+    why: 'the cloud takes no document, keeps none and prints none',
   },
   { from: /^src\/submit\//, to: /^src\/(?:release|deliver|printers)\//, why: 'submit stands alone' },
   { from: /^src\/release\//, to: /^src\/(?:submit|printers)\//, why: 'release uses deliver only' },

@@ -65,7 +65,9 @@ export function adminRoutes(api: Api, doors: AdminDoors): void {
 
 async function inviteNode(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
   requireRegistrar(c, doors);
-  const { site, uses, life_ms, roles } = check(inviteRequest, await signedJson(c));
+  const { site, uses, life_ms, roles: wanted } = check(inviteRequest, await signedJson(c));
+  // a cloud node is a relay
+  const roles = [...new Set(wanted.includes('cloud') ? [...wanted, 'relay'] : wanted)];
   return c.json(invite(doors, { kind: 'node', site, user: null, roles, uses, life_ms, tokenLife_ms: null }));
 }
 
@@ -125,7 +127,7 @@ function invite(
 }
 
 /** @throws InkmeshError `forbidden` unless an administrator asks, and this node is a registrar */
-export function requireRegistrar(c: Context<ApiEnv>, doors: AdminDoors): void {
+export function requireRegistrar(c: Context<ApiEnv>, doors: Pick<AdminDoors, 'mesh'>): void {
   requireAdmin(c);
   const { membership, ledger } = doors.mesh;
   if (membership.isRegistrar()) return;

@@ -8,6 +8,7 @@ import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import {
   type KnownFacts,
   type Log,
+  refuseCloud,
   refuseRevoked,
   type Trust,
   type UserIdentity,
@@ -37,7 +38,9 @@ export interface ApiOptions {
   /** where revocations are looked up */
   known: KnownFacts;
   log: Log;
-  audit: Audit;
+  audit: Pick<Audit, 'record'>;
+  /** of this node: what it has decided of credentials that were made at a cloud node holds here */
+  site: string;
 }
 
 const scheme = 'Inkmesh ';
@@ -65,6 +68,7 @@ export function createApi(options: ApiOptions): Api {
       options.now_ms(),
     );
     refuseRevoked(options.known, by);
+    refuseCloud(options.known, options.site, by);
     if (!seen.first(Buffer.from(nonce).toString('hex'), performance.now())) {
       throw new InkmeshError('unauthenticated', 'this request has been seen before: sign a new one');
     }
@@ -93,7 +97,7 @@ export function createApi(options: ApiOptions): Api {
 }
 
 /** What changes nothing is not noted, nor what there is not. */
-function noteAsked(c: Context<ApiEnv>, audit: Audit): void {
+function noteAsked(c: Context<ApiEnv>, audit: Pick<Audit, 'record'>): void {
   const { method, path } = c.req;
   if (method === 'GET' || c.res.status >= 400) return;
   const detail = `${method} ${path}`;
@@ -103,7 +107,7 @@ function noteAsked(c: Context<ApiEnv>, audit: Audit): void {
 /** Of an address that is refused often only the first are. */
 function noteRefused(
   c: Context<ApiEnv>,
-  audit: Audit,
+  audit: Pick<Audit, 'record'>,
   attempts: Attempts,
   { code, message }: InkmeshError,
 ): void {

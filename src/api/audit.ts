@@ -13,7 +13,7 @@ const limit = v.pipe(
   integer(1, auditLimits.maxListed),
 );
 
-export function auditRoutes(api: Api, audit: Audit): void {
+export function auditRoutes(api: Api, audit: Pick<Audit, 'list'>): void {
   api.get('/v1/audit', (c: Context<ApiEnv>) => {
     requireAdmin(c);
     return c.json(audit.list(check(limit, c.req.query('limit') ?? '1000')));

@@ -34,9 +34,14 @@ const heartbeat_ms = 15_000;
 /** between two lines on how far a document is: an octet of a line costs more than one of a document */
 const progress_ms = 100;
 
-export function jobRoutes(api: Api, doors: JobDoors): void {
+/** What there is to see of jobs. */
+export function jobViewRoutes(api: Api, doors: Pick<JobDoors, 'mesh' | 'jobs'>): void {
   api.get('/v1/jobs', async (c) => c.json(await doors.jobs.of(c.var.by.user, proofOf(c))));
   api.get('/v1/jobs/:id', (c) => show(c, doors));
+}
+
+export function jobRoutes(api: Api, doors: JobDoors): void {
+  jobViewRoutes(api, doors);
   api.post('/v1/jobs/:id/release', (c) => releaseJob(c, doors));
   api.post('/v1/jobs/:id/cancel', async (c) => {
     const { grant } = check(cancelRequest, await signedJson(c));
@@ -51,7 +56,7 @@ export function isRelease({ method, url }: Pick<Request, 'method' | 'url'>): boo
   return method === 'POST' && /^\/v1\/jobs\/[0-9a-f-]{36}\/release$/.test(new URL(url).pathname);
 }
 
-async function show(c: Context<ApiEnv>, doors: JobDoors): Promise<Response> {
+async function show(c: Context<ApiEnv>, doors: Pick<JobDoors, 'mesh' | 'jobs'>): Promise<Response> {
   const fact = ownJob(c, doors);
   const [view] = (await doors.jobs.of(c.var.by.user, proofOf(c))).filter((job) => job.id === fact.subject);
   if (view === undefined) throw new InkmeshError('not-found', 'there is no such job of yours');
@@ -108,7 +113,8 @@ function inTurn(say: (sent: number, total: number) => void): (sent: number, tota
   };
 }
 
-function ownJob(c: Context<ApiEnv>, doors: JobDoors): Fact {
+/** @throws InkmeshError `not-found` */
+export function ownJob(c: Context<ApiEnv>, doors: Pick<JobDoors, 'mesh'>): Fact {
   const id = check(jobId, c.req.param('id') ?? '');
   const fact = doors.mesh.ledger.first('job', id);
   // a job of somebody else is not even known to be there

@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import * as v from 'valibot';
 import { check } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
-import { directoryDoc, policyOf, siteKind } from '../../mesh/mod.ts';
+import { directoryDoc, policyOf, siteKind, type SitePolicy } from '../../mesh/mod.ts';
 import { siteName } from '../../mesh/names.ts';
 import { type AdminDoors, requireRegistrar } from './admin.ts';
 import { type Api, type ApiEnv, requireAdmin, signedJson } from './app.ts';
@@ -14,16 +14,28 @@ const changes = v.pipe(
   v.check((some) => Object.keys(some).length > 0, 'expected something to set'),
 );
 
-export function siteRoutes(api: Api, doors: AdminDoors): void {
+type SiteDoors = Pick<AdminDoors, 'mesh' | 'directory' | 'log'>;
+type SitesKnown = Pick<SiteDoors, 'mesh' | 'directory'>;
+
+/** What holds for a site. */
+export interface SiteView extends SitePolicy {
+  site: string;
+  /** names */
+  nodes: string[];
+  /** ISO 8601; null where nothing has been decided */
+  since: string | null;
+}
+
+export function siteRoutes(api: Api, doors: SiteDoors): void {
   api.get('/v1/sites', (c) => {
     requireAdmin(c);
-    return c.json(sitesOf(doors).map((site) => siteView(doors, site)));
+    return c.json(siteViews(doors));
   });
   api.post('/v1/sites/:site', (c) => setSite(c, doors));
 }
 
 /** Every site of a node or printer, or about which something has been decided. */
-function sitesOf({ mesh, directory }: AdminDoors): string[] {
+function sitesOf({ mesh, directory }: SitesKnown): string[] {
   const sites = [
     ...mesh.ledger.nodes().map(({ site }) => site),
     ...directory.printers().map(({ site }) => site),
@@ -32,7 +44,11 @@ function sitesOf({ mesh, directory }: AdminDoors): string[] {
   return [...new Set(sites)].sort();
 }
 
-function siteView({ mesh, directory }: AdminDoors, site: string): object {
+export function siteViews(doors: SitesKnown): SiteView[] {
+  return sitesOf(doors).map((site) => siteView(doors, site));
+}
+
+function siteView({ mesh, directory }: SitesKnown, site: string): SiteView {
   const nodes = mesh.ledger.nodes().filter((node) =>
     node.site === site && directory.revokedSince('node', node.peerId) === null
   );
@@ -45,7 +61,7 @@ function siteView({ mesh, directory }: AdminDoors, site: string): object {
   };
 }
 
-async function setSite(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
+async function setSite(c: Context<ApiEnv>, doors: SiteDoors): Promise<Response> {
   requireRegistrar(c, doors);
   const site = check(siteName, c.req.param('site') ?? '');
   const given = check(changes, await signedJson(c));

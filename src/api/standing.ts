@@ -11,9 +11,15 @@ import { type Api, type ApiEnv, requireAdmin, signedJson } from './app.ts';
 const nothing = v.strictObject({});
 const renewal = v.strictObject({ proof: text(32 * 1024) });
 
+type NodeDoors = Pick<AdminDoors, 'mesh' | 'directory'>;
+
+export function nodeRoutes(api: Api, doors: NodeDoors): void {
+  api.get('/v1/nodes', (c) => c.json(doors.mesh.ledger.nodes().map((node) => nodeView(doors, node))));
+}
+
 export function standingRoutes(api: Api, doors: AdminDoors): void {
   const { directory, mesh } = doors;
-  api.get('/v1/nodes', (c) => c.json(mesh.ledger.nodes().map((node) => nodeView(doors, node))));
+  nodeRoutes(api, doors);
   api.get('/v1/devices', (c) => {
     requireAdmin(c);
     const user = c.req.query('user');
@@ -23,11 +29,7 @@ export function standingRoutes(api: Api, doors: AdminDoors): void {
   api.post('/v1/users/:name/revoke', (c) => revokeUser(c, doors));
   api.post('/v1/devices/:id/revoke', (c) => revokeDevice(c, doors));
   api.post('/v1/nodes/:name/registrar', (c) => appoint(c, doors));
-  api.post('/v1/credential', async (c) => {
-    const { proof } = check(renewal, await signedJson(c));
-    const { leaf, issuers } = await mesh.membership.renewDevice(proof);
-    return c.json({ leaf: leaf.toBase64(), issuers: issuers.map((der) => der.toBase64()) });
-  });
+  renewalRoutes(api, doors);
   api.post('/v1/export', async (c) => {
     requireRegistrar(c, doors);
     check(nothing, await signedJson(c));
@@ -39,7 +41,7 @@ export function standingRoutes(api: Api, doors: AdminDoors): void {
   });
 }
 
-function nodeView({ mesh, directory }: AdminDoors, node: NodeIdentity): object {
+function nodeView({ mesh, directory }: NodeDoors, node: NodeIdentity): object {
   const { name, site, roles, peerId, notAfter } = node;
   const self = peerId === mesh.self.peerId;
   return {
@@ -52,6 +54,15 @@ function nodeView({ mesh, directory }: AdminDoors, node: NodeIdentity): object {
     name_taken: nameTaken(mesh.ledger, name, peerId),
     suspicions: mesh.ledger.suspects().filter(({ peer }) => peer === peerId).map(({ reason }) => reason),
   };
+}
+
+/** A device's certificate, renewed by a registrar. */
+export function renewalRoutes(api: Api, { mesh }: Pick<AdminDoors, 'mesh'>): void {
+  api.post('/v1/credential', async (c) => {
+    const { proof } = check(renewal, await signedJson(c));
+    const { leaf, issuers } = await mesh.membership.renewDevice(proof);
+    return c.json({ leaf: leaf.toBase64(), issuers: issuers.map((der) => der.toBase64()) });
+  });
 }
 
 async function revokeNode(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {

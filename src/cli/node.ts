@@ -1,15 +1,10 @@
 /** The command that runs an edge node in the foreground. */
 import { resolve } from 'node:path';
-import type { Log } from '../../mesh/mod.ts';
 import { readConfig } from '../config.ts';
 import { startNode } from '../node.ts';
 import { type Command, option } from './command.ts';
 import { configOptions, configSources } from './config.ts';
-
-/** One line of JSON on standard error. */
-const log: Log = (level, what, fields = {}) => {
-  process.stderr.write(JSON.stringify({ time: new Date().toISOString(), level, what, ...fields }) + '\n');
-};
+import { log } from './log.ts';
 
 export const node: Command = {
   name: 'node',

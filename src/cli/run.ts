@@ -7,6 +7,7 @@ import { configShow } from './config.ts';
 import { Args, type Command, type Result, sentence, type Terminal, UsageError } from './command.ts';
 import { demo } from './demo.ts';
 import { joinCommand, login, orgInit } from './enrol.ts';
+import { cloud } from './cloud.ts';
 import { cancel, jobs, jobShow } from './jobs.ts';
 import { node } from './node.ts';
 import { print } from './print.ts';
@@ -28,6 +29,7 @@ const commands: readonly Command[] = [
   inviteNode,
   joinCommand,
   node,
+  cloud,
   nodeList,
   nodeRevoke,
   registrarAdd,

@@ -1,15 +1,10 @@
 /** Commands about what the organisation has decided for its sites. */
 import { maxRetention_ms, minRetention_ms, type SitePolicy } from '../../mesh/mod.ts';
+import type { SiteView } from '../api/sites.ts';
 import { adminClient } from './client.ts';
 import { type Command, duration, option, table, UsageError } from './command.ts';
 
 const common = { dir: option.text, credential: option.text } as const;
-
-interface SiteView extends SitePolicy {
-  site: string;
-  nodes: string[];
-  since: string | null;
-}
 
 export const siteList: Command = {
   name: 'site list',

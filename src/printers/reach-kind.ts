@@ -1,7 +1,7 @@
 /** What nodes tell each other of the printers that they can connect to. */
 import * as v from 'valibot';
 import { InkmeshError } from '../../mesh/errors.ts';
-import { jobsDoc, type Kind } from '../../mesh/mod.ts';
+import { jobsDoc, type Kind, type KnownFacts } from '../../mesh/mod.ts';
 import { printerName } from '../../mesh/names.ts';
 import { reachLimits } from '../limits.ts';
 
@@ -21,3 +21,9 @@ export const reachKind: Kind<typeof reachBody> = {
     }
   },
 };
+
+/** Whether a node has said that it reaches a printer of its site; undefined where it has said nothing. */
+export function reachSaid(known: KnownFacts, peer: string, printer: string): boolean | undefined {
+  const body = known.latest(reachKind.name, peer)?.body as Reach | undefined;
+  return body?.reached.includes(printer) ? true : body?.unreached.includes(printer) ? false : undefined;
+}

@@ -3,7 +3,7 @@ import { jobsDoc, lanInterfaces, type Log, type Mesh } from '../../mesh/mod.ts';
 import { reachLimits } from '../limits.ts';
 import { endpointIn, identifyBySnmp } from './identity.ts';
 import { inParallel } from './parallel.ts';
-import { type Reach, reachKind } from './reach-kind.ts';
+import { type Reach, reachKind, reachSaid } from './reach-kind.ts';
 import type { SnmpSettings } from './snmp-settings.ts';
 import { canConnect } from './subnet.ts';
 
@@ -73,8 +73,7 @@ export class ReachWatch {
 
   /** Whether a node has said that it reaches a printer of its site; undefined where it has said nothing. */
   at(peer: string, printer: string): boolean | undefined {
-    const body = this.#said(peer);
-    return body?.reached.includes(printer) ? true : body?.unreached.includes(printer) ? false : undefined;
+    return reachSaid(this.#options.mesh.ledger, peer, printer);
   }
 
   #said(peer: string): Reach | undefined {

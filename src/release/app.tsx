@@ -13,7 +13,13 @@ import { strings as s } from './strings.ts';
 
 export interface AppOptions {
   /** who serves the pages: the script signs for it */
-  node: { readonly peer: string; readonly site: string; readonly organisation: string };
+  node: {
+    readonly peer: string;
+    readonly site: string;
+    readonly organisation: string;
+    /** a node that can do nothing by itself: what is to be done is signed for another one */
+    readonly cloud?: true;
+  };
   /** on a node that may know who stands at a panel */
   panel: PanelDoors | undefined;
   /** what passes releases on to other nodes */

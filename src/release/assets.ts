@@ -9,6 +9,7 @@ const scripts = [
   'api.js',
   'base64.js',
   'cbor.js',
+  'console.js',
   'csr.js',
   'enrol.js',
   'main.js',

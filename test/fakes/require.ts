@@ -22,6 +22,8 @@ const packages: Readonly<Record<string, string>> = {
   lpadmin: 'cups-client',
   lpstat: 'cups-client',
   mount: 'mount',
+  nft: 'nftables',
+  nginx: 'nginx-light',
   nsenter: 'util-linux',
   openssl: 'openssl',
   pdftoppm: 'poppler-utils',
@@ -29,8 +31,10 @@ const packages: Readonly<Record<string, string>> = {
   ps: 'procps',
   python3: 'python3',
   snmpd: 'snmpd',
+  squid: 'squid',
   snmptrap: 'snmp',
   strace: 'strace',
+  tc: 'iproute2',
   unshare: 'util-linux',
 };
 

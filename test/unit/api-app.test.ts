@@ -19,6 +19,7 @@ test('what nobody foresaw is logged with its stack and its cause, and what is re
     known: { first: () => undefined, latest: () => undefined, about: () => [], identity: () => undefined },
     log: (level, what, fields) => logged.push({ level, what, ...fields }),
     audit: state.audit,
+    site: 'a',
   });
   const headers = { authorization: 'Inkmesh xxxx' };
   const failed = await api.request('https://a.example/v1/jobs?secret=1', { headers });

@@ -53,6 +53,13 @@ test('a relay is talked to directly by the sites that use it', () => {
   assert.ok(may(node('x', 'relay'), relay, false, { x: { mesh: 'site' }, hub: { mesh: 'site' } }));
 });
 
+test('a cloud is talked to directly by every site, as facts go by it, and passes nothing by that', () => {
+  const cloud = node('sky', 'cloud', 'relay');
+  assert.ok(may(node('a'), cloud, false, { a: { mesh: 'site' } }));
+  assert.ok(may(cloud, node('a'), false, { a: { mesh: 'site' } }));
+  assert.not.ok(may(node('a'), node('b'), true, { a: { relay: true } }));
+});
+
 test('a refusal names the site whose operator can change it', () => {
   const reason = scopeRefusal(node('a'), node('b'), true, policies({ a: { relay: true } }));
   assert.match(reason ?? '', /relay is off for site b/);

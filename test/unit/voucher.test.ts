@@ -43,8 +43,11 @@ const facts = (...revoked: string[]) =>
       kind === 'revoked' && revoked.includes(subject) ? { time_ms: 0 } : undefined,
   }) as unknown as KnownFacts;
 
+const site = 'a';
+const judging = { trust, known: facts(), site, now_ms: now };
+
 const allowed = (voucher: Uint8Array, known = facts(), of = piece, at = now) =>
-  permitted({ voucher }, of, claim, trust, known, at);
+  permitted({ voucher }, of, claim, { trust, known, site, now_ms: at });
 
 test('a panel node’s voucher allows what a grant of its user would', async () => {
   const voucher = await signVoucher(panel, release, now);
@@ -81,10 +84,35 @@ test('only a node of this organisation with the role panel vouches', async () =>
   assert.match(await refusalOf(() => allowed(forged)), /^unauthenticated: the signature/);
 });
 
+test('a site may refuse what a browser signs that has enrolled at a cloud node', async () => {
+  const policy = (cloud: 'refuse' | 'accept') =>
+    ({
+      first: () => undefined,
+      latest: (kind: string, subject: string) =>
+        kind === 'site' && subject === site ? { body: { cloud } } : undefined,
+    }) as unknown as KnownFacts;
+  const judge = (known: KnownFacts) => ({ ...judging, known });
+  for (const roles of [['cloud'], []] as const) {
+    const ada = await fakeUser(ours, 'ada', now, roles);
+    const grant = await signGrant(ada, {
+      ...{ job, claimant: fakePeer('C'), action: 'release', target: 'printer-a' },
+      ...{ options: new Uint8Array(0), confirm: [] },
+    }, now);
+    const proof = await signRequest(ada, { ...viewPurpose, audience: fakePeer('C') }, now);
+    const releases = (known: KnownFacts) => permitted({ grant }, piece, claim, judge(known));
+    const views = (known: KnownFacts) => ownerViewed(fakePeer('C'), proof, judge(known));
+    for (const asks of [releases, views]) {
+      await asks(policy('accept'));
+      if (roles.length === 0) await asks(policy('refuse'));
+      else assert.match(await refusalOf(() => asks(policy('refuse'))), /^forbidden: site a takes no/);
+    }
+  }
+});
+
 test('neither a revoked panel node nor a revoked user gets anything by it', async () => {
   const voucher = await signVoucher(panel, release, now);
   const proof = await signView(panel, 'ada', fakePeer('C'), now);
-  const view = (known: KnownFacts) => ownerViewed(fakePeer('C'), proof, trust, known, now);
+  const view = (known: KnownFacts) => ownerViewed(fakePeer('C'), proof, { ...judging, known });
   for (const revoked of [`node:${fakePeer('P')}`, 'user:ada']) {
     assert.match(await refusalOf(() => allowed(voucher, facts(revoked))), /^forbidden: .*revoked/);
     assert.match(await refusalOf(() => view(facts(revoked))), /^forbidden: .*revoked/);
@@ -106,7 +134,7 @@ test('a grant is no voucher, a voucher no grant, and neither is a view', async (
   const grant = await signGrant(ada, fields, now);
   assert.match(await refusalOf(() => allowed(grant)), /^unauthenticated/);
   const voucher = await signVoucher(panel, release, now);
-  const asGrant = () => permitted({ grant: voucher }, piece, claim, trust, facts(), now);
+  const asGrant = () => permitted({ grant: voucher }, piece, claim, judging);
   assert.match(await refusalOf(asGrant), /^unauthenticated/);
   const dressed = await signWith(panel, 'inkmesh view 1', release);
   assert.match(await refusalOf(() => allowed(dressed)), /^unauthenticated/);
@@ -114,7 +142,7 @@ test('a grant is no voucher, a voucher no grant, and neither is a view', async (
 
 test('a view is for one node, and for tickets only', async () => {
   const proof = await signView(panel, 'ada', fakePeer('C'), now);
-  const seen = (from: string) => ownerViewed(from, proof, trust, facts(), now);
+  const seen = (from: string) => ownerViewed(from, proof, judging);
   const shown = await seen(fakePeer('C'));
   assert.equal([shown.user, shown.panel?.peerId], ['ada', fakePeer('P')]);
   assert.match(await refusalOf(() => seen(fakePeer('D'))), /^forbidden: .*another node/);
@@ -124,10 +152,10 @@ test('a view is for one node, and for tickets only', async () => {
   );
   const ada = await fakeUser(ours, 'ada', now);
   const own = await signRequest(ada, { ...viewPurpose, audience: fakePeer('C') }, now);
-  const itself = await ownerViewed(fakePeer('C'), own, trust, facts(), now);
+  const itself = await ownerViewed(fakePeer('C'), own, judging);
   assert.equal(itself, { user: 'ada', panel: null });
   for (const bad of ['panel:', 'panel:***', 'panel:AAAA']) {
-    assert.match(await refusalOf(() => ownerViewed(fakePeer('C'), bad, trust, facts(), now)), /^bad-request/);
+    assert.match(await refusalOf(() => ownerViewed(fakePeer('C'), bad, judging)), /^bad-request/);
   }
 });
 

@@ -1,11 +1,12 @@
 /** A machine of a network of namespaces: its node, the commands that are run on it, its printer. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { files } from '../../../src/datadir.ts';
 import { type Kept, line, spawnKept, stop, tempDir, waitFor } from '../../fakes/processes.ts';
 import type { SinkOptions } from '../../fakes/sink.ts';
 import { program } from '../organisation.ts';
@@ -29,8 +30,12 @@ export class Machine {
   #node: Kept | undefined;
   #agent: Agent | undefined;
 
-  constructor(place: Place) {
+  readonly #command: 'node' | 'cloud';
+
+  /** @param command what it runs: an edge node, or the cloud's */
+  constructor(place: Place, command: 'node' | 'cloud' = 'node') {
     this.place = place;
+    this.#command = command;
     this.dir = join(tempDir(), place.name);
   }
 
@@ -41,6 +46,17 @@ export class Machine {
   /** HOST:PORT of its mesh */
   get meshAddress(): string {
     return `${this.place.address}:9264`;
+  }
+
+  /** of its node, which runs */
+  get pid(): number {
+    return this.#node?.child.pid ?? 0;
+  }
+
+  /** Writes its configuration file. */
+  configure(config: object): void {
+    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
+    writeFileSync(files.config(this.dir), JSON.stringify(config));
   }
 
   get running(): boolean {
@@ -57,7 +73,7 @@ export class Machine {
     const [command, ...args] = inside(
       this.place.namespace,
       ...program(),
-      'node',
+      this.#command,
       '--dir',
       this.dir,
       '--json',

@@ -3,7 +3,9 @@
  * multicast; sites are joined by VPN links, of which a router knows only those that it has: two branches that have a
  * link each to a head office do not reach each other. Site N has 10.N.0.0/16, its LAN L 10.N.L.0/24.
  */
-import { addNamespace, ip, setting } from './namespaces.ts';
+import { execFileSync } from 'node:child_process';
+import { toolPath } from '../../fakes/require.ts';
+import { addNamespace, inside, ip, setting } from './namespaces.ts';
 
 export interface Site {
   readonly name: string;
@@ -36,6 +38,18 @@ export interface Vpn {
   mend(): void;
   /** What has passed so far, both ways, headers included. No ARP: the routers know each other. */
   traffic(): Traffic;
+}
+
+/** A site's way to the internet, behind NAT. */
+export interface Uplink {
+  /** What the site has sent to the one address and port that are open to it. */
+  sent(): Traffic;
+  /** What else it has tried to send. */
+  refused(): Traffic;
+  /** Octets a second that come from the internet, at most. */
+  slow(bytes: number): void;
+  /** Ends that. */
+  fast(): void;
 }
 
 export class Network {
@@ -86,6 +100,47 @@ export class Network {
     return { address: `${net}.${number}`, port };
   }
 
+  /**
+   * The way of a site to another one that is the internet: as behind an office's firewall only one TCP port of one
+   * address is open, and nothing leads back.
+   */
+  uplink(site: Site, internet: Site, open: { address: string; port: number }): Uplink {
+    const [net, far] = [`10.254.${site.number}`, `office-${site.name}`];
+    ip(`link add uplink netns ${site.router} type veth peer name ${far} netns ${internet.router}`);
+    ip(`-n ${site.router} address add ${net}.1/30 dev uplink`);
+    ip(`-n ${internet.router} address add ${net}.2/30 dev ${far}`);
+    for (const [router, device] of [[site.router, 'uplink'], [internet.router, far]] as const) {
+      ip(`-n ${router} link set ${device} up`);
+    }
+    ip(`-n ${site.router} route add default via ${net}.2`);
+    nft(
+      site.router,
+      `table ip office {
+        counter sent { }
+        counter refused { }
+        chain forward {
+          type filter hook forward priority 0; policy accept;
+          oifname "uplink" ip daddr ${open.address} tcp dport ${open.port} counter name sent accept
+          oifname "uplink" counter name refused drop
+        }
+        chain nat { type nat hook postrouting priority 100; oifname "uplink" masquerade; }
+      }`,
+    );
+    const counter = (name: string): Traffic => {
+      const text = nft(site.router, `list counter ip office ${name}`);
+      const [, packets, bytes] = /packets (\d+) bytes (\d+)/.exec(text) ?? [];
+      return { packets: Number(packets), bytes: Number(bytes) };
+    };
+    const shape = (how: string) => tool('tc', internet.router, `qdisc ${how}`);
+    return {
+      sent: () => counter('sent'),
+      refused: () => counter('refused'),
+      slow: (bytes) =>
+        void shape(`replace dev ${far} root tbf rate ${bytes * 8}bit burst 64kb latency 100ms`),
+      fast: () => void shape(`del dev ${far} root`),
+    };
+  }
+
   vpn(one: Site, other: Site): Vpn {
     const net = `10.255.${++this.#links}`;
     const ends = [
@@ -119,6 +174,16 @@ export class Network {
       traffic: () => trafficOf(one.router, device(a)),
     };
   }
+}
+
+function tool(name: string, namespace: string, args: string, input?: string): string {
+  const [command, ...rest] = inside(namespace, toolPath(name) ?? name, ...args.split(' '));
+  return execFileSync(command, rest, { encoding: 'utf8', ...(input === undefined ? {} : { input }) });
+}
+
+/** Runs commands of nftables in a namespace. @returns what it prints */
+function nft(namespace: string, commands: string): string {
+  return tool('nft', namespace, '-f -', commands);
 }
 
 function mac(link: number, end: 1 | 2): string {

@@ -72,25 +72,31 @@ export class HostOrganisation {
     const { registrar } = this;
     const joined: Machine[] = [];
     for (const place of places) {
-      const role = options.role === undefined ? [] : ['--role', options.role];
-      const { token } = await registrar.run<{ token: string }>(
-        ...['invite', 'node', '--site', place.site.name, ...role, '--dir', registrar.dir],
-      );
       const machine = new Machine(place);
-      await machine.run(
-        'join',
-        token,
-        '--dir',
-        machine.dir,
-        '--at',
-        registrar.meshAddress,
-        '--node',
-        place.name,
-      );
+      await machine.run(...await this.#joining(machine, options.role), '--at', registrar.meshAddress);
       joined.push(machine);
     }
     this.machines.push(...joined);
     return joined;
+  }
+
+  /** Enrols machines that do not reach the registrar: where that one is, and then they are carried to their places. */
+  async joinAtRegistrar(machines: readonly Machine[], role?: string): Promise<void> {
+    // its mesh port is taken there
+    const config = join(tempDir(), 'config');
+    await writeFile(config, JSON.stringify({ ports: { mesh: 0 } }));
+    for (const machine of machines) {
+      await this.registrar.run(...await this.#joining(machine, role), '--config', config);
+    }
+    this.machines.push(...machines);
+  }
+
+  /** The command by which a machine joins. */
+  async #joining({ place, dir }: Machine, role?: string): Promise<string[]> {
+    const { token } = await this.admin<{ token: string }>(
+      ...['invite', 'node', '--site', place.site.name, ...(role === undefined ? [] : ['--role', role])],
+    );
+    return ['join', token, '--dir', dir, '--node', place.name];
   }
 
   /** A command as an administrator, at the registrar. */

@@ -1,0 +1,36 @@
+/** Signed requests that come by another node, as a browser may ask nobody but the node that serves its page. */
+import { InkmeshError } from '../../mesh/errors.ts';
+import type { Answers, PassedRequest } from '../../mesh/mod.ts';
+
+/** What nodes do for who asks by another one: a user's jobs, an operator's decisions, and the cloud's directory. */
+const passable: readonly { method: PassedRequest['method']; path: RegExp }[] = [
+  { method: 'POST', path: /^\/v1\/jobs\/[0-9a-f-]{36}\/(?:release|cancel)$/ },
+  { method: 'POST', path: /^\/v1\/sites\/[a-z0-9-]{1,63}$/ },
+  { method: 'GET', path: /^\/v1\/directory\/[\w/?=&.:%-]{1,512}$/ },
+];
+
+/** @throws InkmeshError `forbidden` for a request that is not passed on */
+export function refuseUnpassable(request: Pick<PassedRequest, 'path'> & { method: string }): void {
+  if (passable.some(({ method, path }) => method === request.method && path.test(request.path))) return;
+  throw new InkmeshError('forbidden', 'this is asked of the node itself, not by another one');
+}
+
+/** @param api which checks the signature as of any request */
+export function answersOf(api: { fetch(request: Request): Response | Promise<Response> }): Answers {
+  return async ({ method, path, authorization, body }) => {
+    refuseUnpassable({ method, path });
+    const headers: Record<string, string> = { authorization: `Inkmesh ${authorization}` };
+    if (method === 'POST') {
+      Object.assign(headers, { 'content-type': 'application/json', 'content-length': String(body.length) });
+    }
+    const init = { method, headers, ...(method === 'POST' ? { body: new Uint8Array(body) } : {}) };
+    const response = await api.fetch(new Request(`https://localhost${path}`, init));
+    return {
+      status: response.status,
+      type: response.headers.get('content-type') ?? 'application/json',
+      body: response.body ?? nothing(),
+    };
+  };
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
