@@ -366,6 +366,8 @@ export const pageLimits = {
   panelAsk_s: 20,
   /** while something is printed, a panel's page is loaded again so often */
   panelLook_s: 2,
+  /** how a release at a panel has ended is said for so long */
+  outcomeShown_ms: 60_000,
 } as const;
 
 /** A node's configuration file. */

@@ -167,8 +167,14 @@ async function printJob(
     return at === undefined ? { outcome: 'sent' } : await follow(at, true);
   } catch (thrown) {
     if (!source.asked) return unreached(thrown);
-    return { outcome: source.begun ? 'interrupted' : 'failed', reason: reasonOf(thrown) };
+    const maybe = source.begun && !wasRefused(thrown);
+    return { outcome: maybe ? 'interrupted' : 'failed', reason: reasonOf(thrown) };
   }
+}
+
+/** Whether HTTP itself says that the printer has not taken the request (RFC 9110 section 15.5). */
+function wasRefused(thrown: unknown): boolean {
+  return thrown instanceof InkmeshError && /^4\d\d$/.test(thrown.about['status'] ?? '');
 }
 
 /** Answers by which a printer says that it took nothing (RFC 8011 appendix B.1.4 and B.1.5.8). */

@@ -1,6 +1,6 @@
 // @ts-check
 /** Releasing and deleting jobs: the grants are signed here. */
-import { ask, lines, Refusal } from './api.js';
+import { ask, lines, now_ms, Refusal } from './api.js';
 import { toBase64 } from './base64.js';
 import { encode } from './cbor.js';
 import { signGrant } from './signing.js';
@@ -45,7 +45,7 @@ export async function release(credential, { job, printer, options, confirm }, on
     ...(via === undefined ? {} : { via }),
     body: async (peer) => {
       const target = { job, action: /** @type {const} */ ('release'), claimant: peer, target: printer };
-      const grant = await signGrant(credential, { ...target, options: encode(options), confirm }, Date.now());
+      const grant = await signGrant(credential, { ...target, options: encode(options), confirm }, now_ms());
       return { printer, options, grant: toBase64(grant) };
     },
   });
@@ -94,7 +94,7 @@ export async function cancel(credential, job, confirm) {
     body: async (peer) => {
       const target = { job, action: /** @type {const} */ ('cancel'), claimant: peer, target: '' };
       const options = new Uint8Array(0);
-      return { grant: toBase64(await signGrant(credential, { ...target, options, confirm }, Date.now())) };
+      return { grant: toBase64(await signGrant(credential, { ...target, options, confirm }, now_ms())) };
     },
   });
 }

@@ -15,7 +15,7 @@ const maxDone = 20;
 
 function Chosen({ printer }: { printer: PrinterView | undefined }) {
   return (
-    <p class='chosen'>
+    <p class='chosen' data-printer={printer?.name}>
       <span>{s.printer}: {printer === undefined ? s.noPrinter : <strong>{printer.name}</strong>}</span>
       <a href='#/printers'>{printer === undefined ? s.choose : s.change}</a>
       {printer?.trouble === undefined ? null : <span class='trouble'>{printer.trouble}</span>}
@@ -98,7 +98,7 @@ function Done({ jobs }: { jobs: readonly JobView[] }) {
       <summary>{s.done(jobs.length)}</summary>
       <ul>
         {jobs.slice(0, maxDone).map((job) => (
-          <li>
+          <li data-key={job.id}>
             <a href={`#/job/${job.id}`}>
               {titleOf(job)}, <Time iso={job.submitted} />
             </a>

@@ -95,6 +95,22 @@ function Session({ user, token, children }: SessionProps) {
   );
 }
 
+/** What went wrong, for somebody who goes on from there; nothing of the documents is on it. */
+export function Failed({ message }: { message: string }) {
+  return (
+    <Page title={s.wentWrong} kind='panel'>
+      <main>
+        <h1>{s.wentWrong}</h1>
+        <p role='alert' class='message'>{message}</p>
+        <p class='actions'>
+          <a class='button' href='/panel/jobs'>{s.back}</a>
+          <a class='button' href='/panel'>{p.logout}</a>
+        </p>
+      </main>
+    </Page>
+  );
+}
+
 /** Asks, after some time, whether anybody is still there (WCAG 2.2, 2.2.1): nothing of the documents is on it. */
 export function Still() {
   return (
@@ -176,6 +192,7 @@ function Row({ job, run }: PanelJob) {
   const open = free || (job.state === 'interrupted' && idle);
   return (
     <li class='job'>
+      {free ? <input type='hidden' name='shown' value={job.id} /> : null}
       {free
         ? (
           <label class='title check' for={`job-${job.id}`}>
@@ -201,6 +218,23 @@ function Row({ job, run }: PanelJob) {
         )
         : null}
     </li>
+  );
+}
+
+/** Asks before a document is erased (WCAG 2.2, 3.3.4). */
+export function Delete({ user, token, job }: Pick<OneProps, 'user' | 'token' | 'job'>) {
+  return (
+    <Session user={user} token={token}>
+      <h1>{p.deleteSure}</h1>
+      <p class='title'>{titleOf(job)}</p>
+      <Facts job={job} />
+      <p>{p.deleteText}</p>
+      <Form action={`/panel/jobs/${job.id}/delete`} token={token} class='actions'>
+        <input type='hidden' name='claims' value={job.claims.join(' ')} />
+        <button type='submit' class='danger' name='sure' value='yes'>{p.deleteYes}</button>
+        <a class='button' href={`/panel/jobs/${job.id}`}>{p.deleteNo}</a>
+      </Form>
+    </Session>
   );
 }
 
