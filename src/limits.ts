@@ -133,8 +133,11 @@ export const deliverLimits = {
   wait_ms: 10 * 60_000,
   /** how often one is asked why nothing moves */
   look_ms: 1_000,
-  /** RAW: what it may take before the first octet to say how it is */
+  /** RAW: what it may take before the first octet to say how it is, and where it has said so before */
   ask_ms: 300,
+  askHeard_ms: 2_500,
+  /** of what a printer says, as it is shown to people */
+  maxReasonChars: 500,
   /** how soon a printer that says it is busy is asked again: so soon at first, then every `look_ms` */
   busyRetry_ms: 100,
   busyEager_ms: 30_000,
@@ -152,8 +155,9 @@ export const deliverLimits = {
   /** deliveries of one node at a time, at one address of a printer: RAW printers take one connection */
   abreastRaw: 1,
   abreast: 8,
-  /** and those that wait for their turn there */
+  /** and those that wait for their turn there, and how long: each of those before may have a long document */
   maxLine: 1024,
+  line_ms: 60 * 60_000,
   /** IPP: what a printer can do, and connections that are idle, are good for so long */
   capabilitiesLife_ms: 5_000,
   idle_ms: 5_000,

@@ -26,6 +26,7 @@ import {
 } from './ipp-capabilities.ts';
 import { cancel, follow } from './ipp-job.ts';
 import { IppSession } from './ipp-session.ts';
+import { printerOptions } from './printer-options.ts';
 import { pause, reasonOf, Source } from './source.ts';
 
 /** @returns `printed` only when the printer said that the job is completed */
@@ -182,21 +183,29 @@ function madeNoJob(code: number): boolean {
   return code >> 8 === 0x04 || code === statuses['server-error-busy'];
 }
 
+const probed = [
+  'printer-make-and-model',
+  'document-format-supported',
+  'copies-supported',
+  'sides-supported',
+  'print-color-mode-supported',
+  'media-supported',
+  'page-ranges-supported',
+  'finishings-supported',
+];
+
 /** Takes any certificate, and reports which one it was. */
 export async function probeIpp(uri: URL): Promise<Probe> {
   const session = new IppSession({ uri, user: 'inkmesh', limits: deliverLimits });
   const signal = AbortSignal.timeout(deliverLimits.request_ms);
   try {
-    const found = await printerAttributes(
-      session,
-      ['printer-make-and-model', 'document-format-supported'],
-      signal,
-    );
+    const found = await printerAttributes(session, probed, signal);
     const [makeAndModel] = stringsOf(found, 'printer-make-and-model');
     return {
       ...(session.fingerprint === undefined ? {} : { fingerprint: session.fingerprint }),
       ...(makeAndModel === undefined ? {} : { makeAndModel }),
       formats: stringsOf(found, 'document-format-supported'),
+      options: printerOptions(found),
     };
   } finally {
     session.close();

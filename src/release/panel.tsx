@@ -187,10 +187,10 @@ async function list(visit: Visit, message?: string): Promise<Response> {
 async function one(visit: Visit, message?: string): Promise<Response> {
   const { c, user, token } = visit;
   const job = await jobOf(visit);
-  const { printers, chosen } = await printersOf(visit);
+  const { printers, printer } = await printersOf(visit);
   refreshed(c, pageLimits.panelIdle_s, '/panel/still?by=page');
   return c.html(
-    <One {...{ user, token, job, printers, chosen, message }} />,
+    <One {...{ user, token, job, printers, printer, message }} />,
     message === undefined ? 200 : 400,
   );
 }
@@ -198,11 +198,11 @@ async function one(visit: Visit, message?: string): Promise<Response> {
 async function printSeveral(visit: Visit): Promise<Response> {
   const fields = await formOf(visit);
   const printer = chosenOf(visit, fields);
-  const held = (await jobsOf(visit)).filter(({ state }) => state === 'held').map(({ id }) => id);
+  const held = (await jobsOf(visit)).filter(({ state }) => state === 'held');
   const wanted = new Set([fields['job'] ?? []].flat());
   // of what has come since the page was made, nobody has seen anything
   const chosen = fields['which'] === 'all' ? shownIn(fields) : wanted;
-  const jobs = held.filter((id) => chosen.has(id));
+  const jobs = held.filter(({ id }) => chosen.has(id));
   if (jobs.length === 0) return await list(visit, s.script.nothingChosen);
   for (const job of jobs.slice(0, pageLimits.maxJobsPerForm)) start(visit, job, printer, {}, []);
   return visit.c.redirect('/panel/jobs', 303);
@@ -220,7 +220,7 @@ async function printOne(visit: Visit): Promise<Response> {
     return await one(visit, read.wrong === 'copies' ? s.script.wrongCopies : s.script.wrongRanges);
   }
   if (job.state === 'interrupted' && confirm === '') return await one(visit, s.script.confirmFirst);
-  start(visit, job.id, printer, check(jobOptionsSchema, read.options), confirm.split(' ').filter(Boolean));
+  start(visit, job, printer, check(jobOptionsSchema, read.options), confirm.split(' ').filter(Boolean));
   return visit.c.redirect('/panel/jobs', 303);
 }
 
@@ -244,7 +244,7 @@ const shownIn = (fields: Fields): Set<string> => new Set([fields['shown'] ?? []]
 
 function start(
   { doors, runs, session, address }: Visit,
-  job: string,
+  { id: job, format }: JobView,
   printer: Printer,
   options: JobOptions,
   confirm: readonly string[],
@@ -253,7 +253,8 @@ function start(
   runs.start(job, async (steps) => {
     const wish = { job, printer: printer.name, options: encoded, confirm };
     const permission = await doors.sessions.permission(session, address, wish);
-    return await doors.release.release({ job, printer, permission, options: encoded, ...steps });
+    const known = format === null ? {} : { format };
+    return await doors.release.release({ job, printer, permission, options: encoded, ...known, ...steps });
   });
 }
 
@@ -277,6 +278,7 @@ async function printersOf({ c, doors }: Visit) {
   const chosen = sorted.find(({ name }) => name === getCookie(c, printerCookie)) ?? sorted[0];
   return {
     printers: sorted.map(({ name }) => name),
+    printer: chosen,
     chosen: chosen?.name ?? '',
     trouble: chosen === undefined ? undefined : await doors.trouble(chosen),
   };

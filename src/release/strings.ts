@@ -19,6 +19,8 @@ const sides = {
   'two-sided-short-edge': 'both sides, turned at the short edge',
 } as const;
 
+const staples = { '3': 'no', '4': 'yes' } as const;
+
 const colours = { auto: 'automatic', color: 'colour', monochrome: 'black and white' } as const;
 
 /** What its script says; `{x}` is put in. */
@@ -56,6 +58,7 @@ const en = {
   states,
   sides,
   colours,
+  staples,
   script,
   skip: 'Skip to the documents',
   nav: 'Pages',
@@ -92,6 +95,7 @@ const en = {
   sidesLabel: 'Sides',
   colour: 'Colour',
   media: 'Paper',
+  staple: 'Staple',
   ranges: 'Pages',
   rangesHint: 'All, or like 1-3, 5',
   asSent: 'as it was sent',

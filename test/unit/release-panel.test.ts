@@ -2,14 +2,15 @@
 import { Hono } from 'hono';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { decode } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Printer } from '../../src/directory.ts';
-import type { JobView } from '../../src/job.ts';
+import { jobOptionsSchema, type JobView } from '../../src/job.ts';
 import { releaseApp } from '../../src/release/app.tsx';
 import type { PanelDoors, Wish } from '../../src/release/panel.tsx';
 import type { Released, ReleaseRequest } from '../../src/release/release.ts';
 
-const printer: Printer = { name: 'floor-1', site: 'main', uri: 'socket://127.0.0.1:9' };
+const plainPrinter: Printer = { name: 'floor-1', site: 'main', uri: 'socket://127.0.0.1:9' };
 const id = (n: number) => `00000000-0000-8000-8000-${String(n).padStart(12, '0')}`;
 const held = (n: number, more: Partial<JobView> = {}): JobView => ({
   ...{ id: id(n), owner: 'ada', title: `Title ${n}`, site: 'main', state: 'held', bytes: 1000 },
@@ -18,8 +19,11 @@ const held = (n: number, more: Partial<JobView> = {}): JobView => ({
 });
 
 /** A panel at which Ada is logged in. */
-function panel(outcome: Released['outcome'] = 'printed') {
-  const state = { jobs: [held(1), held(2)], wishes: [] as Wish[], cancelled: [] as string[], loggedIn: true };
+function panel(outcome: Released['outcome'] = 'printed', printer = plainPrinter) {
+  const state = {
+    ...{ jobs: [held(1), held(2)], wishes: [] as Wish[], cancelled: [] as string[], loggedIn: true },
+    released: [] as ReleaseRequest[],
+  };
   const doors: PanelDoors = {
     sessions: {
       login: () => Promise.reject(new InkmeshError('unauthenticated', 'no')),
@@ -34,11 +38,13 @@ function panel(outcome: Released['outcome'] = 'printed') {
     jobs: { of: () => Promise.resolve(state.jobs) },
     directory: { printers: () => [printer], printer: () => printer },
     release: {
-      release: ({ job }: ReleaseRequest) =>
-        Promise.resolve({
-          ...{ id: job, outcome, printer: 'floor-1', reason: 'no A3 in it' },
+      release: (request: ReleaseRequest) => {
+        state.released.push(request);
+        return Promise.resolve({
+          ...{ id: request.job, outcome, printer: 'floor-1', reason: 'no A3 in it' },
           ...{ claimed_ms: null, first_byte_ms: null, last_byte_ms: null, done_ms: 1 },
-        }),
+        });
+      },
       cancel: (job) => Promise.resolve(void state.cancelled.push(job)),
     },
     site: 'main',
@@ -118,6 +124,40 @@ test('what goes wrong while somebody is logged in does not look like the login',
 test('a form that is too long is refused as such', async () => {
   const { ask } = panel();
   assert.is((await ask('/print', [['token', 'x'.repeat(70_000)]])).status, 413);
+});
+
+test('options are those that the printer takes, and a staple is one where it has a stapler', async () => {
+  const options = {
+    sides: ['one-sided' as const],
+    'page-ranges': false,
+    media: ['iso_a4_210x297mm'],
+    copies: 9,
+  };
+  const some = await panel('printed', { ...plainPrinter, options }).ask(`/jobs/${id(1)}`);
+  assert.match(some.text, 'value="one-sided"');
+  for (const not of ['value="two-sided', 'name="page-ranges"', 'value="iso_a3', 'name="finishings"']) {
+    assert.not.match(some.text, not);
+  }
+  assert.match(some.text, 'max="9"');
+  const all = await panel().ask(`/jobs/${id(1)}`);
+  for (const each of ['value="two-sided-long-edge"', 'name="page-ranges"', 'value="iso_a3']) {
+    assert.match(all.text, each);
+  }
+  assert.not.match(all.text, 'name="finishings"');
+  const stapler = { ...plainPrinter, options: { finishings: [3 as const, 4 as const] } };
+  const { state, ask, fieldsOf } = panel('printed', stapler);
+  const page = await ask(`/jobs/${id(1)}`);
+  assert.match(page.text, 'name="finishings"');
+  const action = `/panel/jobs/${id(1)}/print`;
+  await ask(`/jobs/${id(1)}/print`, [
+    ...fieldsOf(page.text, action),
+    ['printer', 'floor-1'],
+    ['finishings', '4'],
+  ]);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(state.wishes.map(({ options }) => decode(jobOptionsSchema, options)), [{ finishings: 4 }]);
+  // one that does not fit is refused before it is claimed
+  assert.equal(state.released.map(({ format }) => format), ['application/pdf']);
 });
 
 test.run();

@@ -145,12 +145,14 @@ async function print(job, printer, options, confirm) {
     location.hash = '#/printers';
     return;
   }
-  const title = view.querySelector(`[data-job="${job}"]`)?.getAttribute('data-title') ?? '';
+  const shownJob = view.querySelector(`[data-job="${job}"]`);
+  const title = shownJob?.getAttribute('data-title') ?? '';
+  const format = shownJob?.getAttribute('data-format') ?? undefined;
   running.set(job, 0);
   progress(job, 0);
   say(text('started', { title, printer }));
   try {
-    const outcome = await release(credential, { job, printer, options, confirm }, (step) => {
+    const outcome = await release(credential, { job, printer, options, confirm, format }, (step) => {
       if (step.waiting === null) say(text('goesOn', { printer }));
       else if (step.waiting !== undefined) say(text('waitingAt', { reason: step.waiting }));
       if (step.sent === undefined || !step.total) return;

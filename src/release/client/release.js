@@ -19,6 +19,7 @@ import { signGrant } from './signing.js';
  * @property {string} printer
  * @property {import('./options.js').Options} options
  * @property {readonly string[]} confirm claims that the owner prints in spite of
+ * @property {string | undefined} format MIME media type, where the page knows it: one that does not fit is refused at once
  */
 
 /**
@@ -38,7 +39,7 @@ import { signGrant } from './signing.js';
  * @returns {Promise<Outcome | undefined>}
  * @throws {import('./api.js').Refusal}
  */
-export async function release(credential, { job, printer, options, confirm }, onStep) {
+export async function release(credential, { job, printer, options, confirm, format }, onStep) {
   const via = await delivererOf(credential, printer);
   const response = await ask(credential, {
     path: `/v1/jobs/${job}/release`,
@@ -46,7 +47,7 @@ export async function release(credential, { job, printer, options, confirm }, on
     body: async (peer) => {
       const target = { job, action: /** @type {const} */ ('release'), claimant: peer, target: printer };
       const grant = await signGrant(credential, { ...target, options: encode(options), confirm }, now_ms());
-      return { printer, options, grant: toBase64(grant) };
+      return { printer, options, grant: toBase64(grant), ...(format === undefined ? {} : { format }) };
     },
   });
   /** @type {Outcome | undefined} */

@@ -27,7 +27,7 @@ function Card({ job }: { job: JobView }) {
   const title = titleOf(job);
   const free = job.state === 'held';
   return (
-    <li class='job' data-job={job.id} data-title={title}>
+    <li class='job' data-job={job.id} data-title={title} data-format={job.format ?? undefined}>
       <p class='title'>
         {free
           ? (
@@ -136,11 +136,12 @@ export function Job({ job, trace, printer }: JobProps) {
             class='job'
             data-job={job.id}
             data-title={title}
+            data-format={job.format ?? undefined}
             data-again={again ? 'yes' : undefined}
           >
             <Chosen printer={printer} />
             <Reprint job={job} />
-            <OptionFields options={job.options} />
+            <OptionFields options={job.options} printer={printer} />
             <progress hidden aria-label={title} max='100'></progress>
             <p class='actions bar'>
               <button type='submit' class='main'>{again ? s.printAgain : s.print}</button>

@@ -1,6 +1,7 @@
 /** The pages of a panel: large, without script, for old browsers too. */
 import type { Child } from 'hono/jsx';
 import { pageLimits } from '../../limits.ts';
+import type { Printer } from '../../directory.ts';
 import type { JobView } from '../../job.ts';
 import type { Run } from '../runs.ts';
 import { strings as s } from '../strings.ts';
@@ -243,11 +244,12 @@ export interface OneProps {
   token: string;
   job: JobView;
   printers: readonly string[];
-  chosen: string;
+  /** undefined while there is none */
+  printer: Printer | undefined;
   message: string | undefined;
 }
 
-export function One({ user, token, job, printers, chosen, message }: OneProps) {
+export function One({ user, token, job, printers, printer, message }: OneProps) {
   const again = job.state === 'interrupted';
   return (
     <Session user={user} token={token}>
@@ -262,9 +264,9 @@ export function One({ user, token, job, printers, chosen, message }: OneProps) {
         ? (
           <>
             <Form action={`/panel/jobs/${job.id}/print`} token={token}>
-              <PrinterChoice printers={printers} chosen={chosen} />
+              <PrinterChoice printers={printers} chosen={printer?.name ?? ''} />
               <Reprint job={job} />
-              <OptionFields options={job.options} />
+              <OptionFields options={job.options} printer={printer} />
               <p class='actions bar'>
                 <button type='submit' class='main'>{again ? s.printAgain : s.print}</button>
               </p>
