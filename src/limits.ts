@@ -333,6 +333,16 @@ export const reachLimits = {
   maxNodes: 16,
 } as const;
 
+/** Signed requests. */
+export const apiLimits = {
+  /** that are remembered, of all devices and of one */
+  maxNonces: 100_000,
+  maxNoncesPerDevice: 25_000,
+  /** longer than a signed request is valid */
+  nonceLife_ms: 5 * 60_000,
+} as const;
+export type ApiLimits = { readonly [name in keyof typeof apiLimits]: number };
+
 /** Pages that show lists of jobs as they change. */
 export const liveLimits = {
   maxWatchers: 512,
@@ -341,6 +351,9 @@ export const liveLimits = {
   membersLook_ms: 2_000,
   /** and how the printer is that somebody has chosen: with `conditionLimits.ask_ms` about 3 s */
   printerLook_ms: 700,
+  /** a page is told of changes no more often; of what concerns all of them, each at a time of its own */
+  pace_ms: 1_000,
+  spread_ms: 2_000,
   /** a connection on which nothing is said would be ended on the way */
   heartbeat_ms: 15_000,
   /** then the page asks again, signed anew */

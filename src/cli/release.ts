@@ -134,8 +134,12 @@ function unfinished({ printer }: Order, { id }: Job, error: InkmeshError): Relea
   };
 }
 
-/** One that fails stops no other. */
-async function releaseMany(order: Order, jobs: readonly Job[], terminal: Terminal): Promise<Result> {
+/** One that fails stops no other. @returns what has become of each, in order */
+export async function releaseMany(
+  order: Order,
+  jobs: readonly Job[],
+  terminal: Pick<Terminal, 'say' | 'progress'>,
+): Promise<Result> {
   const released: Released[] = [];
   const said = new Set<string>();
   const left = jobs.map((job, index) => ({ job, index }));
