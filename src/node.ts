@@ -287,5 +287,6 @@ async function stopNode(parts: {
   await rm(join(parts.dir, 'run.json'), { force: true });
 }
 
-const abortPatience_ms = 5000;
+/** printers are given the time to say what came of a job that is cancelled, and holders to hear it */
+const abortPatience_ms = deliverLimits.cancel_ms + 5000;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -30,7 +30,7 @@ export interface NodeMaterial {
 export type Order =
   /** @returns {address, peer} */
   | { do: 'cloud'; node: NodeMaterial; root: string; sites: string[] }
-  /** @returns {members, rss, reservations} */
+  /** @returns a `Measure` */
   | { do: 'measure' }
   /** connects edge nodes, so many at a time; the first `listening` of them can be dialled directly */
   | { do: 'edges'; nodes: NodeMaterial[]; cloud: { address: string; peer: string }; listening: number }
@@ -38,6 +38,15 @@ export type Order =
   | { do: 'peers' }
   /** sends octets from an edge node each to one of these, at once. @returns milliseconds */
   | { do: 'send'; to: { peer: string; address: string }[]; bytes: number };
+
+/** of the cloud's process: memory in octets, after garbage is collected */
+export interface Measure {
+  members: number;
+  reservations: number;
+  rss: number;
+  heapUsed: number;
+  cpu_ms: number;
+}
 
 const atOnce = 16;
 const sink = '/bench/sink/1';
@@ -52,8 +61,7 @@ const octets = (text: string) => new Uint8Array(Buffer.from(text, 'base64'));
 const soon = () => AbortSignal.timeout(60_000);
 
 async function cloud({ node, root, sites }: Extract<Order, { do: 'cloud' }>) {
-  const { door, url } = await startDoor({});
-  void url;
+  const { door } = await startDoor();
   const [trust, { privateKey }] = [await readTrust(octets(root)), await importKeyPair(node.key)];
   const issuers = node.issuers.map(octets);
   const identity = await verifyIdentity(trust, octets(node.leaf), issuers, Date.now());
@@ -145,16 +153,21 @@ async function send({ to, bytes }: Extract<Order, { do: 'send' }>): Promise<numb
   return took_ms;
 }
 
+function measure(): Measure {
+  (globalThis as { gc?: () => void }).gc?.();
+  const { rss, heapUsed } = process.memoryUsage();
+  return {
+    ...{ members: mesh?.members().length ?? 0, reservations: mesh?.relayed().reservations ?? 0 },
+    ...{ rss, heapUsed, cpu_ms: process.cpuUsage().user / 1000 },
+  };
+}
+
 async function answer(order: Order): Promise<unknown> {
   switch (order.do) {
     case 'cloud':
       return await cloud(order);
     case 'measure':
-      (globalThis as { gc?: () => void }).gc?.();
-      return {
-        ...{ members: mesh?.members().length, reservations: mesh?.relayed().reservations },
-        rss: process.memoryUsage().rss,
-      };
+      return measure();
     case 'edges': {
       const waiting = order.nodes.map((node, i) => ({ node, listens: i < order.listening }));
       const worker = async () => {

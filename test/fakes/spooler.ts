@@ -40,11 +40,13 @@ async function print(kept: string): Promise<void> {
   const parts: Uint8Array[] = [];
   for await (const part of process.stdin) parts.push(part as Uint8Array);
   const all = Buffer.concat(parts);
-  if (all.length < 8 || all.readBigInt64LE(0) !== BigInt(all.length - 8)) {
+  const title = all.length < 4 ? 0 : 4 + all.readInt32LE(0);
+  const rest = all.subarray(title);
+  if (rest.length < 8 || rest.readBigInt64LE(0) !== BigInt(rest.length - 8)) {
     console.error('the document broke off');
     process.exit(1);
   }
-  writeFileSync(join(kept, String(process.pid)), all.subarray(8));
+  writeFileSync(join(kept, String(process.pid)), rest.subarray(8));
   console.log('done');
 }
 

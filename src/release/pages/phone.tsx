@@ -2,6 +2,23 @@
 import { strings as s } from '../strings.ts';
 import { Page } from './layout.tsx';
 
+function InvitationForm() {
+  return (
+    <form id='invitation'>
+      <label for='invite'>{s.pasteLabel}</label>
+      <input
+        id='invite'
+        name='invite'
+        autocomplete='off'
+        autocapitalize='none'
+        spellcheck={false}
+        required
+      />
+      <button type='submit' class='main'>{s.enrolButton}</button>
+    </form>
+  );
+}
+
 /** @param panel whether this node has panel pages, which need no script */
 export function Shell({ panel }: { panel: boolean }) {
   return (
@@ -32,18 +49,12 @@ export function Shell({ panel }: { panel: boolean }) {
       <template id='welcome'>
         <h1>{s.welcome}</h1>
         <p>{s.welcomeText}</p>
-        <form id='invitation'>
-          <label for='invite'>{s.pasteLabel}</label>
-          <input
-            id='invite'
-            name='invite'
-            autocomplete='off'
-            autocapitalize='none'
-            spellcheck={false}
-            required
-          />
-          <button type='submit' class='main'>{s.enrolButton}</button>
-        </form>
+        <InvitationForm />
+      </template>
+      <template id='lapsed'>
+        <h1>{s.lapsed}</h1>
+        <p>{s.lapsedText}</p>
+        <InvitationForm />
       </template>
       <template id='enrol'>
         <h1>{s.enrolTitle}</h1>
