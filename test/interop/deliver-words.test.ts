@@ -4,6 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Deliverer, type Delivery } from '../../src/deliver/deliver.ts';
+import { IppPool } from '../../src/deliver/ipp-pool.ts';
+import { deliverSpooler } from '../../src/deliver/queue.ts';
+import { Waiting } from '../../src/deliver/waiting.ts';
 import * as ipp from '../../src/ipp/message.ts';
 import { encodeMessage } from '../../src/ipp/codec.ts';
 import { groups, operations, printerStateEnum, statuses } from '../../src/ipp/registry.ts';
@@ -12,6 +15,7 @@ import { deliverLimits } from '../../src/limits.ts';
 import type { Condition } from '../../src/printers/condition.ts';
 import { readAll, startScriptedPrinter, stateOf } from '../fakes/scripted-printer.ts';
 import { startSink } from '../fakes/sink.ts';
+import { startSpooler } from '../fakes/spooler.ts';
 
 const limits = { ...deliverLimits, look_ms: 50, ask_ms: 50, askHeard_ms: 2000, wait_ms: 200 };
 const deliverer = new Deliverer({ limits });
@@ -111,6 +115,25 @@ test('RAW: a printer that has said before how it is gets the time to say that it
     assert.is(sink.received, 0);
   } finally {
     await sink.stop();
+  }
+});
+
+test('the title of a document is not on the command line of the program that spools it', async () => {
+  const spooler = startSpooler();
+  const pool = new IppPool(limits);
+  try {
+    const given = delivery('system:Office');
+    const { outcome, reason } = await deliverSpooler({
+      ...{ ...given, target: new URL('system:Office'), limits, countsSheets: true },
+      ...{ waiting: new Waiting({ ...given, limits }), pool },
+    });
+    assert.is(outcome, 'sent', reason);
+    assert.equal(spooler.titles(), ['Quarterly figures']);
+    assert.match(spooler.programs().join(), 'Office');
+    assert.not.match(spooler.programs().join(), 'Quarterly');
+  } finally {
+    pool.close();
+    await spooler.stop();
   }
 });
 
