@@ -14,6 +14,7 @@ import { readMessage } from '../../src/ipp/stream.ts';
 import { deliverLimits } from '../../src/limits.ts';
 import type { Condition } from '../../src/printers/condition.ts';
 import { readAll, startScriptedPrinter, stateOf } from '../fakes/scripted-printer.ts';
+import { waitFor } from '../fakes/processes.ts';
 import { startSink } from '../fakes/sink.ts';
 import { startSpooler } from '../fakes/spooler.ts';
 
@@ -157,6 +158,36 @@ test('a line at a printer is no fault of the printer, and lasts as long as it ta
     assert.equal(outcomes.map(({ outcome }) => outcome), ['printed', 'printed', 'printed']);
     assert.is(most, 1);
   } finally {
+    one.close();
+    await printer.stop();
+  }
+});
+
+test('with TLS and without it a printer has one line', async () => {
+  const busy = Promise.withResolvers<void>();
+  const printer = await startScriptedPrinter({
+    'Send-Document': async ({ document, answer }) => {
+      await readAll(document);
+      await busy.promise;
+      answer();
+    },
+  });
+  const one = new Deliverer({ limits: { ...limits, abreast: 1 } });
+  const { host } = new URL(printer.uri);
+  const inLine = Promise.withResolvers<string | null>();
+  try {
+    const first = one.deliver(delivery(printer.uri));
+    await waitFor(() => printer.asked.includes('Send-Document') || undefined, {
+      ...{ deadline_ms: 30_000, what: 'the first document to be on its way' },
+    });
+    const second = one.deliver({ ...delivery(`ipps://${host}/ipp/print`), onWaiting: inLine.resolve });
+    assert.match(await inLine.promise ?? '', 'other documents');
+    busy.resolve();
+    assert.is((await first).outcome, 'printed');
+    // it speaks no TLS
+    assert.is((await second).outcome, 'failed');
+  } finally {
+    busy.resolve();
     one.close();
     await printer.stop();
   }
