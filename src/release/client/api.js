@@ -5,7 +5,7 @@ import { signRequest } from './signing.js';
 
 /** @typedef {import('./signing.js').Credential} Credential */
 
-/** @typedef {{ peer: string, site: string, organisation: string }} Node */
+/** @typedef {{ peer: string, site: string, organisation: string, cloud?: true }} Node */
 
 /** What a node says when it refuses. */
 export class Refusal extends Error {
