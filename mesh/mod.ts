@@ -22,6 +22,7 @@ import { nameKind } from './node-names.ts';
 import { PassOn } from './pass-on.ts';
 import { siteKind } from './policy.ts';
 import type { Clock, Log, Spool, Storage, Transport } from './ports.ts';
+import { type Probed, probed } from './probe.ts';
 import type { Relayed } from './relay.ts';
 import { Replica } from './replica.ts';
 import { Resumption } from './resume.ts';
@@ -75,6 +76,8 @@ export interface Mesh {
   members(): Member[];
   /** Whether a node answers, this one too; it is dialled if need be. */
   reaches(peer: string): Promise<boolean>;
+  /** Whether members can connect to this node, asked of some of them that are connected. */
+  probed(): Promise<Probed[]>;
   /** whether a node did not answer when it was dialled just now, and has not come back since */
   isAway(peer: string): boolean;
   /** the two nodes that face phones and print dialogs for this node's site, fewer where there are fewer */
@@ -153,6 +156,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     },
     ...seenFrom(network, ledger),
     reaches: (peer) => peer === identity.peerId ? Promise.resolve(true) : answers(rpc, peer),
+    probed: () => probed(rpc, peers()),
     addresses: () => transport.addresses(),
     close: async () => {
       const { acceptor, handoff, claimant, custody } = parts;
