@@ -9,6 +9,7 @@ import { createApi } from './api/app.ts';
 import { auditRoutes } from './api/audit.ts';
 import { enrolApp } from './api/enrol.ts';
 import { forwardApp } from './api/forward.ts';
+import { healthApp } from './api/health.ts';
 import { isRelease, jobRoutes } from './api/jobs.ts';
 import { answersOf } from './api/passed.ts';
 import { pageRoutes } from './api/pages.tsx';
@@ -28,7 +29,7 @@ import { deliverLimits } from './limits.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 import { PanelLogin } from './panel/login.ts';
 import { Verifiers } from './panel/verifier.ts';
-import { ReachWatch } from './printers/reach-watch.ts';
+import { canReach, ReachWatch } from './printers/reach-watch.ts';
 import { Conditions } from './printers/status.ts';
 import { hearTraps, type Traps } from './printers/traps.ts';
 import { listenForRelease } from './release-port.ts';
@@ -171,7 +172,12 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const door = tokenDoor({ sources, jobs, submit, release, secrets, audit });
   const enrol = enrolApp({ mesh, trust, audit, log });
   const submission = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));
-  return { submit, recheck, release, reach, traps, door, submission, api, enrol, pages };
+  const health = healthApp({
+    ...{ mesh, sealKey: secrets.sealKey, printers: () => directory.printers() },
+    canReach: (printer) => canReach(printer, config.snmp),
+    warnings: () => warningsOf(mesh),
+  });
+  return { submit, recheck, release, reach, traps, door, submission, api, enrol, health, pages };
 }
 
 interface Servers {
@@ -186,7 +192,7 @@ async function openPorts(
   config: Config,
   tls: TlsKeys,
   faces: boolean,
-  { submission, ...release }: Record<'submission' | 'api' | 'enrol' | 'pages', { fetch: Fetch }>,
+  { submission, ...release }: Record<'submission' | 'api' | 'enrol' | 'health' | 'pages', { fetch: Fetch }>,
 ): Promise<Servers> {
   const { address, ports } = config;
   const signed: Fetch = (request, env) =>
@@ -194,7 +200,8 @@ async function openPorts(
   return {
     https: await listen({ fetch: signed, address, port: ports.https, tls, what: 'submission over TLS' }),
     release: await listenForRelease({
-      ...{ api: release.api, enrol: release.enrol, pages: release.pages, tls, port: ports.release },
+      ...release,
+      ...{ tls, port: ports.release },
       address: faces ? address : undefined,
     }),
     http: ports.http === null
