@@ -29,7 +29,7 @@ import { deliverLimits } from './limits.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 import { PanelLogin } from './panel/login.ts';
 import { Verifiers } from './panel/verifier.ts';
-import { canReach, ReachWatch } from './printers/reach-watch.ts';
+import { ReachWatch } from './printers/reach-watch.ts';
 import { Conditions } from './printers/status.ts';
 import { hearTraps, type Traps } from './printers/traps.ts';
 import { listenForRelease } from './release-port.ts';
@@ -150,13 +150,14 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const reach = new ReachWatch({ mesh, snmp: config.snmp, printers: () => directory.printers(), log });
   printerRoutes(api, { mesh, directory, conditions, asking, reach });
   const troubles = new Troubles(conditions);
-  const trouble = (printer: Printer) => troubles.of(printer);
   pageRoutes(api, { mesh, directory, jobs, live: new Live(mesh), troubles });
   const { peerId: peer, site, roles } = mesh.self;
   const pages = releaseApp({
     node: { peer, site, organisation: trust.organisation },
     forward: forwardApp({ mesh, trust }),
-    panel: roles.includes('panel') ? { sessions, jobs, directory, release, site, trouble } : undefined,
+    panel: roles.includes('panel')
+      ? { sessions, jobs, directory, release, site, trouble: (of: Printer) => troubles.of(of) }
+      : undefined,
   });
   const admin = {
     ...{ mesh, trust, directory, state, log, link },
@@ -172,11 +173,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const door = tokenDoor({ sources, jobs, submit, release, secrets, audit });
   const enrol = enrolApp({ mesh, trust, audit, log });
   const submission = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));
-  const health = healthApp({
-    ...{ mesh, sealKey: secrets.sealKey, printers: () => directory.printers() },
-    canReach: (printer) => canReach(printer, config.snmp),
-    warnings: () => warningsOf(mesh),
-  });
+  const health = healthApp({ mesh, sealKey: secrets.sealKey, directory, snmp: config.snmp });
   return { submit, recheck, release, reach, traps, door, submission, api, enrol, health, pages };
 }
 

@@ -5,9 +5,12 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { Hono } from 'hono';
 import type { Mesh } from '../../mesh/mod.ts';
-import type { Printer } from '../directory.ts';
+import type { Directory } from '../directory.ts';
 import { healthLimits } from '../limits.ts';
 import { inParallel } from '../printers/parallel.ts';
+import { canReach } from '../printers/reach-watch.ts';
+import type { SnmpSettings } from '../printers/snmp-settings.ts';
+import { warningsOf } from '../warnings.ts';
 
 export interface Health {
   /** names of connected nodes */
@@ -25,10 +28,9 @@ export interface HealthOptions {
   mesh: Mesh;
   /** secret of the node's key file */
   sealKey: string;
-  printers(): readonly Printer[];
-  /** undefined where that cannot be told */
-  canReach(printer: Printer): Promise<boolean | undefined>;
-  warnings(): string[];
+  directory: Directory;
+  /** null: SNMP is not asked */
+  snmp: SnmpSettings | null;
 }
 
 const path = '/health';
@@ -51,12 +53,15 @@ export function healthApp(options: HealthOptions): Hono {
   return app;
 }
 
-async function health({ mesh, printers, canReach, warnings }: HealthOptions): Promise<Health> {
+async function health({ mesh, directory, snmp }: HealthOptions): Promise<Health> {
   const members = mesh.members().map(({ identity }) => identity.name);
-  const near = printers().filter(({ site }) => site === mesh.self.site).slice(0, healthLimits.maxPrinters);
+  const near = directory.printers().filter(({ site }) => site === mesh.self.site).slice(
+    0,
+    healthLimits.maxPrinters,
+  );
   const reached = new Map<string, boolean | null>();
   const trying = inParallel(near, healthLimits.atOnce, async (printer) => {
-    reached.set(printer.name, await canReach(printer) ?? null);
+    reached.set(printer.name, await canReach(printer, snmp) ?? null);
   });
   const [probed] = await Promise.all([mesh.probed(), trying]);
   return {
@@ -64,6 +69,6 @@ async function health({ mesh, printers, canReach, warnings }: HealthOptions): Pr
     probed: probed.map(({ peer, reachable }) => ({ name: mesh.nameOf(peer), reachable })),
     clockOff_ms: members.length === 0 ? null : Date.now() - mesh.now_ms(),
     printers: near.map(({ name }) => ({ name, reached: reached.get(name) ?? null })),
-    warnings: warnings(),
+    warnings: warningsOf(mesh),
   };
 }

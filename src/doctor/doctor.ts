@@ -4,7 +4,7 @@ import { type Config, readConfig } from '../config.ts';
 import { type NodeSecrets, readRun } from '../datadir.ts';
 import { startCommand } from '../service/service.ts';
 import type { ConfigSources } from '../settings.ts';
-import { checks, fail, type Finding, ok } from './finding.ts';
+import { checks, fail, type Finding, ok, warn } from './finding.ts';
 import { mdns } from './lan.ts';
 import { disk, identity } from './machine.ts';
 import { askHealth, clock, peers, printers, reachable } from './mesh.ts';
@@ -52,6 +52,7 @@ async function running(dir: string, config: Config, secrets: NodeSecrets | undef
     const health = await askHealth(run, secrets);
     return [
       ok('service', `it runs as process ${run.pid}`),
+      ...health.warnings.map((warning) => warn('service', warning, `inkmesh status --dir ${dir}`)),
       await openPorts(config, run),
       reachable(health, run),
       peers(health),

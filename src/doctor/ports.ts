@@ -1,14 +1,17 @@
 /** Whether the node's ports are its own. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import type { Config } from '../config.ts';
 import { canConnect } from '../printers/subnet.ts';
 import type { RunFile } from '../datadir.ts';
 import { fail, type Finding, ok } from './finding.ts';
 
+const anywhere = ['0.0.0.0', '::'];
+
 /** With a node that runs: whether it listens. @param run where it says that it does */
 export async function openPorts({ address }: Config, { ports }: RunFile): Promise<Finding> {
-  const host = address === '0.0.0.0' || address === '::' ? '127.0.0.1' : address;
+  const host = anywhere.includes(address) ? '127.0.0.1' : address;
   const deaf: string[] = [];
   for (const name of ['mesh', 'https', 'http'] as const) {
     const port = ports[name];
@@ -21,18 +24,19 @@ export async function openPorts({ address }: Config, { ports }: RunFile): Promis
 
 /** Without one: whether it could listen. */
 export async function freePorts({ address, ports }: Config): Promise<Finding> {
+  const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []).map(({ address }) => address);
+  if (![...own, ...anywhere].includes(address)) {
+    return fail(
+      'ports',
+      `${address} is no address of this machine`,
+      'set address in the configuration to 0.0.0.0',
+    );
+  }
   const taken: string[] = [];
   for (const name of ['mesh', 'https', 'release', 'http'] as const) {
     const port = ports[name];
     if (port === null || port === 0) continue;
     const code = await bound(name === 'release' ? '127.0.0.1' : address, port);
-    if (code === 'EADDRNOTAVAIL') {
-      return fail(
-        'ports',
-        `${address} is no address of this machine`,
-        'set address in the configuration to 0.0.0.0',
-      );
-    }
     if (code === 'EADDRINUSE') {
       const message = `TCP port ${port} (${name}) is taken by another program`;
       return fail('ports', message, `${whoListens(port)} shows which; end it, or set ports.${name}`);
