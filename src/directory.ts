@@ -26,13 +26,17 @@ const userBody = v.strictObject({ email: v.optional(text(254)) });
 const userKind: Kind<typeof userBody> = { name: 'user', body: userBody, check: registrarOnly };
 
 /** of ipp, ipps and socket, or `system:QUEUE`: a print queue of the operating system (CUPS, Windows) */
-const printerUri = v.pipe(
+export const printerUri = v.pipe(
   text(1023),
   v.check(
-    (uri) =>
-      URL.canParse(uri) &&
-      (/^(ipps?|socket):$/.test(new URL(uri).protocol) || /^system:[^\s/#?'"\\]{1,127}$/.test(uri)),
-    'use ipp://, ipps://, socket:// or system:QUEUE',
+    (uri) => {
+      if (!URL.canParse(uri)) return false;
+      const { protocol, hostname, username, password } = new URL(uri);
+      // everybody sees it: a password does not belong there
+      const isHost = hostname !== '' && username === '' && password === '';
+      return (/^(ipps?|socket):$/.test(protocol) && isHost) || /^system:[^\s/#?%'"\\]{1,127}$/.test(uri);
+    },
+    'use ipp://, ipps:// or socket:// without a password, or system:QUEUE',
   ),
 );
 /** MIME media type, lower case */

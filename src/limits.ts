@@ -387,3 +387,6 @@ export const pageLimits = {
 
 /** A node's configuration file. */
 export const configLimits = { maxChars: 256 * 1024 } as const;
+
+/** What a node tells the doctor of its printers. */
+export const healthLimits = { maxPrinters: 64, atOnce: 16 } as const;

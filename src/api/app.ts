@@ -53,6 +53,7 @@ export function createApi(options: ApiOptions): Api {
   const seen = new Nonces();
   const attempts = new Attempts();
   app.use(async (c, next) => {
+    c.header('x-content-type-options', 'nosniff');
     const header = c.req.header('authorization') ?? '';
     if (!header.startsWith(scheme)) {
       throw new InkmeshError('unauthenticated', 'sign the request with a credential');
@@ -74,6 +75,8 @@ export function createApi(options: ApiOptions): Api {
     c.set('by', by);
     c.set('covered', bodyHash !== null);
     await next();
+    // what is somebody's is kept nowhere on the way
+    if (c.res.headers.get('cache-control') === null) c.header('cache-control', 'no-store');
     noteAsked(c, options.audit);
   });
   app.onError((thrown, c) => {

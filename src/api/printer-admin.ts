@@ -1,12 +1,12 @@
 /** API routes of printers: what there is, adding one, and accepting its new certificate. */
 import type { Context } from 'hono';
 import * as v from 'valibot';
-import { check, printable, text } from '../../mesh/codec.ts';
+import { check, printable } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { printerName, siteName } from '../../mesh/names.ts';
 import { isSystemQueue, type Probe, probe } from '../deliver/deliver.ts';
 import { pjlFormat } from '../deliver/formats.ts';
-import { formatSchema, type Printer } from '../directory.ts';
+import { formatSchema, type Printer, printerUri } from '../directory.ts';
 import type { PrinterOptions } from '../job.ts';
 import { printerLimits } from '../limits.ts';
 import { type Asking, hostOf, identify } from '../printers/identity.ts';
@@ -15,12 +15,11 @@ import { type AdminDoors, requireRegistrar } from './admin.ts';
 import { type Api, type ApiEnv, signedJson } from './app.ts';
 
 const nothing = v.strictObject({});
-const uri = text(1023);
 const printerRequest = v.strictObject({
   name: printerName,
-  uri,
+  uri: printerUri,
   /** of a printer that is known: as they are, where there are none */
-  more: v.optional(v.pipe(v.array(uri), v.maxLength(printerLimits.maxMore)), []),
+  more: v.optional(v.pipe(v.array(printerUri), v.maxLength(printerLimits.maxMore)), []),
   site: siteName,
   /** whether it speaks PJL, which a RAW printer cannot be asked */
   pjl: v.optional(v.boolean(), false),

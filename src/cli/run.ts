@@ -6,8 +6,10 @@ import { orgExport, orgRestore } from './backup.ts';
 import { configShow } from './config.ts';
 import { Args, type Command, type Result, sentence, type Terminal, UsageError } from './command.ts';
 import { demo } from './demo.ts';
+import { doctor } from './doctor.ts';
 import { joinCommand, login, orgInit } from './enrol.ts';
 import { cloud } from './cloud.ts';
+import { install, uninstall } from './install.ts';
 import { cancel, jobs, jobShow } from './jobs.ts';
 import { node } from './node.ts';
 import { print } from './print.ts';
@@ -61,6 +63,9 @@ const commands: readonly Command[] = [
   status,
   audit,
   configShow,
+  doctor,
+  install,
+  uninstall,
   demo,
   version,
 ];

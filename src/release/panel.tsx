@@ -67,6 +67,8 @@ const loginForm = v.union([
   v.strictObject({ badge: secret }),
   v.strictObject({ name: userName, pin: v.pipe(v.string(), v.minLength(1), v.maxLength(64)) }),
 ]);
+/** how often a page has loaded itself again since somebody touched it */
+const looksText = v.optional(v.pipe(v.string(), v.regex(/^\d{1,4}$/)));
 const formFields = v.record(
   v.pipe(v.string(), v.maxLength(64)),
   v.union([
@@ -179,7 +181,12 @@ async function list(visit: Visit, message?: string): Promise<Response> {
   const jobs = (await jobsOf(visit)).map((job) => ({ job, run: runs.of(job.id) }));
   const { printers, chosen, trouble } = await printersOf(visit);
   const running = jobs.some(({ run }) => run !== undefined && run.outcome === undefined);
-  if (running) refreshed(c, pageLimits.panelLook_s, '/panel/jobs?by=page');
+  // it is asked whether somebody is there while something is printed, too
+  const before = v.safeParse(looksText, c.req.query('looks'));
+  const looks = (before.success ? Number(before.output ?? 0) : 0) + 1;
+  if (running && looks * pageLimits.panelLook_s < pageLimits.panelIdle_s) {
+    refreshed(c, pageLimits.panelLook_s, `/panel/jobs?by=page&looks=${looks}`);
+  } else if (running) refreshed(c, pageLimits.panelLook_s, '/panel/still?by=page');
   else refreshed(c, pageLimits.panelIdle_s, '/panel/still?by=page');
   return c.html(<List {...{ user, token, jobs, printers, chosen, trouble, message }} />);
 }

@@ -28,6 +28,7 @@ const script = {
   noInvite: 'This link has no invitation in it: open it again as you got it.',
   enrolling: 'One moment…',
   enrolled: 'This browser is {user}’s now.',
+  replaces: 'This browser is {user}’s. Whoever it is added for takes their place.',
   unreachable: 'The machines of this site cannot be reached: are you in its network?',
   again: 'Try again',
   signedOut: 'This browser cannot sign for you any more: {reason}',

@@ -4,6 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Deliverer, type Delivery } from '../../src/deliver/deliver.ts';
+import { IppPool } from '../../src/deliver/ipp-pool.ts';
+import { deliverSpooler } from '../../src/deliver/queue.ts';
+import { Waiting } from '../../src/deliver/waiting.ts';
 import * as ipp from '../../src/ipp/message.ts';
 import { encodeMessage } from '../../src/ipp/codec.ts';
 import { groups, operations, printerStateEnum, statuses } from '../../src/ipp/registry.ts';
@@ -11,7 +14,9 @@ import { readMessage } from '../../src/ipp/stream.ts';
 import { deliverLimits } from '../../src/limits.ts';
 import type { Condition } from '../../src/printers/condition.ts';
 import { readAll, startScriptedPrinter, stateOf } from '../fakes/scripted-printer.ts';
+import { waitFor } from '../fakes/processes.ts';
 import { startSink } from '../fakes/sink.ts';
+import { startSpooler } from '../fakes/spooler.ts';
 
 const limits = { ...deliverLimits, look_ms: 50, ask_ms: 50, askHeard_ms: 2000, wait_ms: 200 };
 const deliverer = new Deliverer({ limits });
@@ -114,6 +119,25 @@ test('RAW: a printer that has said before how it is gets the time to say that it
   }
 });
 
+test('the title of a document is not on the command line of the program that spools it', async () => {
+  const spooler = startSpooler();
+  const pool = new IppPool(limits);
+  try {
+    const given = delivery('system:Office');
+    const { outcome, reason } = await deliverSpooler({
+      ...{ ...given, target: new URL('system:Office'), limits, countsSheets: true },
+      ...{ waiting: new Waiting({ ...given, limits }), pool },
+    });
+    assert.is(outcome, 'sent', reason);
+    assert.equal(spooler.titles(), ['Quarterly figures']);
+    assert.match(spooler.programs().join(), 'Office');
+    assert.not.match(spooler.programs().join(), 'Quarterly');
+  } finally {
+    pool.close();
+    await spooler.stop();
+  }
+});
+
 test('a line at a printer is no fault of the printer, and lasts as long as it takes', async () => {
   let [under, most] = [0, 0];
   const printer = await startScriptedPrinter({
@@ -134,6 +158,36 @@ test('a line at a printer is no fault of the printer, and lasts as long as it ta
     assert.equal(outcomes.map(({ outcome }) => outcome), ['printed', 'printed', 'printed']);
     assert.is(most, 1);
   } finally {
+    one.close();
+    await printer.stop();
+  }
+});
+
+test('with TLS and without it a printer has one line', async () => {
+  const busy = Promise.withResolvers<void>();
+  const printer = await startScriptedPrinter({
+    'Send-Document': async ({ document, answer }) => {
+      await readAll(document);
+      await busy.promise;
+      answer();
+    },
+  });
+  const one = new Deliverer({ limits: { ...limits, abreast: 1 } });
+  const { host } = new URL(printer.uri);
+  const inLine = Promise.withResolvers<string | null>();
+  try {
+    const first = one.deliver(delivery(printer.uri));
+    await waitFor(() => printer.asked.includes('Send-Document') || undefined, {
+      ...{ deadline_ms: 30_000, what: 'the first document to be on its way' },
+    });
+    const second = one.deliver({ ...delivery(`ipps://${host}/ipp/print`), onWaiting: inLine.resolve });
+    assert.match(await inLine.promise ?? '', 'other documents');
+    busy.resolve();
+    assert.is((await first).outcome, 'printed');
+    // it speaks no TLS
+    assert.is((await second).outcome, 'failed');
+  } finally {
+    busy.resolve();
     one.close();
     await printer.stop();
   }

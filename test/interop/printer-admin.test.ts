@@ -96,6 +96,18 @@ test('a printer that is removed is in no list, takes no job, and can be added an
   assert.is((await add('gone', sink.uri)).uri, sink.uri);
 });
 
+test('an address has no password in it, and a queue no path', async () => {
+  const uris = [
+    'ipp://me:secret@127.0.0.1/ipp',
+    'socket://me@127.0.0.1',
+    'system:%2e%2e',
+    'system:%zz',
+    'ipp:',
+  ];
+  for (const uri of uris) await refused(add('bad', uri), /use ipp:/);
+  assert.is(await known('bad'), undefined);
+});
+
 test('what a printer says oddly does not keep it out: it is known without that', async () => {
   const printer = await startScriptedPrinter({});
   // ISO 8859-1, and a command to the terminal of whoever adds it

@@ -241,6 +241,24 @@ test('several jobs at a node that is lost on the way are not called refused', as
   await cancelHeld();
 });
 
+test('a title commands no terminal, and no reader of JSON gets another one', async () => {
+  const title = 'Report\u009b2J';
+  const file = join(folder, 'titled.txt');
+  writeFileSync(file, 'x');
+  await runInside(['print', file, '--title', title, ...nodes.asAda]);
+  const [command, ...first] = program();
+  const said = async (...args: string[]) => {
+    const ran = spawnKept(command, [...first, 'jobs', ...args, ...nodes.asAda]);
+    await ran.ended;
+    return ran.stdout();
+  };
+  assert.match(await said(), 'Report\ufffd2J');
+  const json = await said('--json');
+  assert.not.match(json, /[\x7f-\x9f]/);
+  assert.ok((JSON.parse(json) as JobView[]).some((job) => job.title === title));
+  await cancelHeld();
+});
+
 test('a printer has further addresses, and queues of the system are labelled', async () => {
   const common = ['--site', 'a', ...nodes.asAdmin];
   const off = `socket://127.0.0.1:${await freePort()}`;

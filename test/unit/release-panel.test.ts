@@ -6,6 +6,7 @@ import { decode } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Printer } from '../../src/directory.ts';
 import { jobOptionsSchema, type JobView } from '../../src/job.ts';
+import { panelLimits } from '../../src/limits.ts';
 import { releaseApp } from '../../src/release/app.tsx';
 import type { PanelDoors, Wish } from '../../src/release/panel.tsx';
 import type { Released, ReleaseRequest } from '../../src/release/release.ts';
@@ -19,7 +20,7 @@ const held = (n: number, more: Partial<JobView> = {}): JobView => ({
 });
 
 /** A panel at which Ada is logged in. */
-function panel(outcome: Released['outcome'] = 'printed', printer = plainPrinter) {
+function panel(outcome: Released['outcome'] | 'never' = 'printed', printer = plainPrinter) {
   const state = {
     ...{ jobs: [held(1), held(2)], wishes: [] as Wish[], cancelled: [] as string[], loggedIn: true },
     released: [] as ReleaseRequest[],
@@ -40,6 +41,7 @@ function panel(outcome: Released['outcome'] = 'printed', printer = plainPrinter)
     release: {
       release: (request: ReleaseRequest) => {
         state.released.push(request);
+        if (outcome === 'never') return new Promise(() => {});
         return Promise.resolve({
           ...{ id: request.job, outcome, printer: 'floor-1', reason: 'no A3 in it' },
           ...{ claimed_ms: null, first_byte_ms: null, last_byte_ms: null, done_ms: 1 },
@@ -105,6 +107,22 @@ test('why a document was not printed is said for longer than one look', async ()
   await ask('/print', [...fields, ['printer', 'floor-1'], ['which', 'all']]);
   await new Promise((resolve) => setImmediate(resolve));
   for (let look = 0; look < 3; look++) assert.match((await ask('/jobs')).text, 'no A3 in it');
+});
+
+test('who watches a document being printed is asked whether somebody is there, before the time is over', async () => {
+  const { ask, fieldsOf } = panel('never');
+  const fields = fieldsOf((await ask('/jobs')).text, '/panel/print');
+  await ask('/print', [...fields, ['printer', 'floor-1'], ['which', 'all']]);
+  let next = '/jobs';
+  let watched_s = 0;
+  while (!next.startsWith('/still')) {
+    const [, after = '', to = ''] =
+      /^(\d+);url=\/panel(.*)$/.exec((await ask(next)).headers.get('refresh') ?? '') ?? [];
+    watched_s += Number(after);
+    next = to;
+    assert.match(next, 'by=page');
+    assert.ok(watched_s * 1000 <= panelLimits.idle_ms, 'the session has ended');
+  }
 });
 
 test('what goes wrong while somebody is logged in does not look like the login', async () => {

@@ -267,6 +267,15 @@ async function take(printer) {
   location.hash = '#/';
 }
 
+/** Asks whether this browser is to be somebody's; whose it was is said. */
+function offer() {
+  showTemplate('enrol');
+  const replaces = document.getElementById('replaces');
+  if (replaces === null || credential === undefined) return;
+  replaces.hidden = false;
+  replaces.textContent = text('replaces', { user: credential.user });
+}
+
 async function start() {
   const printer = new URLSearchParams(location.search).get('printer');
   if (printer !== null && /^[a-z0-9-]{1,63}$/.test(printer)) {
@@ -284,7 +293,7 @@ addEventListener('hashchange', () => {
 });
 
 credential = await readCredential();
-if (location.pathname === '/enrol') showTemplate('enrol');
+if (location.pathname === '/enrol') offer();
 else if (credential === undefined) showTemplate('welcome');
 else void start();
 if ('serviceWorker' in navigator) void navigator.serviceWorker.register('/sw.js');

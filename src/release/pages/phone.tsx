@@ -60,6 +60,7 @@ export function Shell({ panel }: { panel: boolean }) {
         <h1>{s.enrolTitle}</h1>
         <p>{s.enrolText}</p>
         <p>{s.enrolWarn}</p>
+        <p class='warning' id='replaces' hidden></p>
         <button class='main' type='button' data-enrol>{s.enrolButton}</button>
       </template>
       <template id='unreachable'>
