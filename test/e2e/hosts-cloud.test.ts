@@ -1,11 +1,12 @@
 /** Two offices whose firewalls let TCP 443 out to a cloud node, and nothing else; with a VPN between them later on. */
+import { copyFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { waitFor } from '../fakes/processes.ts';
+import { tempDir, waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 import { inFiles, inMemory } from '../fakes/traces.ts';
 import { Machine } from './hosts/machine.ts';
@@ -207,12 +208,15 @@ if (canIsolate() && requireTools(['nft', 'tc'])) {
   });
 } else test.skip('hosts need network namespaces');
 
-/** The share that a node keeps of a job. */
+/** The share that a node keeps of a job, out of a copy of its tables, which it lets nobody else open. */
 function shareOf(dir: string, job: string): Uint8Array[] {
-  const database = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
+  const copy = tempDir();
+  for (const file of ['state.sqlite', 'state.sqlite-wal']) copyFileSync(join(dir, file), join(copy, file));
+  const database = new DatabaseSync(join(copy, 'state.sqlite'));
   try {
-    const rows = database.prepare('SELECT share FROM pieces WHERE job = ?').all(job);
-    return rows.map(({ share }) => share as Uint8Array);
+    return database.prepare('SELECT share FROM pieces WHERE job = ?').all(job).map(({ share }) =>
+      share as Uint8Array
+    );
   } finally {
     database.close();
   }
