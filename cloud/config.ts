@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import * as v from 'valibot';
 import { integer, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
-import { type ConfigSources, readSettings } from '../src/config.ts';
+import { type ConfigSources, readSettings } from '../src/settings.ts';
 
 /** An IP address, or a network: `10.0.0.0/8`. */
 const network = v.pipe(
@@ -51,7 +51,7 @@ export type CloudConfig = v.InferOutput<typeof configSchema>;
 
 /** @throws InkmeshError `bad-request` naming the lines, variables or flags that are wrong */
 export async function readCloudConfig(sources: ConfigSources): Promise<CloudConfig> {
-  return (await readSettings(configSchema, sources)).config;
+  return await readSettings(configSchema, sources);
 }
 
 /** @throws InkmeshError `bad-request` */

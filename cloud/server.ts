@@ -18,7 +18,7 @@ import { InkmeshError } from '../mesh/errors.ts';
 import { systemClock } from '../src/clock.ts';
 import { readNode, type RunFile, writeRun } from '../src/datadir.ts';
 import { directoryKinds } from '../src/directory.ts';
-import { listen, type Listening } from '../src/listen.ts';
+import { listen, type Listening, type ListenOptions, type TlsKeys } from '../src/listen.ts';
 import { askLapsed, keeperOf, renewedAtStart } from '../src/standing.ts';
 import { State } from '../src/state.ts';
 import { warningsOf } from '../src/warnings.ts';
@@ -80,23 +80,7 @@ export async function startCloud(dir: string, config: CloudConfig, log: Log): Pr
     isReady: () => running.ready,
     status: () => statusOf(mesh, watch, door),
   });
-  const address = clientAddress(config.trustedProxies);
-  const common = {
-    fetch: (request, env) => fetch(request, behindProxy(env, address) as typeof env),
-    what: 'the cloud node',
-  } satisfies Partial<Parameters<typeof listen>[0]>;
-  const servers = {
-    public: await listen({
-      ...{ ...common, ...place, ...(certificate.keys === undefined ? {} : { tls: certificate.keys }) },
-      upgrade: (request, socket, head) => {
-        const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-        if (pathname === socketPath) door.upgrade(request, socket, head, address(request));
-        else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-      },
-    }),
-    // this machine's own commands, whatever the other one's certificate is
-    own: await listen({ ...common, address: loopback, port: 0, tls: secrets.tls }),
-  };
+  const servers = await openPorts(config, place, { fetch, door, own: secrets.tls, tls: certificate.keys });
   certificate.serve = (tls) => servers.public.renew(tls);
   certificate.serveOwn = (tls) => servers.own.renew(tls);
   const run = runFile(mesh, servers);
@@ -113,6 +97,39 @@ export async function startCloud(dir: string, config: CloudConfig, log: Log): Pr
     await rm(`${dir}/run.json`, { force: true });
   };
   return { run, mesh, url: urls[0] ?? '', stop };
+}
+
+interface Served {
+  fetch: ListenOptions['fetch'];
+  door: SocketDoor;
+  /** of the organisation */
+  own: TlsKeys;
+  /** of the public port; undefined: plain HTTP */
+  tls: TlsKeys | undefined;
+}
+
+async function openPorts(
+  config: CloudConfig,
+  place: { address: string; port: number },
+  { fetch, door, own, tls }: Served,
+) {
+  const address = clientAddress(config.trustedProxies);
+  const common: Pick<ListenOptions, 'fetch' | 'what'> = {
+    fetch: (request, env) => fetch(request, behindProxy(env, address) as typeof env),
+    what: 'the cloud node',
+  };
+  return {
+    public: await listen({
+      ...{ ...common, ...place, ...(tls === undefined ? {} : { tls }) },
+      upgrade: (request, socket, head) => {
+        const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+        if (pathname === socketPath) door.upgrade(request, socket, head, address(request));
+        else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      },
+    }),
+    // this machine's own commands, whatever the other one's certificate is
+    own: await listen({ ...common, address: loopback, port: 0, tls: own }),
+  };
 }
 
 /** A machine that nobody has given a name is reached at its addresses. */

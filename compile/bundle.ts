@@ -33,6 +33,10 @@ export async function bundle({ format, single, outfile }: BundleOptions): Promis
       keepNames: true,
       minifyWhitespace: true,
       minifySyntax: true,
+      // an uncaught error shows its line
+      lineLimit: 160,
+      // its other form asks for its files at run time
+      alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
       legalComments: 'eof',
       define: {
         INKMESH_BUILD: JSON.stringify(build),

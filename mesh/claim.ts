@@ -284,10 +284,7 @@ export class Claimant {
     row.settlement = record;
     if (outcome === 'failed') return claims.put(row);
     try {
-      await together(() => {
-        claims.put(row);
-        ledger.add(fact, record);
-      });
+      await ledger.addWith(together, fact, record, () => claims.put(row));
       ledger.publish(fact, record);
     } catch (thrown) {
       // what is decided is told to the holders: their facts bring it back here

@@ -277,7 +277,7 @@ export class Custody {
     }
     // first of all: who is given the job later must know that it has ended
     if ((fact.body as SettledBody).outcome !== 'failed') {
-      await this.#options.together(() => ledger.add(fact, request.fact));
+      await ledger.addWith(this.#options.together, fact, request.fact);
     }
     await this.#settled(fact);
   }

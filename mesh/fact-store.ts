@@ -4,7 +4,7 @@ import { decode } from './codec.ts';
 import { asInkmeshError } from './errors.ts';
 import { type Digest, FactIndex, order, SharedNames, type Volume } from './fact-index.ts';
 import { Full, isFull } from './fact-quota.ts';
-import { directoryDoc, type Fact, idOfPayload, type Kind, type KnownFacts, readFact } from './facts.ts';
+import { directoryDoc, type Fact, idOf, idOfPayload, type Kind, type KnownFacts, readFact } from './facts.ts';
 import { maxFactsPerCertificate } from './limits.ts';
 import { Certificates, type NodeBody, nodeKind } from './node-fact.ts';
 import type { FactRow, FactTable, Log } from './ports.ts';
@@ -196,6 +196,25 @@ export class FactStore implements KnownFacts {
     if (heldBack) this.#heldBack.add(id.toHex());
     else this.#index.count(fact.doc, id, 1);
     return shared;
+  }
+
+  /** The fact of a record in the table, which was judged before it went in. */
+  protected kept(record: Uint8Array): Fact | undefined {
+    const { doc } = readFact(record).fact;
+    const id = idOf(record);
+    const stored = this.table.get(doc, id);
+    if (stored === undefined || !Buffer.from(stored).equals(record)) return undefined;
+    const fact = this.#read({ doc, id, record });
+    return fact && this.about(fact.kind, fact.subject).find((one) => order(one, fact) === 0);
+  }
+
+  /** Forgets a fact that did not come into the table after all. */
+  protected unnote(fact: Fact, id: Uint8Array, octets: number): void {
+    const isNoted = this.about(fact.kind, fact.subject).some((one) => order(one, fact) === 0);
+    if (!isNoted || this.table.get(fact.doc, id) !== undefined) return;
+    this.#index.remove(fact, octets);
+    this.#full.get(`${fact.doc} ${fact.author}`)?.remove(placeOf(fact, id, octets));
+    if (!this.#heldBack.delete(id.toHex())) this.#index.count(fact.doc, id, -1);
   }
 
   protected reveal(doc: string, id: Uint8Array): void {

@@ -13,7 +13,7 @@ import { isFull } from './fact-quota.ts';
 import { DatedAhead, Forged, isUndone, judgeFact } from './judge.ts';
 import { maxFactLead_ms } from './limits.ts';
 import { type NodeBody, nodeKind } from './node-fact.ts';
-import type { FactTable, Log } from './ports.ts';
+import type { FactTable, Log, Storage } from './ports.ts';
 import { type Heard, Refused, type Suspect, Suspects, Waiting } from './waiting.ts';
 
 export type { Suspect } from './waiting.ts';
@@ -145,7 +145,7 @@ export class FactLedger extends FactStore {
   /** Judges a record without keeping it. @throws InkmeshError; `unavailable` when it can't be told yet */
   async judge(record: Uint8Array): Promise<Fact> {
     try {
-      return this.#kept(record) ?? await this.#judge(record);
+      return this.kept(record) ?? await this.#judge(record);
     } catch (thrown) {
       if (!(thrown instanceof Missing)) throw thrown;
       throw new InkmeshError('unavailable', `what the fact rests on has not arrived: it ${thrown.message}`);
@@ -160,6 +160,27 @@ export class FactLedger extends FactStore {
     const row = rowOf(fact, record);
     if (this.table.get(row.doc, row.id) === undefined) this.table.add([row]);
     this.#accept(fact, row.id, record.length, heldBack);
+  }
+
+  /**
+   * Keeps a judged fact, what its listeners write, and what `alongside` does, as one change of the tables.
+   * @throws InkmeshError when it cannot be kept: then it is not known here either
+   */
+  async addWith(
+    together: Storage['together'],
+    fact: Fact,
+    record: Uint8Array,
+    alongside: () => void = () => {},
+  ): Promise<void> {
+    try {
+      await together(() => {
+        alongside();
+        this.add(fact, record);
+      });
+    } catch (thrown) {
+      this.unnote(fact, idOf(record), record.length);
+      throw thrown;
+    }
   }
 
   /**
@@ -229,14 +250,6 @@ export class FactLedger extends FactStore {
   close(): void {
     this.#closed = true;
     this.#carrying = carriedByNobody;
-  }
-
-  /** A fact of the table, which has been judged before it went in. */
-  #kept(record: Uint8Array): Fact | undefined {
-    const { doc, kind, subject, author, seq } = readFact(record).fact;
-    const stored = this.table.get(doc, idOf(record));
-    if (stored === undefined || !Buffer.from(stored).equals(record)) return undefined;
-    return this.about(kind, subject).find((one) => one.author === author && one.seq === seq);
   }
 
   async #judge(record: Uint8Array): Promise<Fact> {

@@ -323,3 +323,8 @@ export const maxSockets = 4096;
 export const maxSocketsPerAddress = 1024;
 /** the answer of an HTTP proxy, whose text nobody reads */
 export const maxProxyAnswerBytes = 16 * KiB;
+
+/** Members that are asked whether they reach this node; a dial that no answer comes to takes 10 s. */
+export const maxProbers = 3;
+export const maxProbeStreams = 1;
+export const probeTimeout_ms = 15 * second_ms;

@@ -22,6 +22,7 @@ import { nameKind } from './node-names.ts';
 import { PassOn } from './pass-on.ts';
 import { siteKind } from './policy.ts';
 import type { Clock, Log, Spool, Storage, Transport } from './ports.ts';
+import { type Probed, probed } from './probe.ts';
 import type { Relayed } from './relay.ts';
 import { Replica } from './replica.ts';
 import { Resumption } from './resume.ts';
@@ -75,6 +76,8 @@ export interface Mesh {
   members(): Member[];
   /** Whether a node answers, this one too; it is dialled if need be. */
   reaches(peer: string): Promise<boolean>;
+  /** Whether members can connect to this node, asked of some of them that are connected. */
+  probed(): Promise<Probed[]>;
   /** whether a node did not answer when it was dialled just now, and has not come back since */
   isAway(peer: string): boolean;
   /** the two nodes that face phones and print dialogs for this node's site, fewer where there are fewer */
@@ -133,14 +136,12 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
   box.network = network;
   const membership = await openMembership(options, rpc, ledger, network);
   box.membership = membership;
-  const panel = await Panel.open({
-    ...{ ...options, self: membership.self, ledger, now_ms: () => network.gate.now_ms() },
-  });
+  const now_ms = () => network.gate.now_ms();
+  const panel = await Panel.open({ ...options, self: membership.self, ledger, now_ms });
   const peers = () => network.members().map((member) => member.identity.peerId);
   const replica = await Replica.open({
-    ...{ rpc, self: identity.peerId, table: storage.facts, ledger, peers, clock, log },
-    keeps: (doc) => storage.pieces.jobs().some((job) => ledger.first(jobKind.name, job)?.doc === doc),
-    now_ms: () => network.gate.now_ms(),
+    ...{ rpc, self: identity.peerId, table: storage.facts, ledger, peers, clock, log, now_ms },
+    keeps: (doc) => holdsOf(doc, storage, ledger),
   });
   box.replica = replica;
   const parts = await openParts(options, rpc, ledger, network);
@@ -153,6 +154,7 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     },
     ...seenFrom(network, ledger),
     reaches: (peer) => peer === identity.peerId ? Promise.resolve(true) : answers(rpc, peer),
+    probed: () => probed(rpc, neighbours(network, identity.site)),
     addresses: () => transport.addresses(),
     close: async () => {
       const { acceptor, handoff, claimant, custody } = parts;
@@ -176,6 +178,17 @@ function seenFrom(network: Network, ledger: FactLedger) {
     nameOf: (peer: string) => ledger.identity(peer)?.name ?? peer,
     now_ms: () => gate.now_ms(),
   };
+}
+
+/** Members who should be able to connect to a node of a site: its own, which may be behind no relay. */
+function neighbours(network: Network, site: string): string[] {
+  return network.members().map((member) => member.identity)
+    .filter((node) => node.site === site && !node.roles.includes('cloud')).map(({ peerId }) => peerId);
+}
+
+/** Whether this node holds a piece of a job of that day. */
+function holdsOf(doc: string, { pieces }: Storage, ledger: FactLedger): boolean {
+  return pieces.jobs().some((job) => ledger.first(jobKind.name, job)?.doc === doc);
 }
 
 async function openLedger(options: MeshOptions, now_ms: () => number): Promise<FactLedger> {

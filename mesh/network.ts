@@ -25,6 +25,7 @@ import {
 import { nodeKind } from './node-fact.ts';
 import { defaultPolicy, policyOf, siteKind, type SitePolicy } from './policy.ts';
 import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
+import { serveProbes } from './probe.ts';
 import { Relay, type Relayed } from './relay.ts';
 import { revokedKind, revokedSince } from './revocation.ts';
 import { presenceKind, Roster } from './roster.ts';
@@ -115,6 +116,7 @@ export class Network {
     const network = new Network(options, gate, former);
     box.network = network;
     await serveBeats(rpc, clock);
+    await serveProbes(rpc, options.transport, (peer) => network.roster.addressesOf(peer));
     rpc.reachBy((peer, signal) => network.#reach(peer, signal));
     ledger.onFact((fact) => network.#heard(fact));
     return network;

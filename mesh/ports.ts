@@ -194,7 +194,7 @@ export interface PieceTable {
   handoffs(): string[];
   /** The sleeping holder has what was kept for it. */
   dropHandoff(job: string): void;
-  /** Removes the piece so that nothing of its share and ticket is left in the files of the table. */
+  /** Removes the piece; soon after, nothing of its share and ticket is left in the files of the table. */
   remove(job: string): Promise<void>;
 }
 
@@ -253,8 +253,7 @@ export interface AgeTable {
   put(age: Age, missed_ms: number): void;
 }
 
-/** The tables of a node, in one database. */
-/** Tables whose methods write at once what returns nothing, and have written what resolves. */
+/** The tables of a node, in one database: what is written is durable when a method returns, or resolves. */
 export interface Storage {
   /**
    * Makes changes of several tables one: they are seen at once. Resolves when all of them are durable.

@@ -6,18 +6,10 @@ import { existsSync } from 'node:fs';
 import * as v from 'valibot';
 import { integer, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
-import {
-  environmentLayer,
-  fileLayer,
-  flagLayer,
-  keysOf,
-  type Layer,
-  merge,
-  originOf,
-} from './config-layers.ts';
 import { files } from './datadir.ts';
 import { deliverLimits, storageLimits } from './limits.ts';
 import { snmpSettings } from './printers/snmp-settings.ts';
+import { type ConfigSources, explainSettings, readSettings, type Setting } from './settings.ts';
 
 const port = integer(0, 65535);
 const host = text(253);
@@ -64,74 +56,17 @@ const configSchema = v.strictObject({
 });
 export type Config = v.InferOutput<typeof configSchema>;
 
-/** Where settings come from, besides the environment. */
-export interface ConfigSources {
-  /** none: defaults, but for what the environment and `set` say */
-  file: string | undefined;
-  /** `KEY=VALUE` */
-  set?: readonly string[];
-}
-
-/** A setting as it is in force. */
-export interface Setting {
-  /** dotted */
-  key: string;
-  value: unknown;
-  /** FILE:LINE, the variable or flag; null for a default */
-  origin: string | null;
-}
-
-/** How many mistakes are told of at once. */
-const maxTold = 5;
+const secrets: readonly string[] = ['snmp.community', 'snmp.authKey', 'snmp.privKey'];
 
 /** @throws InkmeshError `bad-request` naming the lines, variables or flags that are wrong */
-export async function readConfig(sources: ConfigSources): Promise<Config> {
-  return (await readSettings(configSchema, sources)).config;
+export function readConfig(sources: ConfigSources): Promise<Config> {
+  return readSettings(configSchema, sources);
 }
 
 /** Every setting in force, with its origin; secrets are not shown. @throws InkmeshError `bad-request` */
-export async function explainConfig(sources: ConfigSources): Promise<Setting[]> {
-  const { config, layers } = await readSettings(configSchema, sources);
-  return keysOf(configSchema).flatMap(({ path, type }) => {
-    const value = path.reduce<unknown>(
-      (inner, part) => (inner as Record<string, unknown> | null)?.[part],
-      config,
-    );
-    if (value === undefined || (type === 'object' && value !== null)) return [];
-    const key = path.join('.');
-    const shown = secrets.includes(key) ? '(not shown)' : value;
-    return [{ key, value: shown, origin: originOf(layers, path) ?? null }];
-  });
+export function explainConfig(sources: ConfigSources): Promise<Setting[]> {
+  return explainSettings(configSchema, sources, secrets);
 }
-
-/** Settings of any schema of objects in objects. @throws InkmeshError `bad-request` as `readConfig` */
-export async function readSettings<S extends v.GenericSchema>(
-  schema: S,
-  { file, set = [] }: ConfigSources,
-): Promise<{ config: v.InferOutput<S>; layers: Layer[] }> {
-  const keys = keysOf(schema);
-  const layers = [
-    ...file === undefined ? [] : [await fileLayer(file)],
-    environmentLayer(keys, process.env),
-    flagLayer(keys, set),
-  ];
-  const result = v.safeParse(schema, merge(layers));
-  if (result.success) return { config: result.output, layers };
-  const wrong = result.issues.slice(0, maxTold).map((issue) => {
-    const path = (issue.path ?? []).map(({ key }) => String(key));
-    const lengths = path.map((_, at) => path.length - at);
-    const places = lengths.map((length) => path.slice(0, length));
-    const origin = [...places, []].map((place) => originOf(layers, place)).find((found) =>
-      found !== undefined
-    );
-    return `${origin ?? file ?? 'the settings'}: ${
-      [path.join('.'), issue.message].filter(Boolean).join(': ')
-    }`;
-  });
-  throw new InkmeshError('bad-request', wrong.join('; '));
-}
-
-const secrets: readonly string[] = ['snmp.community', 'snmp.authKey', 'snmp.privKey'];
 
 /** The configuration file of a data directory, when it has one. @throws InkmeshError `bad-request` when it has two */
 export function ownConfig(dir: string): string | undefined {

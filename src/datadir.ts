@@ -116,9 +116,14 @@ export async function makeDataDir(dir: string): Promise<void> {
   await chmod(dir, 0o711);
 }
 
+/** Whether a directory is a node's. */
+export async function isNodeDir(dir: string): Promise<boolean> {
+  return await readJson(join(dir, nodeName)) !== undefined;
+}
+
 /** @throws InkmeshError `conflict` when the directory is a node's already */
 export async function refuseExisting(dir: string): Promise<void> {
-  if (await readJson(join(dir, nodeName)) !== undefined) {
+  if (await isNodeDir(dir)) {
     throw new InkmeshError(
       'conflict',
       `${dir} belongs to a node already: give another --dir, or start it with inkmesh node`,

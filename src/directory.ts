@@ -16,6 +16,7 @@ import {
   type TokenOwner,
 } from '../mesh/mod.ts';
 import { fingerprint, printerName, siteName, userName } from '../mesh/names.ts';
+import { printerOptionsSchema } from './job.ts';
 import { printerLimits } from './limits.ts';
 import { failedKind, lockedKind } from './panel/lock.ts';
 import { badgeKind, pinKind } from './panel/verifier.ts';
@@ -25,18 +26,22 @@ const userBody = v.strictObject({ email: v.optional(text(254)) });
 const userKind: Kind<typeof userBody> = { name: 'user', body: userBody, check: registrarOnly };
 
 /** of ipp, ipps and socket, or `system:QUEUE`: a print queue of the operating system (CUPS, Windows) */
-const printerUri = v.pipe(
+export const printerUri = v.pipe(
   text(1023),
   v.check(
-    (uri) =>
-      URL.canParse(uri) &&
-      (/^(ipps?|socket):$/.test(new URL(uri).protocol) || /^system:[^\s/#?'"\\]{1,127}$/.test(uri)),
-    'use ipp://, ipps://, socket:// or system:QUEUE',
+    (uri) => {
+      if (!URL.canParse(uri)) return false;
+      const { protocol, hostname, username, password } = new URL(uri);
+      // everybody sees it: a password does not belong there
+      const isHost = hostname !== '' && username === '' && password === '';
+      return (/^(ipps?|socket):$/.test(protocol) && isHost) || /^system:[^\s/#?%'"\\]{1,127}$/.test(uri);
+    },
+    'use ipp://, ipps:// or socket:// without a password, or system:QUEUE',
   ),
 );
 /** MIME media type, lower case */
-const format = v.pipe(text(127), v.regex(/^[a-z0-9.+-]+\/[a-z0-9.+-]+$/));
-const printerBody = v.strictObject({
+export const formatSchema = v.pipe(text(127), v.regex(/^[a-z0-9.+-]+\/[a-z0-9.+-]+$/));
+const printerFacts = v.strictObject({
   uri: printerUri,
   /** further addresses of the same printer, in the order in which they are tried */
   more: v.optional(v.pipe(v.array(printerUri), v.maxLength(printerLimits.maxMore))),
@@ -48,11 +53,15 @@ const printerBody = v.strictObject({
   uuid: v.optional(text(63)),
   serial: v.optional(text(255)),
   /** what it takes, `application/vnd.hp-pjl` among them where it speaks PJL; not known where there are none */
-  formats: v.optional(v.pipe(v.array(format), v.maxLength(printerLimits.maxFormats))),
+  formats: v.optional(v.pipe(v.array(formatSchema), v.maxLength(printerLimits.maxFormats))),
+  /** which options it takes; of those that pages offer */
+  options: v.optional(printerOptionsSchema),
 });
+/** empty: there is no such printer any more */
+const printerBody = v.union([printerFacts, v.strictObject({})]);
 const printerKind: Kind<typeof printerBody> = { name: 'printer', body: printerBody, check: registrarOnly };
 
-export interface Printer extends v.InferOutput<typeof printerBody> {
+export interface Printer extends v.InferOutput<typeof printerFacts> {
   name: string;
 }
 
@@ -154,10 +163,9 @@ export class Directory {
   }
 
   printers(): Printer[] {
-    return this.#mesh.ledger.all(printerKind.name).map((fact) => ({
-      name: fact.subject,
-      ...fact.body as v.InferOutput<typeof printerBody>,
-    }));
+    return this.#mesh.ledger.all(printerKind.name).flatMap(({ subject, body }) =>
+      'uri' in (body as object) ? { name: subject, ...body as v.InferOutput<typeof printerFacts> } : []
+    );
   }
 
   /** @throws InkmeshError `not-found` naming those that there are */
@@ -174,5 +182,11 @@ export class Directory {
     check(printerName, name);
     await this.#mesh.ledger.state(printerKind, () => directoryDoc, name, body);
     return printer;
+  }
+
+  /** Nothing is released there any more; what is on its way goes on. @throws InkmeshError `not-found` */
+  async removePrinter(name: string): Promise<void> {
+    this.printer(name);
+    await this.#mesh.ledger.state(printerKind, () => directoryDoc, name, {});
   }
 }

@@ -3,14 +3,22 @@ import * as v from 'valibot';
 import { integer, text } from '../mesh/codec.ts';
 
 export const maxPageRanges = 64;
+/** of those that a printer is known to take */
+const maxPapers = 16;
 const page = integer(1, 0x7fffffff);
 export const numbersUp = [1, 2, 4, 6, 9, 16] as const;
+
+export const sidesKeywords = ['one-sided', 'two-sided-long-edge', 'two-sided-short-edge'] as const;
+export const colorModes = ['auto', 'color', 'monochrome'] as const;
+/** of `finishings` (PWG 5100.1): none, and a staple wherever the printer puts one */
+export const finishings = [3, 4] as const;
+export const [notFinished, stapled] = finishings;
 
 /** Job template attributes that travel with a job, under their PWG 5100 names and keywords. */
 export const jobOptionsSchema = v.strictObject({
   copies: v.optional(integer(1, 999)),
-  sides: v.optional(v.picklist(['one-sided', 'two-sided-long-edge', 'two-sided-short-edge'])),
-  'print-color-mode': v.optional(v.picklist(['auto', 'color', 'monochrome'])),
+  sides: v.optional(v.picklist(sidesKeywords)),
+  'print-color-mode': v.optional(v.picklist(colorModes)),
   media: v.optional(text(255)),
   /** first and last page of each range, ascending */
   'page-ranges': v.optional(v.pipe(v.array(v.strictTuple([page, page])), v.maxLength(maxPageRanges))),
@@ -18,8 +26,21 @@ export const jobOptionsSchema = v.strictObject({
   'job-sheets': v.optional(v.picklist(['none', 'standard'])),
   /** 3 draft, 4 normal, 5 high */
   'print-quality': v.optional(v.picklist([3, 4, 5])),
+  finishings: v.optional(v.picklist(finishings)),
 });
 export type JobOptions = v.InferOutput<typeof jobOptionsSchema>;
+
+/** What of these a printer takes; what is left out is not known. */
+export const printerOptionsSchema = v.strictObject({
+  /** at most */
+  copies: v.optional(integer(1, 999)),
+  sides: v.optional(v.pipe(v.array(v.picklist(sidesKeywords)), v.maxLength(sidesKeywords.length))),
+  'print-color-mode': v.optional(v.pipe(v.array(v.picklist(colorModes)), v.maxLength(colorModes.length))),
+  media: v.optional(v.pipe(v.array(text(127)), v.maxLength(maxPapers))),
+  'page-ranges': v.optional(v.boolean()),
+  finishings: v.optional(v.pipe(v.array(v.picklist(finishings)), v.maxLength(finishings.length))),
+});
+export type PrinterOptions = v.InferOutput<typeof printerOptionsSchema>;
 
 /** What is known of a job without its key. Kept by its holders only. */
 export const ticketSchema = v.strictObject({

@@ -133,8 +133,11 @@ export const deliverLimits = {
   wait_ms: 10 * 60_000,
   /** how often one is asked why nothing moves */
   look_ms: 1_000,
-  /** RAW: what it may take before the first octet to say how it is */
+  /** RAW: what it may take before the first octet to say how it is, and where it has said so before */
   ask_ms: 300,
+  askHeard_ms: 2_500,
+  /** of what a printer says, as it is shown to people */
+  maxReasonChars: 500,
   /** how soon a printer that says it is busy is asked again: so soon at first, then every `look_ms` */
   busyRetry_ms: 100,
   busyEager_ms: 30_000,
@@ -152,8 +155,9 @@ export const deliverLimits = {
   /** deliveries of one node at a time, at one address of a printer: RAW printers take one connection */
   abreastRaw: 1,
   abreast: 8,
-  /** and those that wait for their turn there */
+  /** and those that wait for their turn there, and how long: each of those before may have a long document */
   maxLine: 1024,
+  line_ms: 60 * 60_000,
   /** IPP: what a printer can do, and connections that are idle, are good for so long */
   capabilitiesLife_ms: 5_000,
   idle_ms: 5_000,
@@ -329,6 +333,16 @@ export const reachLimits = {
   maxNodes: 16,
 } as const;
 
+/** Signed requests. */
+export const apiLimits = {
+  /** that are remembered, of all devices and of one */
+  maxNonces: 100_000,
+  maxNoncesPerDevice: 25_000,
+  /** longer than a signed request is valid */
+  nonceLife_ms: 5 * 60_000,
+} as const;
+export type ApiLimits = { readonly [name in keyof typeof apiLimits]: number };
+
 /** Pages that show lists of jobs as they change. */
 export const liveLimits = {
   maxWatchers: 512,
@@ -337,6 +351,9 @@ export const liveLimits = {
   membersLook_ms: 2_000,
   /** and how the printer is that somebody has chosen: with `conditionLimits.ask_ms` about 3 s */
   printerLook_ms: 700,
+  /** a page is told of changes no more often; of what concerns all of them, each at a time of its own */
+  pace_ms: 1_000,
+  spread_ms: 2_000,
   /** a connection on which nothing is said would be ended on the way */
   heartbeat_ms: 15_000,
   /** then the page asks again, signed anew */
@@ -364,7 +381,12 @@ export const pageLimits = {
   panelAsk_s: 20,
   /** while something is printed, a panel's page is loaded again so often */
   panelLook_s: 2,
+  /** how a release at a panel has ended is said for so long */
+  outcomeShown_ms: 60_000,
 } as const;
 
 /** A node's configuration file. */
 export const configLimits = { maxChars: 256 * 1024 } as const;
+
+/** What a node tells the doctor of its printers. */
+export const healthLimits = { maxPrinters: 64, atOnce: 16 } as const;

@@ -9,6 +9,7 @@ import { createApi } from './api/app.ts';
 import { auditRoutes } from './api/audit.ts';
 import { enrolApp } from './api/enrol.ts';
 import { forwardApp } from './api/forward.ts';
+import { healthApp } from './api/health.ts';
 import { isRelease, jobRoutes } from './api/jobs.ts';
 import { answersOf } from './api/passed.ts';
 import { pageRoutes } from './api/pages.tsx';
@@ -149,13 +150,14 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const reach = new ReachWatch({ mesh, snmp: config.snmp, printers: () => directory.printers(), log });
   printerRoutes(api, { mesh, directory, conditions, asking, reach });
   const troubles = new Troubles(conditions);
-  const trouble = (printer: Printer) => troubles.of(printer);
   pageRoutes(api, { mesh, directory, jobs, live: new Live(mesh), troubles });
   const { peerId: peer, site, roles } = mesh.self;
   const pages = releaseApp({
     node: { peer, site, organisation: trust.organisation },
     forward: forwardApp({ mesh, trust }),
-    panel: roles.includes('panel') ? { sessions, jobs, directory, release, site, trouble } : undefined,
+    panel: roles.includes('panel')
+      ? { sessions, jobs, directory, release, site, trouble: (of: Printer) => troubles.of(of) }
+      : undefined,
   });
   const admin = {
     ...{ mesh, trust, directory, state, log, link },
@@ -171,7 +173,8 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const door = tokenDoor({ sources, jobs, submit, release, secrets, audit });
   const enrol = enrolApp({ mesh, trust, audit, log });
   const submission = new Hono().route('/', ippApp(door, log)).route('/', httpApp(door, log));
-  return { submit, recheck, release, reach, traps, door, submission, api, enrol, pages };
+  const health = healthApp({ mesh, sealKey: secrets.sealKey, directory, snmp: config.snmp });
+  return { submit, recheck, release, reach, traps, door, submission, api, enrol, health, pages };
 }
 
 interface Servers {
@@ -186,7 +189,7 @@ async function openPorts(
   config: Config,
   tls: TlsKeys,
   faces: boolean,
-  { submission, ...release }: Record<'submission' | 'api' | 'enrol' | 'pages', { fetch: Fetch }>,
+  { submission, ...release }: Record<'submission' | 'api' | 'enrol' | 'health' | 'pages', { fetch: Fetch }>,
 ): Promise<Servers> {
   const { address, ports } = config;
   const signed: Fetch = (request, env) =>
@@ -194,7 +197,8 @@ async function openPorts(
   return {
     https: await listen({ fetch: signed, address, port: ports.https, tls, what: 'submission over TLS' }),
     release: await listenForRelease({
-      ...{ api: release.api, enrol: release.enrol, pages: release.pages, tls, port: ports.release },
+      ...release,
+      ...{ tls, port: ports.release },
       address: faces ? address : undefined,
     }),
     http: ports.http === null
@@ -287,5 +291,6 @@ async function stopNode(parts: {
   await rm(join(parts.dir, 'run.json'), { force: true });
 }
 
-const abortPatience_ms = 5000;
+/** printers are given the time to say what came of a job that is cancelled, and holders to hear it */
+const abortPatience_ms = deliverLimits.cancel_ms + 5000;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,5 +1,6 @@
 /** The release port: the signed API and the pages, for this machine's own commands, and for phones and panels. */
 import { isEnrolment } from './api/enrol.ts';
+import { isHealth } from './api/health.ts';
 import { listen, type Listening, type ListenOptions, type TlsKeys } from './listen.ts';
 
 interface Served {
@@ -10,6 +11,8 @@ export interface ReleasePort {
   /** under `/v1/` and `/app/` */
   api: Served;
   enrol: Served;
+  /** for the doctor on this machine */
+  health: Served;
   /** everywhere else */
   pages: Served;
   tls: TlsKeys;
@@ -23,9 +26,11 @@ const reachesLoopback = new Set([loopback, '0.0.0.0', '::']);
 
 /** @throws InkmeshError `unavailable` when the port is taken */
 export async function listenForRelease(options: ReleasePort): Promise<Listening> {
-  const { api, enrol, pages, tls, port, address } = options;
-  const fetch: ListenOptions['fetch'] = (request, env) =>
-    (isEnrolment(request) ? enrol : isApi(request) ? api : pages).fetch(request, env);
+  const { api, enrol, health, pages, tls, port, address } = options;
+  const served = (request: Parameters<ListenOptions['fetch']>[0]) =>
+    isEnrolment(request) ? enrol : isHealth(request) ? health : isApi(request) ? api : pages;
+  const fetch: ListenOptions['fetch'] = (request, env) => served(request).fetch(request, env);
+
   const common = { fetch, tls, what: 'the release API' };
   const own = address === undefined || reachesLoopback.has(address);
   const first = await listen({ ...common, port, address: own ? address ?? loopback : loopback });

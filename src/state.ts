@@ -1,4 +1,4 @@
-/** The tables of a node in one SQLite database: every write is on disk when it returns. */
+/** The tables of a node in one SQLite database: what is written is on disk when it returns, or resolves. */
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
@@ -143,7 +143,7 @@ export class State implements Storage {
 
   /** Puts on disk at once what waits for others. */
   commit(): void {
-    this.#group.commit();
+    if (!this.#inside) this.#group.commit();
   }
 
   #within(change: () => void): void {

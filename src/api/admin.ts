@@ -6,12 +6,14 @@ import { InkmeshError } from '../../mesh/errors.ts';
 import {
   formatToken,
   hashSecret,
+  isCloud,
   type Log,
   maxInviteLife_ms,
   maxInviteUses,
   maxTokenLife_ms,
   type Mesh,
   newSecret,
+  socketTarget,
   type Storage,
   type Trust,
 } from '../../mesh/mod.ts';
@@ -41,6 +43,8 @@ const userRequest = v.strictObject({ name: userName, email: v.optional(text(254)
 const userInviteRequest = v.strictObject({
   life_ms: integer(1000, maxInviteLife_ms),
   tokenLife_ms: integer(1000, maxTokenLife_ms),
+  /** the device becomes an administrator's */
+  admin: v.optional(v.boolean(), false),
 });
 export function adminRoutes(api: Api, doors: AdminDoors): void {
   api.get('/v1/status', async (c) => c.json(await doors.status()));
@@ -73,7 +77,7 @@ async function inviteNode(c: Context<ApiEnv>, doors: AdminDoors): Promise<Respon
 
 async function inviteUser(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
   requireRegistrar(c, doors);
-  const { life_ms, tokenLife_ms } = check(userInviteRequest, await signedJson(c));
+  const { life_ms, tokenLife_ms, admin } = check(userInviteRequest, await signedJson(c));
   const name = check(userName, c.req.param('name') ?? '');
   if (doors.directory.revokedSince('user', name) !== null) {
     throw new InkmeshError('conflict', `the user ${name} is revoked`);
@@ -82,10 +86,30 @@ async function inviteUser(c: Context<ApiEnv>, doors: AdminDoors): Promise<Respon
     throw new InkmeshError('not-found', `there is no user "${name}": inkmesh user add ${name}`);
   }
   const { site } = doors.mesh.self;
-  const wanted = { kind: 'user', site, user: name, roles: [], uses: 1, life_ms, tokenLife_ms } as const;
+  const roles = admin ? ['admin'] : [];
+  const wanted = { kind: 'user', site, user: name, roles, uses: 1, life_ms, tokenLife_ms } as const;
   const { token, expires } = invite(doors, wanted);
   // after the # it stays in the browser
-  return c.json({ token, expires, link: hasFront(doors) ? doors.link(`/enrol#${token}`) : null });
+  const path = `/enrol#${token}`;
+  const [cloud] = cloudUrls(doors);
+  return c.json({
+    ...{ token, expires, link: hasFront(doors) ? doors.link(path) : null },
+    cloud_link: cloud === undefined ? null : `${cloud}${path}`,
+  });
+}
+
+/** Where the pages of the organisation's cloud nodes are, as these say. */
+function cloudUrls({ mesh, directory }: AdminDoors): string[] {
+  const clouds = mesh.ledger.nodes().filter((node) =>
+    isCloud(node) && directory.revokedSince('node', node.peerId) === null
+  );
+  return clouds.flatMap(({ peerId }) => mesh.addressesOf(peerId)).flatMap((address) => {
+    const target = socketTarget(address);
+    if (target === undefined) return [];
+    const host = target.host.includes(':') ? `[${target.host}]` : target.host;
+    // the usual port is left out
+    return [new URL(`${target.tls ? 'https' : 'http'}://${host}:${target.port}`).origin];
+  });
 }
 
 /** Whether a node of this site faces phones. */

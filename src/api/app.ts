@@ -19,6 +19,7 @@ import type { Audit } from '../audit.ts';
 import { httpStatus } from '../http-status.ts';
 import { addressOf } from '../tls-server.ts';
 import { traceOf } from '../trace.ts';
+import { Nonces } from './nonces.ts';
 
 export interface ApiEnv {
   Variables: {
@@ -45,9 +46,6 @@ export interface ApiOptions {
 
 const scheme = 'Inkmesh ';
 const maxJsonBytes = 64 * 1024;
-const maxNonces = 100_000;
-/** longer than a signed request is valid */
-const nonceLife_ms = 5 * 60_000;
 
 /** An API without routes: authentication and errors. */
 export function createApi(options: ApiOptions): Api {
@@ -55,6 +53,7 @@ export function createApi(options: ApiOptions): Api {
   const seen = new Nonces();
   const attempts = new Attempts();
   app.use(async (c, next) => {
+    c.header('x-content-type-options', 'nosniff');
     const header = c.req.header('authorization') ?? '';
     if (!header.startsWith(scheme)) {
       throw new InkmeshError('unauthenticated', 'sign the request with a credential');
@@ -69,13 +68,15 @@ export function createApi(options: ApiOptions): Api {
     );
     refuseRevoked(options.known, by);
     refuseCloud(options.known, options.site, by);
-    if (!seen.first(Buffer.from(nonce).toString('hex'), performance.now())) {
+    if (!seen.first(Buffer.from(nonce).toString('hex'), by.device, performance.now())) {
       throw new InkmeshError('unauthenticated', 'this request has been seen before: sign a new one');
     }
     if (bodyHash !== null) await checkBody(c, bodyHash);
     c.set('by', by);
     c.set('covered', bodyHash !== null);
     await next();
+    // what is somebody's is kept nowhere on the way
+    if (c.res.headers.get('cache-control') === null) c.header('cache-control', 'no-store');
     noteAsked(c, options.audit);
   });
   app.onError((thrown, c) => {
@@ -145,23 +146,5 @@ async function checkBody(c: Context<ApiEnv>, expected: Uint8Array): Promise<void
   const body = new Uint8Array(await c.req.arrayBuffer());
   if (!createHash('sha256').update(body).digest().equals(expected)) {
     throw new InkmeshError('unauthenticated', 'the request was changed on its way');
-  }
-}
-
-/** The nonces of the last minutes, so that a request counts once. */
-class Nonces {
-  readonly #seen = new Map<string, number>();
-
-  first(nonce: string, now_ms: number): boolean {
-    for (const [old, at_ms] of this.#seen) {
-      if (at_ms > now_ms - nonceLife_ms) break;
-      this.#seen.delete(old);
-    }
-    if (this.#seen.has(nonce)) return false;
-    if (this.#seen.size >= maxNonces) {
-      throw new InkmeshError('busy', 'too many requests: try again in some minutes');
-    }
-    this.#seen.set(nonce, now_ms);
-    return true;
   }
 }

@@ -25,7 +25,12 @@ const scheme = 'Inkmesh ';
 /** `GET` or `POST /PEER/v1/…`, signed for the node with that PeerId and without the first part of the path. */
 export function forwardApp(doors: ForwardDoors): Hono {
   const app = new Hono();
-  app.use(bodyLimit({ maxSize: forwardLimits.maxBodyBytes }));
+  app.use(bodyLimit({
+    maxSize: forwardLimits.maxBodyBytes,
+    onError: () => {
+      throw new InkmeshError('too-large', `a request has at most ${forwardLimits.maxBodyBytes} bytes`);
+    },
+  }));
   app.on(['GET', 'POST'], '/:peer/v1/*', (c) => forward(c, doors));
   app.onError((thrown, c) => {
     const { code, message, about: details } = asInkmeshError(thrown);

@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import { stream } from 'hono/streaming';
 import * as v from 'valibot';
 import { check, text } from '../../mesh/codec.ts';
-import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
+import { InkmeshError } from '../../mesh/errors.ts';
 import { jobId, printerName } from '../../mesh/names.ts';
 import type { Directory, Printer } from '../directory.ts';
 import { conditionLimits, liveLimits } from '../limits.ts';
@@ -100,28 +100,32 @@ function live(c: Context<ApiEnv>, doors: PageDoors): Response {
   const stop = doors.live.watch(c.var.by.user, tell);
   const { signal } = c.req.raw;
   const look = () => chosen(c, doors, conditionLimits.ask_ms).catch(() => undefined);
-  signal.addEventListener('abort', () => wake());
+  let wakeAborted: () => void = () => {};
+  signal.addEventListener('abort', () => {
+    wake();
+    wakeAborted();
+  });
   const until_ms = performance.now() + liveLimits.watch_ms;
   c.header('content-type', 'text/event-stream');
   c.header('cache-control', 'no-store');
   return stream(c, async (out) => {
     const isOver = () => signal.aborted || out.aborted || performance.now() > until_ms;
-    void watchPrinter(look, tell, isOver);
+    if ((c.req.query('printer') ?? '') !== '') void watchPrinter(look, tell, isOver);
     try {
       await out.write(': watching\n\n');
       while (!isOver()) {
         await woken(told ? 0 : liveLimits.heartbeat_ms, (now) => wake = now);
         const event = told ? 'event: changed\ndata:\n\n' : ':\n\n';
+        const paced = told;
         told = false;
         await out.write(event);
+        if (paced) await woken(liveLimits.pace_ms, (now) => wakeAborted = now);
       }
     } finally {
       stop();
     }
-  }, (thrown) => {
-    if (!signal.aborted) throw asInkmeshError(thrown);
-    return Promise.resolve();
-  });
+    // what is thrown here would end the node, and a page that is cut off asks again
+  }, () => Promise.resolve());
 }
 
 /** Tells when a printer is not as it was. */

@@ -1,22 +1,25 @@
 /** API routes of printers: what there is, adding one, and accepting its new certificate. */
 import type { Context } from 'hono';
 import * as v from 'valibot';
-import { check, text } from '../../mesh/codec.ts';
+import { check, printable } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import { printerName, siteName } from '../../mesh/names.ts';
 import { isSystemQueue, type Probe, probe } from '../deliver/deliver.ts';
 import { pjlFormat } from '../deliver/formats.ts';
-import type { Printer } from '../directory.ts';
+import { formatSchema, type Printer, printerUri } from '../directory.ts';
+import type { PrinterOptions } from '../job.ts';
 import { printerLimits } from '../limits.ts';
-import { type Asking, identify } from '../printers/identity.ts';
+import { type Asking, hostOf, identify } from '../printers/identity.ts';
+import { papers } from '../release/papers.ts';
 import { type AdminDoors, requireRegistrar } from './admin.ts';
 import { type Api, type ApiEnv, signedJson } from './app.ts';
 
-const uri = text(1023);
+const nothing = v.strictObject({});
 const printerRequest = v.strictObject({
   name: printerName,
-  uri,
-  more: v.optional(v.pipe(v.array(uri), v.maxLength(printerLimits.maxMore)), []),
+  uri: printerUri,
+  /** of a printer that is known: as they are, where there are none */
+  more: v.optional(v.pipe(v.array(printerUri), v.maxLength(printerLimits.maxMore)), []),
   site: siteName,
   /** whether it speaks PJL, which a RAW printer cannot be asked */
   pjl: v.optional(v.boolean(), false),
@@ -39,28 +42,76 @@ export function printerAdminRoutes(api: Api, doors: PrinterAdminDoors): void {
   api.get('/v1/printers', (c) => c.json(doors.directory.printers()));
   api.post('/v1/printers', (c) => addPrinter(c, doors));
   api.post('/v1/printers/:name/accept', (c) => acceptPrinter(c, doors));
+  api.post('/v1/printers/:name/remove', async (c) => {
+    requireRegistrar(c, doors);
+    check(nothing, await signedJson(c));
+    const name = check(printerName, c.req.param('name'));
+    await doors.directory.removePrinter(name);
+    return c.json({ name, removed: true });
+  });
 }
 
 async function addPrinter(c: Context<ApiEnv>, doors: PrinterAdminDoors): Promise<Response> {
   requireRegistrar(c, doors);
   const { name, uri, more, site, pjl } = check(printerRequest, await signedJson(c));
+  const before = doors.directory.printers().find((known) => known.name === name);
   const found = await asked([uri, ...more]);
   const { fingerprint } = found;
   const who = await identify({ uri, ...(fingerprint === undefined ? {} : { fingerprint }) }, doors.asking);
-  const formats = formatsOf(found, pjl);
+  if (before !== undefined) refuseAnother(before, { fingerprint, ...who });
+  const others = more.length > 0 ? more : keptAddresses(before, uri);
+  const formats = formatsOf(found, pjl || before?.formats?.includes(pjlFormat) === true);
+  const options = optionsOf(found);
+  const model = found.makeAndModel ?? who.model;
   const printer: Printer = {
     ...{ name, uri, site },
-    ...(more.length === 0 ? {} : { more }),
+    ...(others.length === 0 ? {} : { more: others }),
     ...(fingerprint === undefined ? {} : { fingerprint }),
-    ...modelOf(found.makeAndModel ?? who.model),
+    ...(model === undefined ? {} : { model: printable(model, 255) }),
     ...(who.uuid === undefined ? {} : { uuid: who.uuid }),
     ...(who.serial === undefined ? {} : { serial: who.serial }),
     ...(formats.length === 0 ? {} : { formats }),
+    ...(Object.keys(options).length === 0 ? {} : { options }),
   };
   return c.json(await doors.directory.addPrinter(printer));
 }
 
-const modelOf = (model: string | undefined) => model === undefined ? {} : { model };
+/**
+ * What is known under a name stays what it is: its address may change, not who answers there.
+ * @throws InkmeshError `conflict` for another certificate, or none, and for another printer
+ */
+function refuseAnother(before: Printer, shown: Pick<Printer, 'fingerprint' | 'uuid' | 'serial'>): void {
+  const { name, fingerprint } = before;
+  const instead = `if it is another printer, run inkmesh printer remove ${name} first`;
+  if (fingerprint !== undefined && shown.fingerprint === undefined) {
+    throw new InkmeshError(
+      'conflict',
+      `${name} is known with a certificate, and this address has none: use its ipps:// address; ${instead}`,
+    );
+  }
+  if (fingerprint !== undefined && fingerprint !== shown.fingerprint) {
+    throw new InkmeshError(
+      'conflict',
+      `${name} is known with the certificate ${fingerprint}, and shows ${shown.fingerprint} here: find out why. ` +
+        `If that is right, run inkmesh printer accept ${name}; ${instead}`,
+    );
+  }
+  for (const what of ['uuid', 'serial'] as const) {
+    if (before[what] === undefined || shown[what] === undefined) continue;
+    if (before[what] === shown[what]) return;
+    throw new InkmeshError(
+      'conflict',
+      `at this address is not ${name}, but a printer with another ${what}: ${instead}`,
+    );
+  }
+}
+
+/** The further addresses of a printer that is given a new first one, without those at the place that it has left. */
+function keptAddresses(before: Printer | undefined, uri: string): string[] {
+  if (before === undefined) return [];
+  const left = hostOf(before.uri) === hostOf(uri) ? undefined : hostOf(before.uri);
+  return (before.more ?? []).filter((known) => known !== uri && hostOf(known) !== left);
+}
 
 /**
  * What the addresses of one printer say, the first that says it counting.
@@ -85,10 +136,22 @@ async function asked(uris: readonly string[]): Promise<Probe> {
   return found;
 }
 
-/** More than a fact holds are left out together: a format that is missing would count as one that it does not take. */
+/**
+ * Without their parameters, and without what is none. More than a fact holds are left out together: a format that is
+ * missing would count as one that it does not take.
+ */
 function formatsOf({ formats = [] }: Probe, pjl: boolean): string[] {
-  const known = [...new Set([...formats.map((format) => format.toLowerCase()), ...(pjl ? [pjlFormat] : [])])];
+  const plain = formats.map((format) => format.toLowerCase().split(';')[0]?.trim() ?? '');
+  const said = plain.filter((format) => v.is(formatSchema, format));
+  const known = [...new Set([...said, ...(pjl ? [pjlFormat] : [])])];
   return known.length > printerLimits.maxFormats ? (pjl ? [pjlFormat] : []) : known;
+}
+
+/** Of the paper only what pages offer. */
+function optionsOf({ options: { media, ...options } = {} }: Probe): PrinterOptions {
+  return media === undefined
+    ? options
+    : { ...options, media: media.filter((size) => Object.hasOwn(papers, size)) };
 }
 
 /** Asks the printer for its certificate, and pins that from now on. */

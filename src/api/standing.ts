@@ -1,4 +1,5 @@
 /** API routes about who belongs to the organisation: its nodes, revocation, registrars, devices and their renewal. */
+import { X509Certificate } from 'node:crypto';
 import type { Context } from 'hono';
 import * as v from 'valibot';
 import { check, text } from '../../mesh/codec.ts';
@@ -61,7 +62,11 @@ export function renewalRoutes(api: Api, { mesh }: Pick<AdminDoors, 'mesh'>): voi
   api.post('/v1/credential', async (c) => {
     const { proof } = check(renewal, await signedJson(c));
     const { leaf, issuers } = await mesh.membership.renewDevice(proof);
-    return c.json({ leaf: leaf.toBase64(), issuers: issuers.map((der) => der.toBase64()) });
+    return c.json({
+      leaf: leaf.toBase64(),
+      issuers: issuers.map((der) => der.toBase64()),
+      expires: new Date(new X509Certificate(leaf).validTo).toISOString(),
+    });
   });
 }
 

@@ -49,22 +49,26 @@ export const userAdd: Command = {
 
 export const userInvite: Command = {
   name: 'user invite',
-  usage: 'NAME --dir DIR [--ttl 7d] [--token-ttl 365d]',
+  usage: 'NAME --dir DIR [--ttl 7d] [--token-ttl 365d] [--admin]',
   about: 'print an invitation that makes a device the user’s; its printer address holds for --token-ttl',
-  options: { ...common, ttl: option.text, 'token-ttl': option.text },
+  options: { ...common, ttl: option.text, 'token-ttl': option.text, admin: option.flag },
   positionals: 1,
   run: async (args) => {
     const name = args.at(0);
     const path = `/v1/users/${encodeURIComponent(name)}/invite`;
-    const invite = await (await adminClient(args)).post<Token & { link: string | null }>(path, {
+    const invite = await (await adminClient(args)).post<
+      Token & { link: string | null; cloud_link: string | null }
+    >(path, {
       life_ms: args.duration('ttl', '7d'),
       tokenLife_ms: args.duration('token-ttl', '365d'),
+      ...(args.flag('admin') ? { admin: true } : {}),
     });
-    const { link } = invite;
+    const { link, cloud_link } = invite;
+    const anywhere = cloud_link === null ? '' : `\nOr at the cloud’s pages, from anywhere:\n  ${cloud_link}`;
     const phone = link === null
       ? 'No node of this site faces phones: inkmesh invite node --role front'
       : `With a phone or a browser:\n  ${link}\n${qrCode(link)}`;
-    const text = `${name}, until ${invite.expires}:\n  inkmesh login ${invite.token}\n${phone}`;
+    const text = `${name}, until ${invite.expires}:\n  inkmesh login ${invite.token}\n${phone}${anywhere}`;
     return { json: invite, text };
   },
 };

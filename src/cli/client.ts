@@ -77,6 +77,11 @@ export async function localEndpoint(dir: string): Promise<Endpoint> {
   };
 }
 
+/** Whether the node had what it was asked, and its answer was lost: what became of it is not known. */
+export function isCutOff(error: InkmeshError): boolean {
+  return error.about['cut'] !== undefined;
+}
+
 /** Whether an error says that no answer came: what was asked may have been done all the same. */
 export function isUnanswered(error: InkmeshError): boolean {
   return error.about['unanswered'] !== undefined;
@@ -137,11 +142,22 @@ export class Client {
   async follow(path: string, json: unknown, step: (line: unknown) => void): Promise<void> {
     const response = await this.#send({ method: 'POST', path, json });
     let rest = '';
-    for await (const part of response.setEncoding('utf8')) {
-      const lines = (rest + String(part)).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) step(JSON.parse(line));
+    try {
+      for await (const part of response.setEncoding('utf8')) {
+        const lines = (rest + String(part)).split('\n');
+        rest = lines.pop() ?? '';
+        for (const line of lines) step(JSON.parse(line));
+      }
+    } catch (cause) {
+      if (cause instanceof InkmeshError) throw cause;
+      throw this.cutOff(cause);
     }
+  }
+
+  /** What is to be said of an answer that has begun, and has no end. */
+  cutOff(cause?: unknown): InkmeshError {
+    const { name } = this.node;
+    return new InkmeshError('unavailable', `the connection to ${name} was lost`, { cut: name }, { cause });
   }
 
   /** The header by which the node may ask holders for this user's tickets. */
@@ -168,9 +184,13 @@ export class Client {
       bodyHash === undefined ? target : { ...target, bodyHash: new Uint8Array(bodyHash) },
       Date.now(),
     );
-    const response = await this.#exchange(call, content, signed).catch((cause: unknown) => {
-      throw this.#unanswered(cause);
-    });
+    let connected = false;
+    const response = await this.#exchange(call, content, signed, () => connected = true).catch(
+      (cause: unknown) => {
+        const error = this.#unanswered(cause);
+        throw connected && isUnanswered(error) ? marked(error) : error;
+      },
+    );
     if ((response.statusCode ?? 500) >= 400) {
       throw errorOf(await this.#collect(response), response.statusCode ?? 500);
     }
@@ -199,7 +219,12 @@ export class Client {
     );
   }
 
-  #exchange(call: Call, content: Buffer | undefined, signed: string): Promise<IncomingMessage> {
+  #exchange(
+    call: Call,
+    content: Buffer | undefined,
+    signed: string,
+    onConnected: () => void,
+  ): Promise<IncomingMessage> {
     const { host, port, servername } = this.node;
     return new Promise((resolve, reject) => {
       const request = httpsRequest({
@@ -223,7 +248,7 @@ export class Client {
       });
       request.on('error', reject);
       request.on('timeout', () => request.destroy(new Error('no answer came')));
-      connectInTime(request);
+      connectInTime(request, onConnected);
       if (call.body !== undefined) pipeline(Readable.from(call.body), request).catch(reject);
       else request.end(content);
     });
@@ -241,13 +266,19 @@ export class Client {
 }
 
 /** A machine that is switched off does not even refuse a connection. */
-function connectInTime(request: ClientRequest): void {
+function connectInTime(request: ClientRequest, onConnected: () => void): void {
   request.once('socket', (socket) => {
-    if (!socket.connecting) return;
+    if (!socket.connecting) return onConnected();
+    socket.once('secureConnect', onConnected);
     setTimeout(() => {
       if (socket.connecting) request.destroy(new Error('it cannot be reached'));
     }, connect_ms).unref();
   });
+}
+
+/** The same error, of a node that may have begun with what it was asked. */
+function marked({ code, message, about, cause }: InkmeshError): InkmeshError {
+  return new InkmeshError(code, message, { ...about, cut: about['unanswered'] ?? '' }, { cause });
 }
 
 function errorOf(content: string, status: number): InkmeshError {

@@ -1,6 +1,7 @@
 /** Where a command's settings come from, and the command that shows them. */
 import { resolve } from 'node:path';
-import { type ConfigSources, explainConfig, ownConfig } from '../config.ts';
+import { explainConfig, ownConfig } from '../config.ts';
+import type { ConfigSources } from '../settings.ts';
 import { type Args, type Command, option, table } from './command.ts';
 
 /** Of every command that reads a node's settings. */

@@ -1,4 +1,4 @@
-/** The demo's organisation: one site of real node processes on loopback, each with its own data directory. */
+/** The demo's organisation: sites of real node processes on loopback, and a cloud node, each with a data directory. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,6 +15,17 @@ export interface DemoNode {
   ports: RunFile['ports'];
 }
 
+export interface DemoSite {
+  name: string;
+  nodes: DemoNode[];
+}
+
+export interface DemoCloud {
+  url: string;
+  pid: number;
+  dir: string;
+}
+
 /** Runs a command of inkmesh in this process and gives its JSON. */
 export type Inside = <T>(argv: readonly string[]) => Promise<T>;
 
@@ -24,8 +35,9 @@ const connected_ms = 50_000;
 
 export class DemoCluster {
   readonly dir: string;
-  readonly site = 'a';
-  readonly nodes: DemoNode[] = [];
+  readonly sites: DemoSite[] = [];
+  /** where there are several sites: they reach each other through it alone */
+  cloud: DemoCloud | null = null;
   readonly #inside: Inside;
   readonly #children: ChildProcess[] = [];
   /** by node: the end of what it has logged */
@@ -37,31 +49,33 @@ export class DemoCluster {
     this.#inside = inside;
   }
 
-  /** Founds the organisation and starts its nodes, the registrar first. */
-  async start(count: number): Promise<void> {
-    const names = Array.from({ length: count }, (_, i) => `${this.site}${i + 1}`);
-    const [first, ...others] = names as [string, ...string[]];
-    for (const name of names) await this.#configure(name);
-    const founding = ['org', 'init', '--name', 'inkmesh demo', '--site', this.site];
-    await this.#inside([
-      ...founding,
-      '--dir',
-      this.path(first),
-      '--node',
-      first,
-      '--role',
-      'front',
-      '--role',
-      'panel',
-    ]);
-    await this.#run(first);
-    const uses = String(Math.max(1, others.length));
-    const invite = ['invite', 'node', '--site', this.site, '--dir', this.path(first), '--uses', uses];
-    const { token } = await this.#inside<{ token: string }>(invite);
-    for (const name of others) await this.#inside(['join', token, '--dir', this.path(name), '--node', name]);
-    await Promise.all(others.map((name) => this.#run(name)));
-    this.nodes.sort((a, b) => a.name < b.name ? -1 : 1);
-    await this.#untilConnected(count);
+  /** Founds the organisation and starts its nodes, the registrar first. @param sites at most 8 @param count nodes of each */
+  async start(sites: number, count: number): Promise<void> {
+    const cloudPort = sites > 1 ? await freePort() : null;
+    const cloud = cloudPort === null ? null : `https://127.0.0.1:${cloudPort}`;
+    for (const site of [...'abcdefgh'].slice(0, sites)) this.sites.push({ name: site, nodes: [] });
+    const names = (site: string) => Array.from({ length: count }, (_, i) => `${site}${i + 1}`);
+    for (const name of this.sites.flatMap(({ name }) => names(name))) await this.#configure(name, cloud);
+    const [home, ...others] = this.sites as [DemoSite, ...DemoSite[]];
+    const [first, ...mates] = names(home.name) as [string, ...string[]];
+    const founding = ['org', 'init', '--name', 'inkmesh demo', '--site', home.name, '--node', first];
+    const faces = ['--role', 'front', '--role', 'panel'];
+    await this.#inside([...founding, ...faces, '--dir', this.path(first)]);
+    await this.#run(home, first);
+    if (cloud !== null) await this.#startCloud(cloud);
+    await this.#join(home, mates, []);
+    for (const site of others) {
+      const [front, ...rest] = names(site.name) as [string, ...string[]];
+      await this.#join(site, [front], ['--role', 'front']);
+      await this.#join(site, rest, []);
+    }
+    if (cloud !== null) await this.#part();
+    for (const { nodes } of this.sites) nodes.sort((a, b) => a.name < b.name ? -1 : 1);
+    await this.#untilConnected();
+  }
+
+  get registrar(): DemoNode {
+    return this.sites[0]?.nodes[0] as DemoNode;
   }
 
   /** The data directory of a node. */
@@ -75,7 +89,44 @@ export class DemoCluster {
     await Promise.all(this.#children.map(endChild));
   }
 
-  async #configure(name: string): Promise<void> {
+  /** Ends the cloud node. */
+  async stopCloud(): Promise<void> {
+    const child = this.#children.find(({ pid }) => pid === this.cloud?.pid);
+    if (child !== undefined) await endChild(child);
+  }
+
+  async runCloud(): Promise<void> {
+    const { url, pid } = await this.#spawn('cloud', 'cloud') as RunFile & { url: string };
+    this.cloud = { url, pid, dir: this.path('cloud') };
+  }
+
+  async #startCloud(url: string): Promise<void> {
+    const dir = this.path('cloud');
+    const invite = ['invite', 'node', '--site', 'cloud', '--role', 'cloud', '--dir', this.registrar.dir];
+    const { token } = await this.#inside<{ token: string }>(invite);
+    await this.#inside(['join', token, '--dir', dir, '--node', 'cloud', '--set', 'ports.mesh=0']);
+    await writePrivate(files.config(dir), { listen: new URL(url).host, url });
+    await this.runCloud();
+  }
+
+  async #join(site: DemoSite, names: readonly string[], roles: readonly string[]): Promise<void> {
+    if (names.length === 0) return;
+    const uses = ['--uses', String(names.length), ...roles, '--dir', this.registrar.dir];
+    const { token } = await this.#inside<{ token: string }>(['invite', 'node', '--site', site.name, ...uses]);
+    for (const name of names) await this.#inside(['join', token, '--dir', this.path(name), '--node', name]);
+    await Promise.all(names.map((name) => this.#run(site, name)));
+  }
+
+  /** No site talks to another one but through the cloud node: as behind a VPN that lets no print traffic pass. */
+  async #part(): Promise<void> {
+    for (const { name } of this.sites) {
+      for (const decision of [['relay', 'on'], ['mesh', 'site']]) {
+        await this.#inside(['site', 'set', name, ...decision, '--dir', this.registrar.dir]);
+      }
+    }
+  }
+
+  async #configure(name: string, cloud: string | null): Promise<void> {
     await mkdir(this.path(name), { recursive: true, mode: 0o700 });
     const ports = {
       http: await freePort(),
@@ -84,46 +135,62 @@ export class DemoCluster {
       release: await freePort(),
     };
     // the nodes of a demo are of no interest to the LAN: loopback only, found by address
-    await writePrivate(files.config(this.path(name)), { address: '127.0.0.1', mdns: false, ports });
+    const settings = { address: '127.0.0.1', mdns: false, ports, ...(cloud === null ? {} : { cloud }) };
+    await writePrivate(files.config(this.path(name)), settings);
   }
 
-  async #run(name: string): Promise<void> {
+  async #run(site: DemoSite, name: string): Promise<void> {
+    const { pid, ports } = await this.#spawn('node', name);
+    site.nodes.push({ name, dir: this.path(name), pid, ports });
+  }
+
+  /** @returns what it says when it is ready */
+  async #spawn(what: 'node' | 'cloud', name: string): Promise<RunFile> {
     if (this.#stopping) throw new InkmeshError('unavailable', 'the demo was stopped');
     const [command, ...args] = self();
-    const dir = this.path(name);
-    const child = spawn(command, [...args, 'node', '--dir', dir, '--json'], {
+    const child = spawn(command, [...args, what, '--dir', this.path(name), '--json'], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#children.push(child);
     child.stderr?.setEncoding('utf8').on('data', (part: string) => {
       this.#logs.set(name, ((this.#logs.get(name) ?? '') + part).slice(-4000));
     });
-    const { pid, ports } = await readyLine(child, name).catch((error) => {
+    return await readyLine(child, name).catch((error) => {
       throw new InkmeshError(
         'unavailable',
         `${asInkmeshError(error).message}: ${this.#logs.get(name) ?? ''}`,
       );
     });
-    this.nodes.push({ name, dir, pid, ports });
   }
 
-  async #untilConnected(count: number): Promise<void> {
+  /** Until every node has the others of its site, and where there is a cloud node is reached through that too. */
+  async #untilConnected(): Promise<void> {
     const deadline_ms = performance.now() + connected_ms;
-    for (const node of this.nodes) {
-      for (;;) {
-        const seen = await this.#inside<{ members: unknown[] }>([
-          ...['status', '--dir', node.dir, '--credential', files.adminCredential(this.path('a1'))],
-        ]);
-        if (seen.members.length === count - 1) break;
-        if (performance.now() > deadline_ms) {
-          const logs = [...this.#logs].map(([name, log]) => `\n${name}: ${log}`).join('');
-          const reached = `${node.name} reaches ${seen.members.length} of ${count - 1} nodes`;
-          throw new InkmeshError('timeout', `${reached}; the nodes' logs end with:${logs}`);
+    const as = ['--credential', files.adminCredential(this.registrar.dir)];
+    for (const { nodes } of this.sites) {
+      const expected = [...nodes.map(({ name }) => name), ...this.cloud === null ? [] : ['cloud']];
+      for (const node of nodes) {
+        for (;;) {
+          const seen = await this.#inside<Seen>(['status', '--dir', node.dir, ...as]);
+          const near = [node.name, ...seen.members.map(({ name }) => name)];
+          const reserved = this.cloud === null || seen.addresses.some((one) => one.includes('/p2p-circuit'));
+          if (reserved && expected.every((name) => near.includes(name))) break;
+          if (performance.now() > deadline_ms) {
+            const logs = [...this.#logs].map(([name, log]) => `\n${name}: ${log}`).join('');
+            const reached = `${node.name} reaches ${near.join(', ')}, not ${expected.join(', ')}`;
+            throw new InkmeshError('timeout', `${reached}; the nodes' logs end with:${logs}`);
+          }
+          await new Promise((again) => setTimeout(again, 50));
         }
-        await new Promise((again) => setTimeout(again, 50));
       }
     }
   }
+}
+
+/** What `inkmesh status --json` says, of which this is used here. */
+interface Seen {
+  members: { name: string }[];
+  addresses: string[];
 }
 
 /** Resolves with what a node says when it is ready. */

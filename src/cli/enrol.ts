@@ -26,6 +26,7 @@ import {
   writeRegistrar,
 } from '../datadir.ts';
 import { systemClock } from '../clock.ts';
+import { firewallAdvice } from '../service/firewall.ts';
 import { credentialPath } from './client.ts';
 import { type Args, checkArgument, type Command, option, type Result } from './command.ts';
 import { configOptions, configSources } from './config.ts';
@@ -82,7 +83,7 @@ export const joinCommand: Command = {
   about: 'enrol this machine with a join token',
   options: { dir: option.text, at: option.text, node: option.text, ...configOptions },
   positionals: 1,
-  run: async (args, terminal) => {
+  run: async (args) => {
     const dir = resolve(args.required('dir'));
     const token = parseToken(args.at(0));
     if (token.kind !== 'node') {
@@ -112,13 +113,15 @@ export const joinCommand: Command = {
     const sealKey = await generateSealKey();
     await writeNode(dir, { hostKey, keys, sealKey, leaf, issuers, tls, root: trust.root, registrars });
     const reachable = addresses.length === 0 ? null : enrolled.reachable;
-    if (reachable === false) {
-      terminal.say(`Others cannot reach TCP port ${port} of this machine: open it in its firewall.`);
-    }
+    const text =
+      `"${name}" belongs to ${trust.organisation}, site "${enrolled.site}".\nNext: inkmesh install, or inkmesh node --dir ${dir}`;
+    const blocked =
+      `But others cannot connect to TCP port ${port} of this machine, so it is of no use to them: ${firewallAdvice()}`;
     return {
       json: { organisation: trust.organisation, site: enrolled.site, node: name, dir, reachable },
-      text:
-        `"${name}" belongs to ${trust.organisation}, site "${enrolled.site}".\nNext: inkmesh node --dir ${dir}`,
+      text: reachable === false ? `${text}\n${blocked}` : text,
+      // enrolled, and not healthy
+      code: reachable === false ? 1 : 0,
     };
   },
 };

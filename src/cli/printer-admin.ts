@@ -1,4 +1,4 @@
-/** Commands for printers: making them known, accepting a new certificate, listing them. */
+/** Commands for printers: making them known, accepting a new certificate, removing and listing them. */
 import type { Accepted } from '../api/printer-admin.ts';
 import { isSystemQueue } from '../deliver/deliver.ts';
 import type { Printer } from '../directory.ts';
@@ -55,6 +55,20 @@ export const printerAccept: Command = {
         `  new  ${accepted.new}`,
       ];
     return { json: accepted, text: lines.join('\n') };
+  },
+};
+
+export const printerRemove: Command = {
+  name: 'printer remove',
+  usage: 'NAME --dir DIR',
+  about: 'nothing is released at a printer any more, and its certificate is forgotten; jobs stay held',
+  options: common,
+  positionals: 1,
+  run: async (args) => {
+    const name = args.at(0);
+    const path = `/v1/printers/${encodeURIComponent(name)}/remove`;
+    const removed = await (await adminClient(args)).post<{ name: string; removed: true }>(path, {});
+    return { json: removed, text: `"${removed.name}" is no printer any more` };
   },
 };
 

@@ -2,9 +2,10 @@
 import { encode } from '../../mesh/codec.ts';
 import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import { signGrant } from '../../mesh/mod.ts';
+import type { Printer } from '../directory.ts';
 import type { JobOptions, JobView } from '../job.ts';
 import type { Released } from '../release/release.ts';
-import { type Client, userClient } from './client.ts';
+import { type Client, isCutOff, userClient } from './client.ts';
 import { type Args, type Command, option, type Result, type Terminal, UsageError } from './command.ts';
 import { delivererFor } from './deliverer.ts';
 import { common, jobOptions, template, templateUsage } from './job-options.ts';
@@ -26,8 +27,11 @@ export const release: Command = {
     const all = args.flag('all');
     if (all === positionals.length > 0) throw new UsageError('give the IDs of jobs, or --all');
     const asked = await userClient(args);
-    const client = await delivererFor(asked, args.required('printer'));
-    const jobs = all ? await heldBy(asked) : positionals.map((id) => ({ id }));
+    const printer = args.required('printer');
+    const [client, jobs] = await Promise.all([
+      delivererFor(asked, printer),
+      all ? heldBy(asked) : named(asked, positionals, printer),
+    ]);
     const order = orderOf(client, args);
     const [first] = jobs;
     if (!all && jobs.length === 1 && first !== undefined) {
@@ -71,6 +75,16 @@ async function heldBy(client: Client): Promise<Job[]> {
   return list.filter(({ state }) => state === 'held').reverse();
 }
 
+/** Their formats are asked for where the printer is known not to take all. */
+async function named(client: Client, ids: readonly string[], printer: string): Promise<Job[]> {
+  const plain = ids.map((id) => ({ id }));
+  const printers = await client.get<Printer[]>('/v1/printers');
+  if (printers.find(({ name }) => name === printer)?.formats === undefined) return plain;
+  const list = await client.get<JobView[]>('/v1/jobs', { headers: await client.viewHeader() });
+  const formats = new Map(list.map(({ id, format }) => [id, format]));
+  return plain.map(({ id }) => ({ id, format: formats.get(id) ?? null }));
+}
+
 const isOut = ({ outcome }: Released): boolean => outcome === 'printed' || outcome === 'sent';
 
 function sentenceOf({ outcome, printer, reason }: Released): string {
@@ -106,12 +120,26 @@ export async function releaseOne(
     see(step);
     result = step.result ?? result;
   });
-  if (result === undefined) throw new InkmeshError('unavailable', 'the node stopped: see inkmesh job show');
+  if (result === undefined) throw client.cutOff();
   return result;
 }
 
-/** One that fails stops no other. */
-async function releaseMany(order: Order, jobs: readonly Job[], terminal: Terminal): Promise<Result> {
+/** What is said of a job whose release has no outcome: a node that is lost may have begun to print it. */
+function unfinished({ printer }: Order, { id }: Job, error: InkmeshError): Released {
+  const cut = isCutOff(error);
+  return {
+    ...{ id, outcome: cut ? 'interrupted' : 'refused', printer },
+    ...{ claimed_ms: null, first_byte_ms: null, last_byte_ms: null, done_ms: 0 },
+    reason: cut ? `${error.message}: inkmesh job show ${id} says what became of it` : error.message,
+  };
+}
+
+/** One that fails stops no other. @returns what has become of each, in order */
+export async function releaseMany(
+  order: Order,
+  jobs: readonly Job[],
+  terminal: Pick<Terminal, 'say' | 'progress'>,
+): Promise<Result> {
   const released: Released[] = [];
   const said = new Set<string>();
   const left = jobs.map((job, index) => ({ job, index }));
@@ -123,11 +151,9 @@ async function releaseMany(order: Order, jobs: readonly Job[], terminal: Termina
         said.add(waiting);
         terminal.say(`waiting: ${waiting}`);
       };
-      released[index] = await releaseOne(order, job, see).catch((thrown: unknown): Released => ({
-        ...{ id: job.id, outcome: 'refused', printer: order.printer },
-        ...{ claimed_ms: null, first_byte_ms: null, last_byte_ms: null, done_ms: 0 },
-        reason: asInkmeshError(thrown).message,
-      }));
+      released[index] = await releaseOne(order, job, see).catch((thrown: unknown) =>
+        unfinished(order, job, asInkmeshError(thrown))
+      );
       terminal.progress(`releasing ${jobs.length} jobs`, jobs.length - left.length, jobs.length);
     }
   };

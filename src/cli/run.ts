@@ -6,12 +6,14 @@ import { orgExport, orgRestore } from './backup.ts';
 import { configShow } from './config.ts';
 import { Args, type Command, type Result, sentence, type Terminal, UsageError } from './command.ts';
 import { demo } from './demo.ts';
+import { doctor } from './doctor.ts';
 import { joinCommand, login, orgInit } from './enrol.ts';
 import { cloud } from './cloud.ts';
+import { install, uninstall } from './install.ts';
 import { cancel, jobs, jobShow } from './jobs.ts';
 import { node } from './node.ts';
 import { print } from './print.ts';
-import { printerAccept, printerAdd, printerList } from './printer-admin.ts';
+import { printerAccept, printerAdd, printerList, printerRemove } from './printer-admin.ts';
 import { printerDiscover, printerStatus } from './printers.ts';
 import { installQueue } from './queue.ts';
 import { printerQr } from './printer-qr.ts';
@@ -47,6 +49,7 @@ const commands: readonly Command[] = [
   siteProfile,
   printerAdd,
   printerAccept,
+  printerRemove,
   printerList,
   printerDiscover,
   printerStatus,
@@ -60,6 +63,9 @@ const commands: readonly Command[] = [
   status,
   audit,
   configShow,
+  doctor,
+  install,
+  uninstall,
   demo,
   version,
 ];
@@ -83,8 +89,8 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     return result?.code ?? 0;
   } catch (thrown) {
     terminal.progress('', 0, 0);
-    process.stderr.write(`inkmesh: ${sentence(thrown)}\n`);
-    if (json) process.stdout.write(JSON.stringify({ error: errorJson(thrown) }) + '\n');
+    process.stderr.write(`inkmesh: ${plain(sentence(thrown))}\n`);
+    if (json) process.stdout.write(plainJson({ error: errorJson(thrown) }) + '\n');
     return thrown instanceof UsageError ? 2 : 1;
   }
 }
@@ -122,6 +128,13 @@ function help(): string {
   ].join('\n');
 }
 
+/** What others have written, printers and owners of titles among them, commands no terminal (ECMA-48). */
+const plain = (text: string): string => text.replace(/[^\P{Cc}\n\t]/gu, '\ufffd');
+
+/** The same JSON, with DEL and the controls of C1 escaped too. */
+const plainJson = (value: unknown): string =>
+  JSON.stringify(value).replace(/[\x7f-\x9f]/g, (control) => `\\u00${control.charCodeAt(0).toString(16)}`);
+
 function errorJson(thrown: unknown): object {
   if (thrown instanceof UsageError) return { code: 'usage', message: thrown.message, details: {} };
   const { code, message, about: details } = asInkmeshError(thrown);
@@ -139,11 +152,11 @@ function makeTerminal(json: boolean): Terminal {
     json,
     say: (line) => {
       clear();
-      if (!json) process.stderr.write(line + '\n');
+      if (!json) process.stderr.write(plain(line) + '\n');
     },
     show: (result: Result) => {
       clear();
-      process.stdout.write((json ? JSON.stringify(result.json) : result.text) + '\n');
+      process.stdout.write((json ? plainJson(result.json) : plain(result.text)) + '\n');
     },
     progress: (label, done, total) => {
       if (!draws) return;

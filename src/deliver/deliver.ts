@@ -1,7 +1,8 @@
 /** Delivery: from a stream of a document's octets to paper. One adapter for each URI scheme. */
 import process from 'node:process';
+import { printable } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
-import type { Ticket } from '../job.ts';
+import type { PrinterOptions, Ticket } from '../job.ts';
 import { type DeliverLimits, deliverLimits } from '../limits.ts';
 import type { AskCondition } from '../printers/condition.ts';
 import { deliverIpp, probeIpp } from './ipp.ts';
@@ -78,6 +79,7 @@ export interface Probe {
   makeAndModel?: string;
   /** MIME media types */
   formats?: string[];
+  options?: PrinterOptions;
 }
 
 interface Adapter {
@@ -158,7 +160,9 @@ export class Deliverer {
     for (const { target, adapter } of targets) {
       const { elsewhere, ...outcome } = await this.#attempt({ ...delivery, begin }, target, adapter);
       const last = before.length === targets.length - 1;
-      if (elsewhere === undefined || last || signal.aborted) return withReasons(outcome, before);
+      if (elsewhere === undefined || last || signal.aborted) {
+        return withReasons(outcome, before, this.#limits.maxReasonChars);
+      }
       before.push(`${target}: ${outcome.reason}`);
     }
     throw new TypeError('a printer has an address');
@@ -173,9 +177,9 @@ export class Deliverer {
     const target = new URL(uri);
     let pass: () => void;
     try {
-      const inLine = () => waiting.note('other documents are on their way to the printer');
-      const key = target.host === '' ? uri : target.host;
-      pass = await this.#turns.take(key, adapter.abreast(limits), delivery.signal, inLine);
+      // a line is no fault of the printer
+      const inLine = () => waiting.note('other documents are on their way to the printer', false);
+      pass = await this.#turns.take(placeOf(target), adapter.abreast(limits), delivery.signal, inLine);
     } catch (thrown) {
       return { outcome: 'failed', reason: reasonOf(thrown) };
     }
@@ -191,14 +195,26 @@ export class Deliverer {
   }
 }
 
+const ports: Readonly<Record<string, string>> = { 'ipp:': '631', 'ipps:': '631', 'socket:': '9100' };
+
+/** One place for all ways to a printer that share their turns: with and without TLS, with a port and without. */
+function placeOf({ protocol, hostname, port, href }: URL): string {
+  if (hostname === '') return href;
+  return `${protocol.replace('ipps:', 'ipp:')}${hostname}:${port || ports[protocol]}`;
+}
+
 const notAllowed =
   'this node may not use the print queues of its machine, which keep documents unencrypted: ' +
   'set systemQueues in its configuration';
 
-/** Why the addresses before this one were of no use is of interest only when it was of none either. */
-function withReasons(outcome: Outcome, before: readonly string[]): Outcome {
-  if (before.length === 0 || outcome.outcome === 'printed' || outcome.outcome === 'sent') return outcome;
-  return { ...outcome, reason: [outcome.reason, ...before].join('; ') };
+/**
+ * Why the addresses before this one were of no use is of interest only when it was of none either. Whatever a printer has
+ * said becomes a line that is fit to be read.
+ */
+function withReasons({ reason, ...outcome }: Outcome, before: readonly string[], maxChars: number): Outcome {
+  const isOut = outcome.outcome === 'printed' || outcome.outcome === 'sent';
+  const reasons = [reason, ...(isOut ? [] : before)].filter((known) => known !== undefined);
+  return reasons.length === 0 ? outcome : { ...outcome, reason: printable(reasons.join('; '), maxChars) };
 }
 
 /**

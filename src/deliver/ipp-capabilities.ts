@@ -15,13 +15,13 @@ import {
   type Value,
 } from '../ipp/message.ts';
 import { groups, operations, statusName } from '../ipp/registry.ts';
-import type { Ticket } from '../job.ts';
+import { stapled, type Ticket } from '../job.ts';
 import { adviceOf } from '../printers/advice.ts';
 import { conditionOfAttributes } from '../printers/ipp-condition.ts';
 import { formatObstacle } from './formats.ts';
 import type { IppSession } from './ipp-session.ts';
+import { stapleOf } from './printer-options.ts';
 
-/** Keywords only: what some printers write into texts is not UTF-8. */
 const wanted = [
   'printer-state',
   'printer-state-reasons',
@@ -36,6 +36,7 @@ const wanted = [
   'number-up-supported',
   'job-sheets-supported',
   'print-quality-supported',
+  'finishings-supported',
 ];
 
 /** @throws InkmeshError `unavailable` and what `IppSession.ask` throws */
@@ -132,6 +133,15 @@ export function template(printer: readonly Attribute[], { options }: Ticket): Te
       enumeration('print-quality', quality),
       supported('print-quality').some((known) => includes(known, quality)),
     );
+  }
+  if (options.finishings === stapled) {
+    const staple = stapleOf(printer);
+    if (staple === undefined) result.without.push('finishings');
+    else result.attributes.push(enumeration('finishings', staple));
+  } else if (options.finishings !== undefined) {
+    // the printer may do something by itself
+    const known = supported('finishings').some((known) => numberOf(known) === options.finishings);
+    if (known) result.attributes.push(enumeration('finishings', options.finishings));
   }
   return result;
 }

@@ -2,7 +2,8 @@
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { InkmeshError } from '../../mesh/errors.ts';
-import { encodeMessage } from '../ipp/codec.ts';
+import { readableText } from '../ipp/bytes.ts';
+import { encodeMessage, parseMessage } from '../ipp/codec.ts';
 import {
   type Attribute,
   charset,
@@ -263,6 +264,8 @@ function wayOf(
   return { way, leave: () => void socket.off('close', close) };
 }
 
+const readAnswer = (bytes: Uint8Array) => parseMessage(bytes, readableText);
+
 async function answerOf(response: IncomingMessage, maxBytes: number): Promise<IppMessage> {
   if (response.statusCode !== 200) {
     const meanings: Record<number, string> = {
@@ -275,9 +278,10 @@ async function answerOf(response: IncomingMessage, maxBytes: number): Promise<Ip
     throw new InkmeshError(
       'unavailable',
       `the printer answered HTTP ${status}${meanings[status] ? `: ${meanings[status]}` : ''}`,
+      { status: String(status) },
     );
   }
-  const { message, document } = await readMessage(response).catch((cause: unknown) => {
+  const { message, document } = await readMessage(response, readAnswer).catch((cause: unknown) => {
     throw new InkmeshError('unavailable', 'the answer of the printer is not IPP', {}, { cause });
   });
   // to its end, so that the connection can be used again

@@ -26,6 +26,7 @@ import {
 } from './ipp-capabilities.ts';
 import { cancel, follow } from './ipp-job.ts';
 import { IppSession } from './ipp-session.ts';
+import { printerOptions } from './printer-options.ts';
 import { pause, reasonOf, Source } from './source.ts';
 
 /** @returns `printed` only when the printer said that the job is completed */
@@ -167,8 +168,14 @@ async function printJob(
     return at === undefined ? { outcome: 'sent' } : await follow(at, true);
   } catch (thrown) {
     if (!source.asked) return unreached(thrown);
-    return { outcome: source.begun ? 'interrupted' : 'failed', reason: reasonOf(thrown) };
+    const maybe = source.begun && !wasRefused(thrown);
+    return { outcome: maybe ? 'interrupted' : 'failed', reason: reasonOf(thrown) };
   }
+}
+
+/** Whether HTTP itself says that the printer has not taken the request (RFC 9110 section 15.5). */
+function wasRefused(thrown: unknown): boolean {
+  return thrown instanceof InkmeshError && /^4\d\d$/.test(thrown.about['status'] ?? '');
 }
 
 /** Answers by which a printer says that it took nothing (RFC 8011 appendix B.1.4 and B.1.5.8). */
@@ -176,21 +183,29 @@ function madeNoJob(code: number): boolean {
   return code >> 8 === 0x04 || code === statuses['server-error-busy'];
 }
 
+const probed = [
+  'printer-make-and-model',
+  'document-format-supported',
+  'copies-supported',
+  'sides-supported',
+  'print-color-mode-supported',
+  'media-supported',
+  'page-ranges-supported',
+  'finishings-supported',
+];
+
 /** Takes any certificate, and reports which one it was. */
 export async function probeIpp(uri: URL): Promise<Probe> {
   const session = new IppSession({ uri, user: 'inkmesh', limits: deliverLimits });
   const signal = AbortSignal.timeout(deliverLimits.request_ms);
   try {
-    const found = await printerAttributes(
-      session,
-      ['printer-make-and-model', 'document-format-supported'],
-      signal,
-    );
+    const found = await printerAttributes(session, probed, signal);
     const [makeAndModel] = stringsOf(found, 'printer-make-and-model');
     return {
       ...(session.fingerprint === undefined ? {} : { fingerprint: session.fingerprint }),
       ...(makeAndModel === undefined ? {} : { makeAndModel }),
       formats: stringsOf(found, 'document-format-supported'),
+      options: printerOptions(found),
     };
   } finally {
     session.close();

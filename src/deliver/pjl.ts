@@ -1,5 +1,5 @@
 /** Job headers in PJL, for RAW printers that speak it (HP's Printer Job Language Technical Reference Manual). */
-import type { JobOptions, Ticket } from '../job.ts';
+import { type JobOptions, notFinished, stapled, type Ticket } from '../job.ts';
 import { pjlFormat } from './formats.ts';
 
 export interface Wrapping {
@@ -16,22 +16,22 @@ const uel = '\u001b%-12345X';
 const maxTextChars = 80;
 
 /** PERSONALITY of a format (chapter 6, ENTER); the printer finds out by itself for others. */
-const languages: Readonly<Record<string, string>> = {
-  'application/pdf': 'PDF',
-  'application/postscript': 'POSTSCRIPT',
-  'application/vnd.hp-pcl': 'PCL',
-  'application/vnd.hp-pclxl': 'PCLXL',
-};
+const languages = new Map([
+  ['application/pdf', 'PDF'],
+  ['application/postscript', 'POSTSCRIPT'],
+  ['application/vnd.hp-pcl', 'PCL'],
+  ['application/vnd.hp-pclxl', 'PCLXL'],
+]);
 /** PAPER of a `media` */
-const papers: Readonly<Record<string, string>> = {
-  'iso_a3_297x420mm': 'A3',
-  'iso_a4_210x297mm': 'A4',
-  'iso_a5_148x210mm': 'A5',
-  'na_executive_7.25x10.5in': 'EXECUTIVE',
-  'na_ledger_11x17in': 'LEDGER',
-  'na_legal_8.5x14in': 'LEGAL',
-  'na_letter_8.5x11in': 'LETTER',
-};
+const papers = new Map([
+  ['iso_a3_297x420mm', 'A3'],
+  ['iso_a4_210x297mm', 'A4'],
+  ['iso_a5_148x210mm', 'A5'],
+  ['na_executive_7.25x10.5in', 'EXECUTIVE'],
+  ['na_ledger_11x17in', 'LEDGER'],
+  ['na_legal_8.5x14in', 'LEGAL'],
+  ['na_letter_8.5x11in', 'LETTER'],
+]);
 
 /** How a document goes to a RAW printer: as it is where it is not said to speak PJL. */
 export function wrapping(
@@ -41,7 +41,7 @@ export function wrapping(
 ): Wrapping {
   if (!formats.includes(pjlFormat)) return { head: empty, tail: empty, without: asked(options) };
   const { lines, told } = settings(options);
-  const language = languages[format.toLowerCase()];
+  const language = languages.get(format.toLowerCase());
   const name = quoted(title);
   const head = [
     `${uel}@PJL JOB NAME = ${name}`,
@@ -59,7 +59,7 @@ export function wrapping(
 }
 
 function settings(options: JobOptions): { lines: string[]; told: string[] } {
-  const { copies, sides, media, 'print-color-mode': color, 'print-quality': quality } = options;
+  const { copies, sides, media, finishings, 'print-color-mode': color, 'print-quality': quality } = options;
   const told: Partial<Record<keyof JobOptions, string[]>> = {};
   if (copies !== undefined) told.copies = [`QTY = ${copies}`];
   if (sides === 'one-sided') told.sides = ['DUPLEX = OFF'];
@@ -69,9 +69,11 @@ function settings(options: JobOptions): { lines: string[]; told: string[] } {
   if (color !== undefined && color !== 'auto') {
     told['print-color-mode'] = [`RENDERMODE = ${color === 'color' ? 'COLOR' : 'GRAYSCALE'}`];
   }
-  const paper = media === undefined ? undefined : papers[media];
+  const paper = media === undefined ? undefined : papers.get(media);
   if (paper !== undefined) told.media = [`PAPER = ${paper}`];
   if (quality === 3) told['print-quality'] = ['ECONOMODE = ON'];
+  // one that has no stapler takes no notice
+  if (finishings === stapled) told.finishings = ['FINISH = STAPLE', 'STAPLEOPTION = ONE'];
   const lines = Object.values(told).flat().map((setting) => `@PJL SET ${setting}`);
   return { lines, told: Object.keys(told) };
 }
@@ -85,6 +87,7 @@ function asked(options: JobOptions): string[] {
     'number-up': 1,
     'job-sheets': 'none',
     'print-quality': 4,
+    finishings: notFinished,
   };
   return Object.entries(options)
     .filter(([name, value]) => value !== undefined && value !== usual[name as keyof JobOptions])

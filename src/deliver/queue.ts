@@ -19,11 +19,15 @@ export function cupsAddress(queue: URL): URL {
   return new URL(`ipp://${at}/printers/${queue.pathname}`);
 }
 
-/** Writes its standard input to a queue as it is, says `open` when it may come, and `done` at the end. */
-const program = (queue: string, title: string) => `
+/**
+ * Writes its standard input to a queue as it is, says `open` when it may come, and `done` at the end. Before it comes the
+ * title, and before each of both its length: what is on a command line can be read by everybody on the machine.
+ */
+const program = (queue: string) => `
 $ErrorActionPreference = 'Stop'
 Add-Type -TypeDefinition @'
-using System; using System.ComponentModel; using System.IO; using System.Runtime.InteropServices;
+using System; using System.ComponentModel; using System.IO;
+using System.Runtime.InteropServices; using System.Text;
 public static class Spooler {
   [StructLayout(LayoutKind.Sequential, CharSet = CharSet.Unicode)]
   public struct Document { public string Name; public string File; public string Type; }
@@ -37,7 +41,9 @@ public static class Spooler {
   [DllImport(dll, SetLastError = true)] static extern bool AbortPrinter(IntPtr printer);
   [DllImport(dll)] static extern bool ClosePrinter(IntPtr printer);
   static void Check(bool done) { if (!done) throw new Win32Exception(Marshal.GetLastWin32Error()); }
-  public static void Print(string queue, string title) {
+  public static void Print(string queue) {
+    var input = Console.OpenStandardInput();
+    string title = Encoding.UTF8.GetString(Read(input, BitConverter.ToInt32(Read(input, 4), 0)));
     IntPtr printer;
     Check(OpenPrinterW(queue, out printer, IntPtr.Zero));
     try {
@@ -45,7 +51,6 @@ public static class Spooler {
       Check(StartDocPrinterW(printer, 1, ref document) != 0);
       Console.WriteLine("open");
       try {
-        var input = Console.OpenStandardInput();
         var part = new byte[65536];
         long expected = BitConverter.ToInt64(Read(input, 8), 0);
         for (int n; (n = input.Read(part, 0, part.Length)) > 0;) {
@@ -68,7 +73,7 @@ public static class Spooler {
   }
 }
 '@
-[Spooler]::Print(${quoted(queue)}, ${quoted(title)})
+[Spooler]::Print(${quoted(queue)})
 `;
 
 /** @returns `sent` at best: the spooler has all of it */
@@ -76,7 +81,8 @@ export async function deliverSpooler(attempt: Attempt): Promise<Attempted> {
   const { target, ticket, limits } = attempt;
   const queue = decodeURIComponent(target.pathname);
   const source = new Source(attempt);
-  const run = new Spooler(program(queue, ticket.title), limits.maxSpoolerChars);
+  const run = new Spooler(program(queue), limits.maxSpoolerChars);
+  run.tell(ticket.title);
   try {
     try {
       await run.said('open', AbortSignal.any([attempt.signal, AbortSignal.timeout(limits.start_ms)]));
@@ -96,6 +102,13 @@ export async function deliverSpooler(attempt: Attempt): Promise<Attempted> {
   }
 }
 
+/** That of Windows itself, wherever others of that name are. */
+function powershell(): string {
+  const root = process.env['SystemRoot'];
+  const name = 'powershell.exe';
+  return root === undefined ? name : `${root}\\System32\\WindowsPowerShell\\v1.0\\${name}`;
+}
+
 /** The program that runs, and what it says. */
 class Spooler {
   readonly #child: ChildProcessWithoutNullStreams;
@@ -107,7 +120,7 @@ class Spooler {
   constructor(script: string, maxChars: number) {
     const encoded = Buffer.from(script, 'utf16le').toString('base64');
     const flags = ['-NoLogo', '-NoProfile', '-NonInteractive', '-EncodedCommand', encoded];
-    this.#child = spawn('powershell.exe', flags);
+    this.#child = spawn(powershell(), flags);
     this.#child.stdout.setEncoding('utf8').on('data', (part: string) => {
       this.#output = (this.#output + part).slice(-maxChars);
       this.#heard();
@@ -133,6 +146,13 @@ class Spooler {
       this.#heard();
     });
     await Promise.race([heard, this.#ended]);
+  }
+
+  tell(title: string): void {
+    const octets = Buffer.from(title, 'utf8');
+    const length = Buffer.alloc(4);
+    length.writeInt32LE(octets.length);
+    this.#child.stdin.write(Buffer.concat([length, octets]));
   }
 
   /** The length first, so that a document that breaks off is not taken for a whole one. */

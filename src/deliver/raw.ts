@@ -13,11 +13,11 @@ const defaultPort = 9100;
 
 /** @returns `sent` at best: all octets were taken, and the printer has closed the connection or had time to */
 export async function deliverRaw(attempt: Attempt): Promise<Attempted> {
-  const { printer: { formats = [] }, ticket, user, waiting, limits } = attempt;
+  const { printer: { formats = [] }, ticket, user, waiting } = attempt;
   const reason = formatObstacle(formats, ticket);
   if (reason !== undefined) return { outcome: 'failed', reason };
   const source = new Source(attempt);
-  const [opened, blocked] = await Promise.all([open(attempt), waiting.ask(limits.ask_ms)]);
+  const [opened, blocked] = await Promise.all([open(attempt), waiting.ask()]);
   if ('failed' in opened) return { ...opened.failed, elsewhere: true };
   let { socket } = opened;
   // what it says is of no interest, but its end is not seen without reading; octets left unread would turn our close

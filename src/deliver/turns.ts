@@ -38,7 +38,7 @@ export class Turns {
     const { promise, resolve } = Promise.withResolvers<void>();
     queue.line.add(resolve);
     try {
-      await inTime(promise, this.#limits.wait_ms, signal, tooMany);
+      await inTime(promise, this.#limits.line_ms, signal, tooMany);
     } catch (thrown) {
       // it may have been given its turn at the same moment
       if (!queue.line.delete(resolve)) this.#pass(queue);

@@ -1,4 +1,5 @@
 /** Printers that have stopped: what is said of it, and how long they are waited for. */
+import { printable } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { DeliverLimits } from '../limits.ts';
 import { adviceOf, isStopping } from '../printers/advice.ts';
@@ -55,8 +56,9 @@ export class Waiting {
    * @throws InkmeshError `busy` when it firmly has not for too long
    */
   note(reason: string | null, firm = true): void {
-    if (reason !== this.#reason) this.#options.onWaiting?.(reason);
-    this.#reason = reason;
+    const said = reason === null ? null : printable(reason, this.#options.limits.maxReasonChars);
+    if (said !== this.#reason) this.#options.onWaiting?.(said);
+    this.#reason = said;
     if (reason === null || !firm) this.#since_ms = undefined;
     else {
       this.#since_ms ??= performance.now();
@@ -64,9 +66,13 @@ export class Waiting {
     }
   }
 
-  /** Asks the printer how it is. @returns why nothing comes out; undefined when something does, or it is silent */
-  async ask(limit_ms: number): Promise<Blocked | undefined> {
-    const said = await this.#asked(limit_ms);
+  /**
+   * Asks the printer how it is before anything is sent to it. One that has answered before is waited for longer.
+   * @returns why nothing comes out; undefined when something does, or it is silent
+   */
+  async ask(): Promise<Blocked | undefined> {
+    const { limits, condition } = this.#options;
+    const said = await this.#asked(condition?.heard === true ? limits.askHeard_ms : limits.ask_ms);
     return said === 'silent' ? undefined : said;
   }
 

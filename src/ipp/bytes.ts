@@ -17,6 +17,13 @@ export function decodeText(bytes: Uint8Array): string {
   }
 }
 
+const lenient = new TextDecoder();
+
+/** What people are to read of octets that may be of any encoding: what is not UTF-8 becomes U+FFFD. */
+export function readableText(bytes: Uint8Array): string {
+  return lenient.decode(bytes);
+}
+
 /** Takes numbers and octets off the front. Every method throws InkmeshError `bad-request` past the end. */
 export class Reader {
   readonly #bytes: Uint8Array;

@@ -29,6 +29,7 @@ type SyntaxOf<S extends Value['syntax']> = ReadonlyMap<number, S>;
 const tagged = <S extends Value['syntax'] & keyof typeof valueTags>(names: readonly S[]): SyntaxOf<S> =>
   new Map(names.map((name) => [valueTags[name], name]));
 const stringTags = tagged(stringSyntaxes);
+const isProse: ReadonlySet<string> = new Set(['textWithoutLanguage', 'nameWithoutLanguage']);
 const outOfBandTags = tagged(outOfBand);
 const numberTags = tagged(['integer', 'enum'] as const);
 const languageTags = tagged(['textWithLanguage', 'nameWithLanguage'] as const);
@@ -36,13 +37,17 @@ const languageTags = tagged(['textWithLanguage', 'nameWithLanguage'] as const);
 interface Budget {
   attributes: number;
   values: number;
+  /** how texts and names are read */
+  prose(bytes: Uint8Array): string;
 }
 
 /**
  * Parses a message that ends with its end-of-attributes tag.
+ * @param prose how texts and names are read: an answer's, which are for people, need not be UTF-8 (real printers’ are not
+ * always); nothing else of it may be something else
  * @throws InkmeshError `bad-request` for anything malformed or out of bounds
  */
-export function parseMessage(bytes: Uint8Array): IppMessage {
+export function parseMessage(bytes: Uint8Array, prose: Budget['prose'] = decodeText): IppMessage {
   if (bytes.length > ippLimits.maxHeaderBytes) throw bad('the IPP message has too many attributes');
   const reader = new Reader(bytes);
   const message: IppMessage = {
@@ -51,7 +56,7 @@ export function parseMessage(bytes: Uint8Array): IppMessage {
     requestId: reader.i32(),
     groups: [],
   };
-  const budget: Budget = { attributes: ippLimits.maxAttributes, values: ippLimits.maxValues };
+  const budget: Budget = { attributes: ippLimits.maxAttributes, values: ippLimits.maxValues, prose };
   let group: Group | undefined;
   for (let tag = reader.u8(); tag !== endOfAttributes; tag = reader.u8()) {
     if (tag === 0) throw bad('the IPP message has a reserved delimiter');
@@ -103,7 +108,7 @@ function readValue(reader: Reader, tag: number, budget: Budget, depth: number): 
   }
   if (--budget.values < 0) throw bad('the IPP message has too many values');
   const bytes = readOctets(reader, ippLimits.maxValueBytes);
-  if (tag !== valueTags.begCollection) return parseValue(tag, bytes);
+  if (tag !== valueTags.begCollection) return parseValue(tag, bytes, budget.prose);
   exact(bytes, 0);
   return { syntax: 'collection', members: readMembers(reader, budget, depth) };
 }
@@ -137,13 +142,15 @@ function exact(bytes: Uint8Array, length: number): Reader {
   return new Reader(bytes);
 }
 
-function parseValue(tag: number, bytes: Uint8Array): Value {
+function parseValue(tag: number, bytes: Uint8Array, prose: Budget['prose']): Value {
   const number = numberTags.get(tag);
   if (number !== undefined) return { syntax: number, value: exact(bytes, 4).i32() };
   const string = stringTags.get(tag);
-  if (string !== undefined) return { syntax: string, value: decodeText(bytes) };
+  if (string !== undefined) {
+    return { syntax: string, value: (isProse.has(string) ? prose : decodeText)(bytes) };
+  }
   const withLanguage = languageTags.get(tag);
-  if (withLanguage !== undefined) return parseWithLanguage(withLanguage, bytes);
+  if (withLanguage !== undefined) return parseWithLanguage(withLanguage, bytes, prose);
   const band = outOfBandTags.get(tag);
   if (band !== undefined) {
     exact(bytes, 0);
@@ -175,10 +182,14 @@ function parseBoolean(bytes: Uint8Array): boolean {
   return octet === 1;
 }
 
-function parseWithLanguage(syntax: 'textWithLanguage' | 'nameWithLanguage', bytes: Uint8Array): Value {
+function parseWithLanguage(
+  syntax: 'textWithLanguage' | 'nameWithLanguage',
+  bytes: Uint8Array,
+  prose: Budget['prose'],
+): Value {
   const reader = new Reader(bytes);
   const language = decodeText(readOctets(reader, ippLimits.maxValueBytes));
-  const value = decodeText(readOctets(reader, ippLimits.maxValueBytes));
+  const value = prose(readOctets(reader, ippLimits.maxValueBytes));
   exact(reader.take(reader.left), 0);
   return { syntax, value, language };
 }

@@ -16,17 +16,21 @@ export interface Received {
 
 /**
  * Reads up to the end of the attributes.
+ * @param parse what makes a message of them
  * @throws InkmeshError `bad-request` for a malformed message, one that ends early, or one longer than its cap;
  * and whatever `stream` throws
  */
-export async function readMessage(stream: AsyncIterable<Uint8Array>): Promise<Received> {
+export async function readMessage(
+  stream: AsyncIterable<Uint8Array>,
+  parse: (bytes: Uint8Array) => IppMessage = parseMessage,
+): Promise<Received> {
   const chunks = stream[Symbol.asyncIterator]();
   const scan = new HeaderScan();
   while (true) {
     const next = await chunks.next();
     if (next.done === true) throw bad('the IPP message ends in the middle');
     const rest = scan.add(next.value);
-    if (rest !== undefined) return { message: parseMessage(scan.header), document: continued(rest, chunks) };
+    if (rest !== undefined) return { message: parse(scan.header), document: continued(rest, chunks) };
   }
 }
 

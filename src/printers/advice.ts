@@ -54,14 +54,17 @@ const known: Readonly<Record<string, Known>> = {
   'toner-low': warns('toner is low', 'have a cartridge ready'),
 };
 
+const knownOf = (keyword: string): Known | undefined =>
+  Object.hasOwn(known, keyword) ? known[keyword] : undefined;
+
 /** Whether nothing comes out for a reason that a printer gives without a severity. */
 export function isStopping(keyword: string): boolean | undefined {
-  return known[keyword]?.stops;
+  return knownOf(keyword)?.stops;
 }
 
 /** `tray empty: add paper` */
 export function adviceOf({ keyword, text, severity }: Reason): string {
-  const { is, todo } = known[keyword] ?? { is: keyword.replaceAll('-', ' '), todo: undefined };
+  const { is, todo } = knownOf(keyword) ?? { is: keyword.replaceAll('-', ' '), todo: undefined };
   const told = text === undefined ? '' : ` (“${text}”)`;
   const next = todo ?? (severity === 'error' ? 'see its panel' : undefined);
   return `${is}${told}${next === undefined ? '' : `: ${next}`}`;

@@ -27,13 +27,19 @@ export interface Condition {
   supplies?: readonly Supply[];
 }
 
-/**
- * Asks a printer how it is.
- * @throws InkmeshError `unavailable` when it does not answer
- */
-export type AskCondition = (signal: AbortSignal) => Promise<Condition>;
+/** Asks a printer how it is. */
+export interface AskCondition {
+  /** @throws InkmeshError `unavailable` when it does not answer */
+  (signal: AbortSignal): Promise<Condition>;
+  /** whether it has said so before, so that its word is worth waiting for */
+  readonly heard?: boolean;
+}
 
 const severities = ['report', 'warning', 'error'] as const;
+
+/** Whether nothing comes out until somebody has been there. */
+export const hasStopped = ({ activity, reasons }: Condition): boolean =>
+  activity === 'stopped' || reasons.some(({ severity }) => severity === 'error');
 
 /** Each keyword once, with its worst severity; the worst first. */
 export function mergedReasons(reasons: readonly Reason[]): Reason[] {

@@ -5,7 +5,7 @@ import type { Log } from '../../mesh/mod.ts';
 import type { Attribute } from '../ipp/message.ts';
 import { conditionLimits } from '../limits.ts';
 import { remember } from '../remember.ts';
-import { type AskCondition, type Condition, mergedCondition } from './condition.ts';
+import { type AskCondition, type Condition, hasStopped, mergedCondition } from './condition.ts';
 import { conditionAttributes, conditionOfAttributes } from './ipp-condition.ts';
 import { hostOf } from './identity.ts';
 import { readCondition } from './printer-mib.ts';
@@ -48,6 +48,8 @@ export class Conditions {
   readonly #options: ConditionOptions;
   readonly #known = new Map<string, { host: string; asked: Promise<Condition>; at_ms: number }>();
   readonly #hearing = new Map<string, Hearing>();
+  /** printers that have said how they are when they were asked last */
+  readonly #heard = new Map<string, true>();
 
   constructor(options: ConditionOptions) {
     this.#options = options;
@@ -55,7 +57,7 @@ export class Conditions {
 
   /** @returns what asks this printer; who asks within half a second gets the answer that another one got */
   conditionOf(printer: Addressed): AskCondition {
-    return async (signal) => {
+    const ask = async (signal: AbortSignal) => {
       signal.throwIfAborted();
       const { promise: aborted, reject } = Promise.withResolvers<never>();
       const abort = () => reject(new InkmeshError('unavailable', 'the question was withdrawn'));
@@ -66,6 +68,7 @@ export class Conditions {
         signal.removeEventListener('abort', abort);
       }
     };
+    return Object.assign(ask, { heard: this.#heard.has(keyOf(printer)) });
   }
 
   /**
@@ -81,14 +84,18 @@ export class Conditions {
   }
 
   #shared(printer: Addressed): Promise<Condition> {
-    const key = JSON.stringify([printer.uri, printer.more ?? [], printer.fingerprint ?? '']);
+    const key = keyOf(printer);
     const now_ms = performance.now();
     const known = this.#known.get(key);
     if (known !== undefined && now_ms - known.at_ms < conditionLimits.cache_ms) return known.asked;
     // it holds from when it was answered; until then everybody waits for it
     const entry = { host: hostOf(printer.uri), asked: this.#ask(printer), at_ms: Infinity };
     const answered = () => void (entry.at_ms = performance.now());
-    entry.asked.then(answered, answered);
+    entry.asked.then(({ activity }) => {
+      answered();
+      this.#heard.delete(key);
+      if (activity !== 'unknown') remember(this.#heard, key, true, conditionLimits.maxKnown);
+    }, answered);
     this.#known.delete(key);
     remember(this.#known, key, entry, conditionLimits.maxKnown);
     return entry.asked;
@@ -103,6 +110,9 @@ export class Conditions {
       const first = await Promise.any([ipp, snmp].map(async (asked) => await asked ?? Promise.reject()))
         .catch(() => undefined);
       if (first === undefined) return this.#unanswered(await settled(ipp), await settled(snmp));
+      // IPP would make it no better, and knows less
+      const bySnmp = await within(snmp.catch(() => undefined), 0);
+      if (bySnmp !== undefined && hasStopped(bySnmp)) return bySnmp;
       const both = Promise.all([ipp, snmp].map((asked) => asked.catch(() => undefined)));
       const answers = await within(both, conditionLimits.grace_ms) ?? [first];
       return answers.filter((answer) => answer !== undefined).reduce(mergedCondition);
@@ -167,6 +177,9 @@ export class Conditions {
     remember(this.#hearing, host, hearing, conditionLimits.maxKnown);
   }
 }
+
+const keyOf = ({ uri, more = [], fingerprint = '' }: Addressed): string =>
+  JSON.stringify([uri, more, fingerprint]);
 
 async function askBySnmp(agent: Agent): Promise<Condition | undefined> {
   const session = await SnmpSession.open(agent);

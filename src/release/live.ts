@@ -50,7 +50,7 @@ export class Live {
 
   #onFact({ kind, subject, body }: Fact): void {
     if (this.#watchers.size === 0) return;
-    if (ofAll.has(kind)) return this.#tell(() => true);
+    if (ofAll.has(kind)) return this.#tellAll();
     if (!ofJobs.has(kind)) return;
     const job = kind === 'job' ? body : this.#mesh.ledger.first('job', subject)?.body;
     const owner = (job as JobBody | undefined)?.owner;
@@ -61,11 +61,20 @@ export class Live {
     const awake = this.#members();
     if (awake === this.#awake) return;
     this.#awake = awake;
-    this.#tell(() => true);
+    this.#tellAll();
   }
 
   #members(): string {
     return this.#mesh.members().map(({ identity }) => identity.peerId).sort().join();
+  }
+
+  /** Not at once: each asks anew when it is told. */
+  #tellAll(): void {
+    for (const watcher of this.#watchers) {
+      setTimeout(() => {
+        if (this.#watchers.has(watcher)) watcher.tell();
+      }, Math.random() * liveLimits.spread_ms).unref();
+    }
   }
 
   #tell(whom: (watcher: Watcher) => boolean): void {

@@ -18,7 +18,7 @@ import { pageLimits } from '../limits.ts';
 import { addressOf } from '../tls-server.ts';
 import { optionsOf } from './client/options.js';
 import type { Jobs } from './jobs.ts';
-import { List, Login, One, Still, tokenField } from './pages/panel.tsx';
+import { Delete, Failed, List, Login, One, Still, tokenField } from './pages/panel.tsx';
 import type { ReleaseDoor } from './release.ts';
 import { Runs } from './runs.ts';
 import { strings as s } from './strings.ts';
@@ -67,6 +67,8 @@ const loginForm = v.union([
   v.strictObject({ badge: secret }),
   v.strictObject({ name: userName, pin: v.pipe(v.string(), v.minLength(1), v.maxLength(64)) }),
 ]);
+/** how often a page has loaded itself again since somebody touched it */
+const looksText = v.optional(v.pipe(v.string(), v.regex(/^\d{1,4}$/)));
 const formFields = v.record(
   v.pipe(v.string(), v.maxLength(64)),
   v.union([
@@ -95,7 +97,12 @@ export function panelRoutes(app: Hono, doors: PanelDoors): void {
     await next();
     c.header('cache-control', 'no-store');
   });
-  panel.use(bodyLimit({ maxSize: pageLimits.maxFormBytes }));
+  panel.use(bodyLimit({
+    maxSize: pageLimits.maxFormBytes,
+    onError: () => {
+      throw new InkmeshError('too-large', 'this form is too long: choose fewer documents at a time');
+    },
+  }));
   panel.get('/', (c) => loginPage(c, doors));
   panel.post('/login', (c) => login(c, doors));
   const visited = (work: (visit: Visit) => Promise<Response> | Response) => (c: Context) => {
@@ -124,7 +131,14 @@ export function panelRoutes(app: Hono, doors: PanelDoors): void {
   );
   panel.onError((thrown, c) => {
     const { message, code } = asInkmeshError(thrown);
-    return c.html(<Login message={code === 'internal' ? s.wentWrong : message} />, httpStatus[code]);
+    const text = code === 'internal' ? s.wentWrong : message;
+    const session = getCookie(c, sessionCookie) ?? '';
+    // who is logged in stays so, and is not shown a page that looks otherwise
+    if (doors.sessions.visitor(session, addressOf(c.env), 'page') === undefined) {
+      return c.html(<Login message={text} />, httpStatus[code]);
+    }
+    refreshed(c, pageLimits.panelIdle_s, '/panel/still?by=page');
+    return c.html(<Failed message={text} />, httpStatus[code]);
   });
   app.route('/panel', panel);
 }
@@ -167,20 +181,23 @@ async function list(visit: Visit, message?: string): Promise<Response> {
   const jobs = (await jobsOf(visit)).map((job) => ({ job, run: runs.of(job.id) }));
   const { printers, chosen, trouble } = await printersOf(visit);
   const running = jobs.some(({ run }) => run !== undefined && run.outcome === undefined);
-  if (running) refreshed(c, pageLimits.panelLook_s, '/panel/jobs?by=page');
+  // it is asked whether somebody is there while something is printed, too
+  const before = v.safeParse(looksText, c.req.query('looks'));
+  const looks = (before.success ? Number(before.output ?? 0) : 0) + 1;
+  if (running && looks * pageLimits.panelLook_s < pageLimits.panelIdle_s) {
+    refreshed(c, pageLimits.panelLook_s, `/panel/jobs?by=page&looks=${looks}`);
+  } else if (running) refreshed(c, pageLimits.panelLook_s, '/panel/still?by=page');
   else refreshed(c, pageLimits.panelIdle_s, '/panel/still?by=page');
-  const page = c.html(<List {...{ user, token, jobs, printers, chosen, trouble, message }} />);
-  for (const { job } of jobs) runs.forget(job.id);
-  return page;
+  return c.html(<List {...{ user, token, jobs, printers, chosen, trouble, message }} />);
 }
 
 async function one(visit: Visit, message?: string): Promise<Response> {
   const { c, user, token } = visit;
   const job = await jobOf(visit);
-  const { printers, chosen } = await printersOf(visit);
+  const { printers, printer } = await printersOf(visit);
   refreshed(c, pageLimits.panelIdle_s, '/panel/still?by=page');
   return c.html(
-    <One {...{ user, token, job, printers, chosen, message }} />,
+    <One {...{ user, token, job, printers, printer, message }} />,
     message === undefined ? 200 : 400,
   );
 }
@@ -188,9 +205,11 @@ async function one(visit: Visit, message?: string): Promise<Response> {
 async function printSeveral(visit: Visit): Promise<Response> {
   const fields = await formOf(visit);
   const printer = chosenOf(visit, fields);
-  const held = (await jobsOf(visit)).filter(({ state }) => state === 'held').map(({ id }) => id);
+  const held = (await jobsOf(visit)).filter(({ state }) => state === 'held');
   const wanted = new Set([fields['job'] ?? []].flat());
-  const jobs = fields['which'] === 'all' ? held : held.filter((id) => wanted.has(id));
+  // of what has come since the page was made, nobody has seen anything
+  const chosen = fields['which'] === 'all' ? shownIn(fields) : wanted;
+  const jobs = held.filter(({ id }) => chosen.has(id));
   if (jobs.length === 0) return await list(visit, s.script.nothingChosen);
   for (const job of jobs.slice(0, pageLimits.maxJobsPerForm)) start(visit, job, printer, {}, []);
   return visit.c.redirect('/panel/jobs', 303);
@@ -208,24 +227,31 @@ async function printOne(visit: Visit): Promise<Response> {
     return await one(visit, read.wrong === 'copies' ? s.script.wrongCopies : s.script.wrongRanges);
   }
   if (job.state === 'interrupted' && confirm === '') return await one(visit, s.script.confirmFirst);
-  start(visit, job.id, printer, check(jobOptionsSchema, read.options), confirm.split(' ').filter(Boolean));
+  start(visit, job, printer, check(jobOptionsSchema, read.options), confirm.split(' ').filter(Boolean));
   return visit.c.redirect('/panel/jobs', 303);
 }
 
+/** Asks first; what was begun since then was not agreed to. */
 async function remove(visit: Visit): Promise<Response> {
-  await formOf(visit);
-  const { id, claims } = await jobOf(visit);
-  const wish = { job: id, printer: '', options: new Uint8Array(0), confirm: claims };
-  await visit.doors.release.cancel(
-    id,
-    await visit.doors.sessions.permission(visit.session, visit.address, wish),
-  );
-  return visit.c.redirect('/panel/jobs', 303);
+  const { sure, claims = '' } = await formOf(visit);
+  const job = await jobOf(visit);
+  const { c, doors, session, address, user, token } = visit;
+  if (sure === undefined) {
+    refreshed(c, pageLimits.panelIdle_s, '/panel/still?by=page');
+    return c.html(<Delete {...{ user, token, job }} />);
+  }
+  const confirm = [claims].flat().join(' ').split(' ').filter(Boolean);
+  const wish = { job: job.id, printer: '', options: new Uint8Array(0), confirm };
+  await doors.release.cancel(job.id, await doors.sessions.permission(session, address, wish));
+  return c.redirect('/panel/jobs', 303);
 }
+
+/** The jobs that a form has shown. */
+const shownIn = (fields: Fields): Set<string> => new Set([fields['shown'] ?? []].flat());
 
 function start(
   { doors, runs, session, address }: Visit,
-  job: string,
+  { id: job, format }: JobView,
   printer: Printer,
   options: JobOptions,
   confirm: readonly string[],
@@ -234,7 +260,8 @@ function start(
   runs.start(job, async (steps) => {
     const wish = { job, printer: printer.name, options: encoded, confirm };
     const permission = await doors.sessions.permission(session, address, wish);
-    return await doors.release.release({ job, printer, permission, options: encoded, ...steps });
+    const known = format === null ? {} : { format };
+    return await doors.release.release({ job, printer, permission, options: encoded, ...known, ...steps });
   });
 }
 
@@ -258,6 +285,7 @@ async function printersOf({ c, doors }: Visit) {
   const chosen = sorted.find(({ name }) => name === getCookie(c, printerCookie)) ?? sorted[0];
   return {
     printers: sorted.map(({ name }) => name),
+    printer: chosen,
     chosen: chosen?.name ?? '',
     trouble: chosen === undefined ? undefined : await doors.trouble(chosen),
   };

@@ -12,6 +12,8 @@ export interface Run {
   waiting: string | null;
   outcome?: Released['outcome'];
   reason?: string;
+  /** performance.now() */
+  ended_ms?: number;
 }
 
 type Start = (
@@ -22,8 +24,12 @@ export class Runs {
   /** by job */
   readonly #runs = new Map<string, Run>();
 
+  /** What has ended is shown for a while, then the job is as the list has it. */
   of(job: string): Run | undefined {
-    return this.#runs.get(job);
+    const run = this.#runs.get(job);
+    const isOld = run?.ended_ms !== undefined &&
+      performance.now() - run.ended_ms > pageLimits.outcomeShown_ms;
+    return isOld ? undefined : run;
   }
 
   /** Starts a release, unless one of this job is under way here. */
@@ -34,7 +40,7 @@ export class Runs {
     this.#runs.delete(job);
     remember(this.#runs, job, run, pageLimits.maxRuns);
     const end = ({ outcome, reason }: Pick<Released, 'outcome' | 'reason'>) => {
-      run.outcome = outcome;
+      Object.assign(run, { outcome, ended_ms: performance.now() });
       if (reason !== undefined) run.reason = reason;
     };
     const steps = {
@@ -45,10 +51,5 @@ export class Runs {
       end,
       (thrown: unknown) => end({ outcome: 'refused', reason: asInkmeshError(thrown).message }),
     );
-  }
-
-  /** What has ended is shown once more, and then as the list has it. */
-  forget(job: string): void {
-    if (this.#runs.get(job)?.outcome !== undefined) this.#runs.delete(job);
   }
 }

@@ -19,6 +19,8 @@ const sides = {
   'two-sided-short-edge': 'both sides, turned at the short edge',
 } as const;
 
+const staples = { '3': 'no', '4': 'yes' } as const;
+
 const colours = { auto: 'automatic', color: 'colour', monochrome: 'black and white' } as const;
 
 /** What its script says; `{x}` is put in. */
@@ -26,6 +28,7 @@ const script = {
   noInvite: 'This link has no invitation in it: open it again as you got it.',
   enrolling: 'One moment…',
   enrolled: 'This browser is {user}’s now.',
+  replaces: 'This browser is {user}’s. Whoever it is added for takes their place.',
   unreachable: 'The machines of this site cannot be reached: are you in its network?',
   again: 'Try again',
   signedOut: 'This browser cannot sign for you any more: {reason}',
@@ -56,6 +59,7 @@ const en = {
   states,
   sides,
   colours,
+  staples,
   script,
   skip: 'Skip to the documents',
   nav: 'Pages',
@@ -92,6 +96,7 @@ const en = {
   sidesLabel: 'Sides',
   colour: 'Colour',
   media: 'Paper',
+  staple: 'Staple',
   ranges: 'Pages',
   rangesHint: 'All, or like 1-3, 5',
   asSent: 'as it was sent',
@@ -114,6 +119,10 @@ const en = {
   welcome: 'Welcome',
   welcomeText:
     'This browser is not anybody’s yet. Open the invitation link that your administrator gave you.',
+  lapsed: 'This browser was away for too long',
+  lapsedText:
+    'It has not been used here for three months, so that its permission to print has run out. Your documents are as ' +
+    'they were: ask your administrator for another invitation, and open its link.',
   pasteLabel: 'Or paste it here',
   notFound: 'There is no such page.',
   wentWrong: 'That did not work',
@@ -141,6 +150,10 @@ const en = {
     still: 'Are you still there?',
     stillText: (seconds: number) => `If not, you are logged out in ${seconds} seconds.`,
     goOn: 'Go on',
+    deleteSure: 'Delete this document?',
+    deleteText: 'It is erased for good, and cannot be printed any more.',
+    deleteYes: 'Delete it',
+    deleteNo: 'Keep it',
     leaves: 'When nobody touches this for a while you are logged out.',
   },
 } as const;

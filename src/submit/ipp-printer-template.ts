@@ -2,16 +2,8 @@
 import * as ipp from '../ipp/message.ts';
 import { type Attribute } from '../ipp/message.ts';
 import { mediaCollection, mediaDefault, mediaSizes } from '../ipp/media.ts';
-import { numbersUp } from '../job.ts';
-import {
-  colorModes,
-  holds,
-  jobSheets,
-  maxCopies,
-  qualities,
-  resolutions_dpi,
-  sides,
-} from './ipp-template.ts';
+import { colorModes, finishings, numbersUp, sidesKeywords } from '../job.ts';
+import { holds, jobSheets, maxCopies, qualities, resolutions_dpi } from './ipp-template.ts';
 
 const sizes = mediaSizes.map((size) => size.name);
 const defaultSize = mediaSizes.filter((size) => size.name === mediaDefault);
@@ -24,7 +16,7 @@ export const jobTemplate: Attribute[] = [
   ipp.integer('copies-default', 1),
   ipp.range('copies-supported', 1, maxCopies),
   ipp.enumeration('finishings-default', 3),
-  ipp.enumeration('finishings-supported', 3),
+  ipp.enumeration('finishings-supported', ...finishings),
   ipp.keyword('job-hold-until-default', 'indefinite'),
   ipp.keyword('job-hold-until-supported', ...holds),
   ipp.integer('job-priority-default', 50),
@@ -60,5 +52,5 @@ export const jobTemplate: Attribute[] = [
   ipp.dotsPerInch('printer-resolution-default', 600),
   ipp.dotsPerInch('printer-resolution-supported', ...resolutions_dpi),
   ipp.keyword('sides-default', 'one-sided'),
-  ipp.keyword('sides-supported', ...sides),
+  ipp.keyword('sides-supported', ...sidesKeywords),
 ];

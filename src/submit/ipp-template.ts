@@ -1,11 +1,17 @@
 /** The job template attributes that jobs may have (RFC 8011 section 5.2, PWG 5100.7), and which values. */
 import { mediaOfCollection, mediaSizes } from '../ipp/media.ts';
 import { stringOf, type Value } from '../ipp/message.ts';
-import { type JobOptions, maxPageRanges, numbersUp } from '../job.ts';
+import {
+  colorModes,
+  finishings,
+  type JobOptions,
+  maxPageRanges,
+  notFinished,
+  numbersUp,
+  sidesKeywords,
+} from '../job.ts';
 
 export const maxCopies = 999;
-export const sides = ['one-sided', 'two-sided-long-edge', 'two-sided-short-edge'] as const;
-export const colorModes = ['auto', 'color', 'monochrome'] as const;
 export const qualities = [3, 4, 5] as const;
 export const jobSheets = ['none', 'standard'] as const;
 /** Both mean the same here: a job waits for its owner's release, whatever else it is told to wait for. */
@@ -67,7 +73,7 @@ export const template: Readonly<Record<string, Take>> = {
       ? { copies: value.value }
       : undefined
   ),
-  sides: single((value) => optional('sides', oneOf(sides, value))),
+  sides: single((value) => optional('sides', oneOf(sidesKeywords, value))),
   'print-color-mode': single((value) => optional('print-color-mode', oneOf(colorModes, value))),
   media: single((value) => optional('media', oneOf(mediaSizes.map((size) => size.name), value))),
   'media-col': single((value) => optional('media', mediaOfCollection(value))),
@@ -79,7 +85,7 @@ export const template: Readonly<Record<string, Take>> = {
   'job-priority': only((value) =>
     value.syntax === 'integer' && value.value >= 1 && value.value <= maxPriority
   ),
-  finishings: enumIs(3),
+  finishings: single((value) => changed('finishings', notFinished, oneOf(finishings, value))),
   'orientation-requested': enumIs(3),
   'printer-resolution': only((value) =>
     value.syntax === 'resolution' && value.units === 3 && value.cross === value.feed &&

@@ -126,7 +126,16 @@ function parse<T>(stdout: string, args: readonly string[]): T {
 export async function startOrganisation(options: { nodes?: number } = {}): Promise<Organisation> {
   const [command, ...first] = program();
   const count = options.nodes ?? 3;
-  const demo = spawnKept(command, [...first, 'demo', '--keep', '--json', '--nodes', String(count)]);
+  const demo = spawnKept(command, [
+    ...first,
+    'demo',
+    '--sites',
+    '1',
+    '--keep',
+    '--json',
+    '--nodes',
+    String(count),
+  ]);
   process.prependListener('exit', () => killOffspring(demo.pid));
   const [text] = await line(demo, /^\{.*\}$/, { deadline_ms: start_ms });
   const description = JSON.parse(text) as Description | object;

@@ -166,6 +166,10 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
     const job = await submit('Not any more');
     await page.goto(`${origin}/panel/jobs/${job.id}`);
     await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('heading', { name: 'Delete this document?' }).waitFor();
+    await accessible('delete');
+    assert.is(await state(job.id), 'held');
+    await page.getByRole('button', { name: 'Delete it' }).click();
     await page.getByRole('heading', { name: 'My documents' }).waitFor();
     assert.is(await page.getByText(job.title).count(), 0);
     assert.is(await state(job.id), 'cancelled');

@@ -1,9 +1,12 @@
 /** The phone's pages in Chromium, against real nodes. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import process from 'node:process';
 import type { Browser, Page } from 'playwright-core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { importAuthority, issueUser } from '../../mesh/authority.ts';
+import { readIdentity } from '../../mesh/certificate.ts';
 import { toPem } from '../../mesh/mod.ts';
 import { readCredential } from '../../src/datadir.ts';
 import { browserTools, keepScreenshot, phone, startBrowser, violations } from '../fakes/browser.ts';
@@ -50,8 +53,8 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
   };
 
   /** Prints a document at the first node. */
-  const submit = async (title: string, user = 'ada') => {
-    const pdf = makePdf(20_000);
+  const submit = async (title: string, user = 'ada', bytes = 20_000) => {
+    const pdf = makePdf(bytes);
     const args = ['print', pdf.file, '--title', title, ...org.as(user, 'a1')];
     const { id } = (await org.ink<{ id: string }>(args)).json;
     return { ...pdf, id, title };
@@ -178,7 +181,9 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
     const broken = await startSink({ resetAfter: 5000 });
     await org.addPrinter(broken.uri, 'broken');
     await page.goto(`${origin}/?printer=broken`);
-    const job = await submit('Halfway');
+    await page.locator('.chosen', { hasText: 'broken' }).waitFor();
+    // more than is on the way at a time: a printer that has read all of it, and ends, has taken it
+    const job = await submit('Halfway', 'ada', 10_000_000);
     await card(job.id).getByRole('button', { name: 'Print Halfway' }).click();
     await page.locator('#status', { hasText: 'Interrupted' }).waitFor();
     await card(job.id).getByRole('link', { name: 'Decide' }).click();
@@ -195,6 +200,115 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
     assert.is(kept().length, before.length + 1);
     await broken.stop();
     await page.goto(`${origin}/#/`);
+  });
+
+  test('what is focused stays so when something else is new', async () => {
+    const job = await submit('Focused');
+    const button = card(job.id).getByRole('button', { name: 'Print Focused' });
+    await button.focus();
+    const later = await submit('Comes while one is focused');
+    await card(later.id).waitFor();
+    assert.is(await page.evaluate('document.activeElement.ariaLabel'), 'Print Focused');
+    await page.getByRole('button', { name: 'Print all' }).click();
+    await page.getByText('Nothing waits for you.').waitFor();
+  });
+
+  test('a grant is for the printer that its page shows, whatever another page has chosen since', async () => {
+    const elsewhere = await startSink();
+    await org.addPrinter(elsewhere.uri, 'elsewhere');
+    const job = await submit('At the one that is shown');
+    await card(job.id).waitFor();
+    // what the first page shows stays as it is
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    await page.route('**/app/jobs*', async (route) => {
+      await released;
+      await route.continue().catch(() => {});
+    });
+    const other = await page.context().newPage();
+    await other.goto(`${origin}/?printer=elsewhere`);
+    await other.locator('.chosen', { hasText: 'elsewhere' }).waitFor();
+    assert.match(await page.locator('.chosen').innerText(), /printer-a/);
+    await card(job.id).getByRole('button', { name: `Print ${job.title}` }).click();
+    await waitFor(async () => (await states()).get(job.id) === 'printed' ? true : undefined, {
+      deadline_ms: shown_ms,
+      what: 'the document to be printed, and not only sent',
+    });
+    assert.is(elsewhere.received, 0);
+    release();
+    await page.unroute('**/app/jobs*');
+    await other.goto(`${origin}/?printer=${printer}`);
+    await other.locator('.chosen', { hasText: printer }).waitFor();
+    await other.close();
+    await elsewhere.stop();
+  });
+
+  test('a phone whose clock is ahead prints all the same', async () => {
+    const job = await submit('Early');
+    const ahead = await page.context().newPage();
+    await ahead.addInitScript('const now = Date.now.bind(Date); Date.now = () => now() + 600_000;');
+    await ahead.goto(`${origin}/`);
+    const own = ahead.locator(`[data-job="${job.id}"]`);
+    await own.getByRole('button', { name: 'Print Early' }).click();
+    await ahead.locator('#status', { hasText: 'Printed at printer-a.' }).waitFor();
+    await ahead.close();
+  });
+
+  /** Gives the browser a certificate as it would have been issued so long ago. */
+  const aged = async (days: number) => {
+    const registrar = readFileSync(join(org.node('a1').dir, 'registrar.json'), 'utf8');
+    const authority = await importAuthority(JSON.parse(registrar));
+    const der = await page.evaluate(`(async () => {
+      const { readCredential } = await import('/client/store.js');
+      return [...(await readCredential()).certificate];
+    })()`) as number[];
+    const now_ms = Date.now();
+    const identity = await readIdentity(authority.trust, Uint8Array.from(der), [authority.meshIssuer.der]);
+    if (identity.kind !== 'user') throw new TypeError('not a user');
+    const { user, device, roles, publicKey } = identity;
+    const then_ms = now_ms - days * 24 * 3600_000;
+    const old = await issueUser(authority, { user, device, roles, publicKey }, then_ms);
+    await page.evaluate(`(async () => {
+      const { keepCredential, readCredential } = await import('/client/store.js');
+      const certificate = Uint8Array.from(${JSON.stringify([...old])});
+      const expires_ms = ${then_ms + 90 * 24 * 3600_000};
+      await keepCredential({ ...await readCredential(), certificate, expires_ms });
+    })()`);
+  };
+  const expires = () =>
+    page.evaluate(`(async () => {
+      const { readCredential } = await import('/client/store.js');
+      return (await readCredential()).expires_ms;
+    })()`) as Promise<number>;
+
+  test('a certificate that is about to end is renewed by the page, and signs from then on', async () => {
+    await aged(70);
+    await page.goto(`${origin}/`);
+    await page.reload();
+    await waitFor(async () => await expires() > Date.now() + 80 * 24 * 3600_000 || undefined, {
+      deadline_ms: shown_ms,
+      what: 'a new certificate to be kept',
+    });
+    const job = await submit('With the next certificate');
+    await page.reload();
+    await card(job.id).getByRole('button', { name: `Print ${job.title}` }).click();
+    await page.locator('#status', { hasText: 'Printed at printer-a.' }).waitFor();
+  });
+
+  test('one that has ended is told of, and another invitation takes its place', async () => {
+    await aged(91);
+    const refused = complaints.length;
+    await page.reload();
+    await page.getByRole('heading', { name: 'away for too long' }).waitFor();
+    await accessible('lapsed');
+    // that it was refused is in the browser's own log
+    complaints.splice(refused);
+    const invite = ['user', 'invite', 'ada', '--dir', org.node('a1').dir];
+    const { token } = (await org.ink<{ token: string }>(invite)).json;
+    await page.getByLabel('Or paste it here').fill(token);
+    await page.getByRole('button', { name: 'Add this browser' }).click();
+    await page.getByRole('heading', { name: 'My documents' }).waitFor();
+    await page.goto(`${origin}/?printer=${printer}`);
+    await page.locator('.chosen', { hasText: printer }).waitFor();
   });
 
   test('while the registrar is gone a document is listed and printed', async () => {
@@ -215,6 +329,15 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
     await page.reload();
     await page.getByText('Nothing waits for you.').waitFor();
     assert.equal(complaints, []);
+    // it takes connections, and answers none
+    process.kill(org.node('a2').pid, 'SIGSTOP');
+    try {
+      await page.reload({ waitUntil: 'commit' });
+      await page.getByText('Loading').waitFor();
+      await page.getByText('cannot be reached').waitFor();
+    } finally {
+      process.kill(org.node('a2').pid, 'SIGCONT');
+    }
     await org.kill('a2');
     await page.reload();
     await page.getByText('cannot be reached').waitFor();

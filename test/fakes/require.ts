@@ -30,10 +30,12 @@ const packages: Readonly<Record<string, string>> = {
   pdftotext: 'poppler-utils',
   ps: 'procps',
   python3: 'python3',
+  setpriv: 'util-linux',
   snmpd: 'snmpd',
   squid: 'squid',
   snmptrap: 'snmp',
   strace: 'strace',
+  'systemd-analyze': 'systemd',
   tc: 'iproute2',
   unshare: 'util-linux',
 };

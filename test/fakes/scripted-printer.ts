@@ -41,6 +41,8 @@ export interface ScriptedPrinter {
   /** what it says of itself */
   state: keyof typeof printerStateEnum;
   reasons: string[];
+  /** instead of what it says otherwise of itself */
+  attributes: Attribute[];
   /** that were made */
   connections: number;
   /** Closes connections on which nothing goes on. */
@@ -74,16 +76,8 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
     const answer = (status: StatusName, groups: Group[]) =>
       reply(response, message.requestId, status, groups);
     if (name === 'Get-Printer-Attributes') {
-      const state = enumeration('printer-state', printerStateEnum[made.state]);
-      const reasons = keyword(
-        'printer-state-reasons',
-        ...(made.reasons.length > 0 ? made.reasons : ['none']),
-      );
-      const format = mimeMediaType('document-format-supported', 'application/pdf');
-      return answer('successful-ok', [{
-        tag: groups['printer-attributes-tag'],
-        attributes: [state, reasons, printer, format],
-      }]);
+      const attributes = said(made, printer);
+      return answer('successful-ok', [{ tag: groups['printer-attributes-tag'], attributes }]);
     }
     const exchange: Exchange = {
       document: counted(document),
@@ -110,6 +104,7 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
     received: 0,
     state: 'idle',
     reasons: [],
+    attributes: [],
     connections: 0,
     closeIdle: () => server.closeIdleConnections(),
     stop: () =>
@@ -119,6 +114,18 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
       }),
   };
   return made;
+}
+
+/** What it says of itself. */
+function said({ state, reasons, attributes }: ScriptedPrinter, supported: Attribute): Attribute[] {
+  const usual = [
+    enumeration('printer-state', printerStateEnum[state]),
+    keyword('printer-state-reasons', ...(reasons.length > 0 ? reasons : ['none'])),
+    supported,
+    mimeMediaType('document-format-supported', 'application/pdf'),
+  ];
+  const instead = new Set(attributes.map(({ name }) => name));
+  return [...usual.filter(({ name }) => !instead.has(name)), ...attributes];
 }
 
 function reply(response: ServerResponse, requestId: number, status: StatusName, job: Group[]): void {

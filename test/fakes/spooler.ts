@@ -11,6 +11,10 @@ import { tempDir } from './processes.ts';
 export interface FakeSpooler {
   /** what was printed, whole */
   documents(): Uint8Array[];
+  /** the programs that it was given on its command line */
+  programs(): string[];
+  /** their names */
+  titles(): string[];
   stop(): Promise<void>;
 }
 
@@ -19,14 +23,26 @@ export function startSpooler(): FakeSpooler {
   const dir = tempDir();
   const kept = join(dir, 'kept');
   mkdirSync(kept);
+  const [asked, named] = [join(dir, 'asked'), `${kept}-titles`];
+  for (const folder of [asked, named]) mkdirSync(folder);
   const flags = process.versions['deno'] === undefined ? [] : ['run', '--allow-all'];
   const command = [process.execPath, ...flags, fileURLToPath(import.meta.url), kept];
   const program = join(dir, 'powershell.exe');
-  writeFileSync(program, `#!/bin/sh\nexec ${command.map((word) => `'${word}'`).join(' ')}\n`);
+  writeFileSync(
+    program,
+    `#!/bin/sh\nfor last; do :; done\necho "$last" > '${asked}'/$$\nexec ${
+      command.map((word) => `'${word}'`).join(' ')
+    }\n`,
+  );
   chmodSync(program, 0o755);
   const before = process.env['PATH'] ?? '';
   process.env['PATH'] = [dir, before].join(delimiter);
   return {
+    programs: () =>
+      readdirSync(asked).map((name) =>
+        Buffer.from(readFileSync(join(asked, name), 'utf8'), 'base64').toString('utf16le')
+      ),
+    titles: () => readdirSync(named).map((name) => readFileSync(join(named, name), 'utf8')),
     documents: () => readdirSync(kept).map((name) => new Uint8Array(readFileSync(join(kept, name)))),
     stop: () => {
       process.env['PATH'] = before;
@@ -40,11 +56,14 @@ async function print(kept: string): Promise<void> {
   const parts: Uint8Array[] = [];
   for await (const part of process.stdin) parts.push(part as Uint8Array);
   const all = Buffer.concat(parts);
-  if (all.length < 8 || all.readBigInt64LE(0) !== BigInt(all.length - 8)) {
+  const title = all.length < 4 ? 0 : 4 + all.readInt32LE(0);
+  const rest = all.subarray(title);
+  if (rest.length < 8 || rest.readBigInt64LE(0) !== BigInt(rest.length - 8)) {
     console.error('the document broke off');
     process.exit(1);
   }
-  writeFileSync(join(kept, String(process.pid)), all.subarray(8));
+  writeFileSync(join(`${kept}-titles`, String(process.pid)), all.subarray(4, title));
+  writeFileSync(join(kept, String(process.pid)), rest.subarray(8));
   console.log('done');
 }
 

@@ -2,10 +2,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { freePort } from '../../src/cli/children.ts';
+import { Client, localEndpoint } from '../../src/cli/client.ts';
+import { releaseMany } from '../../src/cli/release.ts';
 import { runInside } from '../../src/cli/run.ts';
 import type { Accepted } from '../../src/api/printer-admin.ts';
+import { readCredential } from '../../src/datadir.ts';
 import type { Printer } from '../../src/directory.ts';
 import type { JobView } from '../../src/job.ts';
 import type { Released } from '../../src/release/release.ts';
@@ -110,11 +114,11 @@ test('a format that the printer does not take is refused before the job is claim
     assert.is(refused?.outcome, 'refused');
     assert.match(refused?.reason ?? '', /does not take .*only application\/pdf/);
     assert.is(asked.length, before, 'the printer was asked');
-    // who releases one by its number knows no format: the printer is asked, and the job is free at once
-    const failed = await release(id, '--printer', 'pdf-only');
-    assert.is(failed.outcome, 'failed');
-    assert.match(failed.reason ?? '', 'does not take');
-    assert.not(asked.includes('Create-Job'));
+    // so is one that is released by its number
+    const one = await release(id, '--printer', 'pdf-only');
+    assert.is(one.outcome, 'refused');
+    assert.match(one.reason ?? '', 'does not take');
+    assert.is(asked.length, before, 'the printer was asked');
     await stateIs(id, 'held');
   });
   await cancelHeld();
@@ -201,6 +205,59 @@ if (requireTools(['openssl'])) {
     }
   });
 }
+
+test('several jobs at a node that is lost on the way are not called refused', async () => {
+  const [, dir = '', , file = ''] = nodes.asAda;
+  const endpoint = await localEndpoint(dir);
+  const sockets = new Set<Socket>();
+  const between = createServer((socket) => {
+    const onward = connect(endpoint.port, '127.0.0.1');
+    for (const each of [socket, onward]) sockets.add(each.on('error', () => {}));
+    socket.pipe(onward).pipe(socket);
+  });
+  await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve));
+  const { port } = between.address() as AddressInfo;
+  const quiet = { say: () => {}, progress: () => {} };
+  const releasedBy = async (port: number, id: string) => {
+    const client = new Client(await readCredential(file), { ...endpoint, name: 'a1', port });
+    const order = { client, printer: 'slow', options: {}, confirm: [] };
+    const [released] = (await releaseMany(order, [{ id }], quiet)).json as Released[];
+    return released;
+  };
+  await withScripted('slow', {
+    'Create-Job': ({ answer }) => {
+      for (const socket of sockets) socket.destroy();
+      answer('server-error-busy');
+    },
+  }, async () => {
+    const [id = ''] = await submit(1, 'document.pdf');
+    const cut = await releasedBy(port, id);
+    assert.is(cut?.outcome, 'interrupted', cut?.reason);
+    assert.match(cut?.reason ?? '', `inkmesh job show ${id}`);
+    await stateIs(id, 'held');
+    assert.is((await releasedBy(await freePort(), id))?.outcome, 'refused');
+  });
+  between.close();
+  await cancelHeld();
+});
+
+test('a title commands no terminal, and no reader of JSON gets another one', async () => {
+  const title = 'Report\u009b2J';
+  const file = join(folder, 'titled.txt');
+  writeFileSync(file, 'x');
+  await runInside(['print', file, '--title', title, ...nodes.asAda]);
+  const [command, ...first] = program();
+  const said = async (...args: string[]) => {
+    const ran = spawnKept(command, [...first, 'jobs', ...args, ...nodes.asAda]);
+    await ran.ended;
+    return ran.stdout();
+  };
+  assert.match(await said(), 'Report\ufffd2J');
+  const json = await said('--json');
+  assert.not.match(json, /[\x7f-\x9f]/);
+  assert.ok((JSON.parse(json) as JobView[]).some((job) => job.title === title));
+  await cancelHeld();
+});
 
 test('a printer has further addresses, and queues of the system are labelled', async () => {
   const common = ['--site', 'a', ...nodes.asAdmin];

@@ -2,6 +2,7 @@ import process from 'node:process';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InkmeshError } from '../../mesh/errors.ts';
+import { readableText } from '../../src/ipp/bytes.ts';
 import { encodeMessage, parseMessage } from '../../src/ipp/codec.ts';
 import {
   type Attribute,
@@ -9,10 +10,12 @@ import {
   type IppMessage,
   naturalLanguage,
   outOfBand,
+  stringOf,
   stringSyntaxes,
   uri,
   type Value,
 } from '../../src/ipp/message.ts';
+import { valueTags } from '../../src/ipp/registry.ts';
 import { readMessage } from '../../src/ipp/stream.ts';
 import { ippLimits } from '../../src/limits.ts';
 
@@ -215,6 +218,28 @@ test('a request as RFC 8010 appendix A lays it out', () => {
     '48001b617474726962757465732d6e61747572616c2d6c616e6775616765' + '0005656e2d7573' +
     '45000b7072696e7465722d757269' + '00116970703a2f2f702e6578616d706c652f78' + '03';
   assert.is(Array.from(bytes, (octet) => octet.toString(16).padStart(2, '0')).join(''), hex);
+});
+
+test('texts and names of an answer may be of any encoding, nothing else of it may', () => {
+  const message = (tag: number): IppMessage => ({
+    ...{ version: 0x0200, code: 0, requestId: 1 },
+    groups: [{
+      tag: 1,
+      attributes: [{
+        name: 'x',
+        values: [{ syntax: 'other', tag, value: Uint8Array.from([0x66, 0xfc, 0x72]) }],
+      }],
+    }],
+  });
+  for (const tag of [valueTags.textWithoutLanguage, valueTags.nameWithoutLanguage]) {
+    const octets = encodeMessage(message(tag));
+    assert.throws(() => parseMessage(octets), 'not UTF-8');
+    const [group] = parseMessage(octets, readableText).groups;
+    assert.is(stringOf(group?.attributes[0]?.values[0]), 'f\ufffdr');
+  }
+  for (const tag of [valueTags.keyword, valueTags.uri, valueTags.mimeMediaType]) {
+    assert.throws(() => parseMessage(encodeMessage(message(tag)), readableText), 'not UTF-8');
+  }
 });
 
 test.run();

@@ -183,4 +183,31 @@ test('what waits is bounded for each author, and those that break rules are name
   assert.equal({ reason, times, last_ms }, { reason: 'again', times: 2, last_ms: 1000 });
 });
 
+test('a fact whose change finds no room is not known, and is taken when there is some', async () => {
+  const table = memoryTable();
+  const ledger = await openLedger(alice, table);
+  const before = ledger.digest(directoryDoc);
+  const octets = await record(bob, {});
+  await ledger.hear({ doc: directoryDoc, record: await nodeRecord(bob), from: 'somebody' });
+  const known = ledger.digest(directoryDoc);
+  const fact = await ledger.judge(octets);
+  const heard: string[] = [];
+  ledger.onFact(({ subject }) => heard.push(subject));
+  const full = async (change: () => void) => {
+    change();
+    table.remove(directoryDoc, [idOf(octets)]);
+    throw await Promise.resolve(new TypeError('no room'));
+  };
+  const thrown = await ledger.addWith(full, fact, octets).catch((error: unknown) => error);
+  assert.instance(thrown, TypeError);
+  assert.is.not(known.count, before.count);
+  assert.equal([ledger.latest('note', 's'), ledger.digest(directoryDoc)], [undefined, known]);
+  let alongside = 0;
+  const room = (change: () => void) => Promise.resolve(change());
+  await ledger.addWith(room, fact, octets, () => void alongside++);
+  assert.equal(ledger.latest('note', 's')?.body, fact.body);
+  assert.equal([alongside, heard], [1, ['s', 's']]);
+  assert.equal(idsOf(ledger, directoryDoc).length, known.count + 1);
+});
+
 test.run();

@@ -32,6 +32,16 @@ test('a printer that speaks PJL is told the options, and what it cannot be told 
   assert.equal(without, ['page-ranges']);
 });
 
+test('a staple is asked for by PJL, and what is in no list is nothing', () => {
+  const head = (options: JobOptions) => text(wrapping([pjlFormat], { ...ticket, options }, 'ada').head);
+  assert.match(head({ finishings: 4 }), '@PJL SET FINISH = STAPLE\r\n@PJL SET STAPLEOPTION = ONE\r\n');
+  assert.not.match(head({ finishings: 3 }), 'STAPLE');
+  assert.not.match(head({ media: 'constructor' }), 'PAPER');
+  assert.equal(wrapping([pjlFormat], { ...ticket, options: { media: 'constructor' } }, 'ada').without, [
+    'media',
+  ]);
+});
+
 test('any other printer gets the document and nothing else', () => {
   const { head, tail, without } = wrapping(['application/pdf'], ticket, 'ada');
   assert.is(head.length + tail.length, 0);

@@ -38,7 +38,7 @@ test('so many at a time, the others in order, each address for itself', async ()
 });
 
 test('who is stopped, or waits too long, leaves the line to the others', async () => {
-  const turns = new Turns({ ...deliverLimits, wait_ms: 50, maxLine: 2 });
+  const turns = new Turns({ ...deliverLimits, line_ms: 50, maxLine: 2 });
   const pass = await turns.take('x', 1, never, nothing);
   const stop = new AbortController();
   const stopped = turns.take('x', 1, stop.signal, nothing);

@@ -116,7 +116,7 @@ test('every rule of the CDDL is used, and every name in it is one', () => {
   const prelude = ['bstr', 'tstr', 'bool', 'null', 'any', 'size', 'A', 'B', 'N'];
   const used = new Set<string>();
   for (const [rule, text] of cddl) {
-    const bare = text.replace(/"[^"]*"/g, '').replace(/(?:\? )?[A-Za-z_0-9]+:(?= )/g, '').replace(
+    const bare = text.replace(/"[^"]*"/g, '').replace(/(?:\? )?[A-Za-z_0-9-]+:(?= )/g, '').replace(
       /<[^a-z]*>/g,
       '',
     );

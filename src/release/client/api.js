@@ -5,7 +5,7 @@ import { signRequest } from './signing.js';
 
 /** @typedef {import('./signing.js').Credential} Credential */
 
-/** @typedef {{ peer: string, site: string, organisation: string }} Node */
+/** @typedef {{ peer: string, site: string, organisation: string, cloud?: true }} Node */
 
 /** What a node says when it refuses. */
 export class Refusal extends Error {
@@ -22,6 +22,29 @@ export class Refusal extends Error {
 /** @type {Node | undefined} */
 let node;
 
+/** a node that does not even say who it is cannot be reached */
+const patience_ms = 10_000;
+/** a clock that is off by less is good enough: requests and grants hold for longer */
+const tolerated_ms = 10_000;
+/** by how much the node's clock is ahead of this device's, where that is more */
+let ahead_ms = 0;
+
+/** Milliseconds since the epoch, by which nodes judge what is signed: a device's own clock may be minutes off. */
+export function now_ms() {
+  return Date.now() + ahead_ms;
+}
+
+/**
+ * @param {Response} response
+ * @param {number} asked_ms by this device's clock
+ */
+function setClock(response, asked_ms) {
+  // of whole seconds (RFC 9110 section 6.6.1)
+  const theirs_ms = Date.parse(response.headers.get('date') ?? '') + 500;
+  const off_ms = theirs_ms - (asked_ms + Date.now()) / 2;
+  ahead_ms = Math.abs(off_ms) > tolerated_ms ? off_ms : 0;
+}
+
 /**
  * The node that answers at this address: another one takes its place when it is gone.
  * @param {boolean} [anew]
@@ -29,8 +52,11 @@ let node;
  */
 export async function currentNode(anew = false) {
   if (node === undefined || anew) {
-    const response = await fetch('/node.json', { cache: 'no-store' });
+    const asked_ms = Date.now();
+    const signal = AbortSignal.timeout(patience_ms);
+    const response = await fetch('/node.json', { cache: 'no-store', signal });
     if (!response.ok) throw new Refusal(response.statusText, response.status);
+    setClock(response, asked_ms);
     node = /** @type {Node} */ (await response.json());
   }
   return node;
@@ -46,7 +72,7 @@ export async function currentNode(anew = false) {
  */
 
 /**
- * Asks, and once more when another node answers than was thought.
+ * Asks, and once more when another node answers than was thought, or the clock was wrong.
  * @param {Credential} credential
  * @param {Call} call
  * @returns {Promise<Response>}
@@ -54,12 +80,13 @@ export async function currentNode(anew = false) {
  */
 export async function ask(credential, call) {
   const before = await currentNode();
+  const clock_ms = ahead_ms;
   const response = await send(credential, call, call.via ?? before.peer);
   if (response.ok) return response;
   const refusal = await refusalOf(response);
   if (call.via !== undefined) throw refusal;
   const now = await currentNode(true);
-  if (now.peer === before.peer) throw refusal;
+  if (now.peer === before.peer && Math.abs(ahead_ms - clock_ms) < tolerated_ms) throw refusal;
   const second = await send(credential, call, now.peer);
   if (!second.ok) throw await refusalOf(second);
   return second;
@@ -76,11 +103,11 @@ async function send(credential, { path, body, via, view = false, signal }, peer)
   const target = { method, path, audience: peer };
   const request = content === undefined ? target : { ...target, body: content };
   /** @type {Record<string, string>} */
-  const headers = { authorization: `Inkmesh ${await signRequest(credential, request, Date.now())}` };
+  const headers = { authorization: `Inkmesh ${await signRequest(credential, request, now_ms())}` };
   if (content !== undefined) headers['content-type'] = 'application/json';
   if (view) {
     const purpose = { method: 'GET', path: '/tickets', audience: peer };
-    headers['inkmesh-view'] = await signRequest(credential, purpose, Date.now());
+    headers['inkmesh-view'] = await signRequest(credential, purpose, now_ms());
   }
   return await fetch(via === undefined ? path : `/forward/${via}${path}`, {
     ...{ method, headers, cache: 'no-store' },

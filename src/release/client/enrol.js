@@ -41,11 +41,12 @@ export async function enrol(invite) {
   });
   const answer = await response.json();
   if (!response.ok) throw new Refusal(String(answer.error.message), response.status);
-  const { user, site, certificate, issuers } = answer;
+  const { user, site, certificate, issuers, expires } = answer;
   const credential = {
     ...{ user, site, device, key: keys.privateKey },
     certificate: fromBase64(certificate),
     issuers: issuers.map(fromBase64),
+    expires_ms: Date.parse(expires),
   };
   await keepCredential(credential);
   return credential;

@@ -5,6 +5,7 @@ import { ask, lines, Refusal } from './api.js';
 import { enrol, invitationIn } from './enrol.js';
 import { optionsOf } from './options.js';
 import { cancel, release } from './release.js';
+import { hasLapsed, renewed } from './renew.js';
 import { readCredential, recentPrinters, rememberPrinter } from './store.js';
 import { hush, progress, say, show, showTemplate, text, untouched, view } from './views.js';
 
@@ -52,9 +53,16 @@ async function refresh() {
     for (const [job, percent] of running) progress(job, percent);
     if (view.querySelector('[data-busy]') !== null) look = setTimeout(refresh, busyLook_ms);
   } catch (thrown) {
-    if (thrown instanceof Refusal) {
+    if (thrown instanceof Refusal && hasLapsed(credential)) {
+      shown = '';
+      showTemplate('lapsed');
+    } else if (thrown instanceof Refusal) {
       const gone = thrown.status === 404 && location.hash !== '' && location.hash !== '#/';
-      say(thrown.status === 403 ? text('signedOut', { reason: thrown.message }) : thrown.message);
+      say(
+        thrown.status === 401 || thrown.status === 403
+          ? text('signedOut', { reason: thrown.message })
+          : thrown.message,
+      );
       if (gone) location.hash = '#/';
     } else {
       shown = '';
@@ -63,12 +71,38 @@ async function refresh() {
   }
 }
 
+/** whether something has changed since the last refresh began, and whether one is under way */
+let news = false;
+let refreshing = false;
+
+/** Refreshes; what changes meanwhile, however often, leads to one more. */
+async function onNews() {
+  news = true;
+  if (refreshing) return;
+  refreshing = true;
+  while (news) {
+    news = false;
+    await refresh();
+  }
+  refreshing = false;
+}
+
+/** Has the certificate renewed when it is due; nobody waits for that. */
+async function stay() {
+  if (credential === undefined) return;
+  const { device } = credential;
+  const next = await renewed(credential);
+  // another invitation may have been taken meanwhile
+  if (credential.device === device) credential = next;
+}
+
 /** Refreshes when the node says that something has changed, as long as somebody looks. */
 async function follow() {
   let wait_ms = firstWait_ms;
   for (;;) {
     await visible();
-    if (credential === undefined) return;
+    if (credential === undefined || hasLapsed(credential)) return;
+    void stay();
     following = new AbortController();
     const { signal } = following;
     const hide = () => document.hidden && following.abort();
@@ -79,7 +113,7 @@ async function follow() {
       const response = await ask(credential, { path, signal });
       if (wait_ms > firstWait_ms) await refresh();
       wait_ms = firstWait_ms;
-      for await (const line of lines(response)) if (line === 'event: changed') await refresh();
+      for await (const line of lines(response)) if (line === 'event: changed') void onNews();
     } catch {
       if (!signal.aborted) wait_ms = Math.min(2 * wait_ms, longestWait_ms);
     }
@@ -95,25 +129,30 @@ async function visible() {
   await refresh();
 }
 
+/** The printer that the page shows, whatever was chosen elsewhere meanwhile: a grant is for what its signer has seen. */
+const shownPrinter = () => view.querySelector('.chosen')?.getAttribute('data-printer') ?? undefined;
+
 /**
  * @param {string} job
+ * @param {string | undefined} printer
  * @param {import('./options.js').Options} options
  * @param {readonly string[]} confirm
  */
-async function print(job, options, confirm) {
-  const [printer] = await recentPrinters();
+async function print(job, printer, options, confirm) {
   if (credential === undefined || running.has(job)) return;
   if (printer === undefined) {
     say(text('choosePrinter'));
     location.hash = '#/printers';
     return;
   }
-  const title = view.querySelector(`[data-job="${job}"]`)?.getAttribute('data-title') ?? '';
+  const shownJob = view.querySelector(`[data-job="${job}"]`);
+  const title = shownJob?.getAttribute('data-title') ?? '';
+  const format = shownJob?.getAttribute('data-format') ?? undefined;
   running.set(job, 0);
   progress(job, 0);
   say(text('started', { title, printer }));
   try {
-    const outcome = await release(credential, { job, printer, options, confirm }, (step) => {
+    const outcome = await release(credential, { job, printer, options, confirm, format }, (step) => {
       if (step.waiting === null) say(text('goesOn', { printer }));
       else if (step.waiting !== undefined) say(text('waitingAt', { reason: step.waiting }));
       if (step.sent === undefined || !step.total) return;
@@ -136,12 +175,13 @@ async function print(job, options, confirm) {
 /** @param {HTMLButtonElement} button */
 async function remove(button) {
   if (credential === undefined) return;
-  if (button.dataset['sure'] === undefined) {
-    button.dataset['sure'] = 'yes';
+  const { delete: job = '', claims = '', sure } = button.dataset;
+  // what has begun since the first tap was not agreed to
+  if (sure !== `yes ${claims}`) {
+    button.dataset['sure'] = `yes ${claims}`;
     say(text('deleteSure'));
     return;
   }
-  const { delete: job = '', claims = '' } = button.dataset;
   try {
     await cancel(credential, job, claims.split(' ').filter((claim) => claim !== ''));
     say(text('deleted'));
@@ -171,7 +211,7 @@ view.addEventListener('click', (event) => {
   const button = event.target instanceof Element ? event.target.closest('button') : null;
   if (button === null) return;
   const { print: job, choose, enrol, again, delete: removed } = button.dataset;
-  if (job !== undefined) void print(job, {}, []);
+  if (job !== undefined) void print(job, shownPrinter(), {}, []);
   if (choose !== undefined) void take(choose);
   if (removed !== undefined) void remove(button);
   if (enrol !== undefined) void join(location.hash);
@@ -200,8 +240,9 @@ async function printSeveral(form, fields) {
   );
   const jobs = fields.get('which') === 'all' ? all : fields.getAll('job').map(String);
   if (jobs.length === 0) return say(text('nothingChosen'));
+  const printer = shownPrinter();
   // one after the other, as they are to come out
-  for (const job of jobs) await print(job, {}, []);
+  for (const job of jobs) await print(job, printer, {}, []);
 }
 
 /**
@@ -209,13 +250,14 @@ async function printSeveral(form, fields) {
  * @param {FormData} fields
  */
 async function printOne(form, fields) {
+  const printer = shownPrinter();
   const { job = '', again } = form.dataset;
   const confirm = String(fields.get('confirm') ?? '').split(' ').filter((claim) => claim !== '');
   if (again !== undefined && !fields.has('confirm')) return say(text('confirmFirst'));
   const values = Object.fromEntries([...fields].map(([name, value]) => [name, String(value)]));
   const read = optionsOf(values);
   if ('wrong' in read) return say(text(read.wrong === 'copies' ? 'wrongCopies' : 'wrongRanges'));
-  await print(job, read.options, confirm);
+  await print(job, printer, read.options, confirm);
 }
 
 /** @param {string} printer from now on */
@@ -223,6 +265,15 @@ async function take(printer) {
   await rememberPrinter(printer);
   following.abort();
   location.hash = '#/';
+}
+
+/** Asks whether this browser is to be somebody's; whose it was is said. */
+function offer() {
+  showTemplate('enrol');
+  const replaces = document.getElementById('replaces');
+  if (replaces === null || credential === undefined) return;
+  replaces.hidden = false;
+  replaces.textContent = text('replaces', { user: credential.user });
 }
 
 async function start() {
@@ -242,7 +293,7 @@ addEventListener('hashchange', () => {
 });
 
 credential = await readCredential();
-if (location.pathname === '/enrol') showTemplate('enrol');
+if (location.pathname === '/enrol') offer();
 else if (credential === undefined) showTemplate('welcome');
 else void start();
 if ('serviceWorker' in navigator) void navigator.serviceWorker.register('/sw.js');

@@ -9,6 +9,7 @@
  *   'print-color-mode'?: 'color' | 'monochrome',
  *   media?: string,
  *   'page-ranges'?: [number, number][],
+ *   finishings?: 3 | 4,
  * }} Options
  */
 
@@ -27,6 +28,8 @@ export function optionsOf(fields) {
     const value = (fields[name] ?? '').trim();
     if (value !== '') options[name] = value;
   }
+  const finishings = fields['finishings'] ?? '';
+  if (finishings === '3' || finishings === '4') options['finishings'] = Number(finishings);
   const copies = (fields['copies'] ?? '').trim();
   if (copies !== '') {
     const count = /^\d{1,3}$/.test(copies) ? Number(copies) : 0;

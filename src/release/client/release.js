@@ -1,6 +1,6 @@
 // @ts-check
 /** Releasing and deleting jobs: the grants are signed here. */
-import { ask, lines, Refusal } from './api.js';
+import { ask, currentNode, lines, now_ms, Refusal } from './api.js';
 import { toBase64 } from './base64.js';
 import { encode } from './cbor.js';
 import { signGrant } from './signing.js';
@@ -19,6 +19,7 @@ import { signGrant } from './signing.js';
  * @property {string} printer
  * @property {import('./options.js').Options} options
  * @property {readonly string[]} confirm claims that the owner prints in spite of
+ * @property {string | undefined} format MIME media type, where the page knows it: one that does not fit is refused at once
  */
 
 /**
@@ -38,15 +39,15 @@ import { signGrant } from './signing.js';
  * @returns {Promise<Outcome | undefined>}
  * @throws {import('./api.js').Refusal}
  */
-export async function release(credential, { job, printer, options, confirm }, onStep) {
+export async function release(credential, { job, printer, options, confirm, format }, onStep) {
   const via = await delivererOf(credential, printer);
   const response = await ask(credential, {
     path: `/v1/jobs/${job}/release`,
     ...(via === undefined ? {} : { via }),
     body: async (peer) => {
       const target = { job, action: /** @type {const} */ ('release'), claimant: peer, target: printer };
-      const grant = await signGrant(credential, { ...target, options: encode(options), confirm }, Date.now());
-      return { printer, options, grant: toBase64(grant) };
+      const grant = await signGrant(credential, { ...target, options: encode(options), confirm }, now_ms());
+      return { printer, options, grant: toBase64(grant), ...(format === undefined ? {} : { format }) };
     },
   });
   /** @type {Outcome | undefined} */
@@ -89,12 +90,26 @@ async function delivererOf(credential, printer) {
  * @param {readonly string[]} confirm as for `release`
  */
 export async function cancel(credential, job, confirm) {
+  const via = (await currentNode()).cloud === true ? await holderOf(credential, job) : undefined;
   await ask(credential, {
     path: `/v1/jobs/${job}/cancel`,
+    ...(via === undefined ? {} : { via }),
     body: async (peer) => {
       const target = { job, action: /** @type {const} */ ('cancel'), claimant: peer, target: '' };
       const options = new Uint8Array(0);
-      return { grant: toBase64(await signGrant(credential, { ...target, options, confirm }, Date.now())) };
+      return { grant: toBase64(await signGrant(credential, { ...target, options, confirm }, now_ms())) };
     },
   });
+}
+
+/**
+ * A node that keeps a job and is awake: it erases the job where the one that serves the page does nothing by itself.
+ * @param {Credential} credential
+ * @param {string} job
+ * @returns {Promise<string | undefined>} PeerId
+ */
+async function holderOf(credential, job) {
+  const response = await ask(credential, { path: `/v1/directory/jobs/${job}/holders` });
+  const holders = /** @type {{ peer: string, awake: boolean }[]} */ (await response.json());
+  return holders.find(({ awake }) => awake)?.peer;
 }

@@ -4,14 +4,21 @@ import { toBase64url } from './base64.js';
 import { encode } from './cbor.js';
 
 /**
- * A browser's credential. Its private key (P-256) cannot be exported.
- * @typedef {object} Credential
- * @property {string} user
- * @property {string} device UUID
- * @property {string} site
+ * What signs. The private key (P-256) cannot be exported.
+ * @typedef {object} Signer
  * @property {Uint8Array} certificate DER
  * @property {readonly Uint8Array[]} issuers DER
  * @property {CryptoKey} key
+ */
+
+/**
+ * A browser's credential.
+ * @typedef {Signer & {
+ *   user: string,
+ *   device: string,
+ *   site: string,
+ *   expires_ms: number,
+ * }} Credential `device` is a UUID; the certificate ends at `expires_ms`, milliseconds since the epoch
  */
 
 /**
@@ -25,7 +32,7 @@ import { encode } from './cbor.js';
  */
 
 /**
- * @param {Credential} credential
+ * @param {Signer} credential
  * @param {Grant} grant
  * @param {number} now milliseconds since the epoch
  * @returns {Promise<Uint8Array<ArrayBuffer>>}
@@ -40,7 +47,7 @@ export function signGrant(credential, grant, now) {
 
 /**
  * What follows the scheme `Inkmesh` in an authorization header.
- * @param {Credential} credential
+ * @param {Signer} credential
  * @param {{ method: string, path: string, audience: string, body?: Uint8Array<ArrayBuffer> }} request
  * @param {number} now milliseconds since the epoch
  * @returns {Promise<string>}
@@ -57,7 +64,7 @@ function fresh(now) {
 }
 
 /**
- * @param {Credential} credential
+ * @param {Signer} credential
  * @param {'inkmesh grant 1' | 'inkmesh request 1'} context
  * @param {object} value
  */

@@ -44,10 +44,6 @@ export async function keepCredential(credential) {
   await within('readwrite', (store) => store.put(credential, 'credential'));
 }
 
-export async function forgetCredential() {
-  await within('readwrite', (store) => store.clear());
-}
-
 /** @returns {Promise<string[]>} names of printers, the last used first */
 export async function recentPrinters() {
   return await within('readonly', (store) => store.get('printers')) ?? [];

@@ -1,6 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** What of the page the script changes: the view, and the line that says what happens. */
+import { morph } from './morph.js';
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
@@ -58,39 +59,28 @@ export async function untouched() {
 }
 
 /**
- * Shows a fragment that the node has made (it has escaped what others have written), keeps what was ticked, typed and
- * open, and puts times into the reader's zone.
+ * Shows a fragment that the node has made (it has escaped what others have written), and puts times into the reader's
+ * zone. Of the same page only what has changed is touched.
  * @param {string} html
  * @param {boolean} fresh another page than before
  */
 export function show(html, fresh) {
-  const kept = fresh ? [] : entries();
-  const open = fresh ? [] : [...view.querySelectorAll('details')].map((details) => details.open);
-  const focused = view.contains(document.activeElement) ? document.activeElement?.id : undefined;
-  view.innerHTML = html;
-  for (const { id, value, checked } of kept) {
-    const input = document.getElementById(id);
-    if (input instanceof HTMLInputElement) Object.assign(input, { value, checked });
-    else if (input instanceof HTMLSelectElement) input.value = value;
-  }
-  view.querySelectorAll('details').forEach((details, at) => details.open = open[at] ?? false);
-  for (const time of view.querySelectorAll('time')) {
+  const { content } = Object.assign(document.createElement('template'), { innerHTML: html });
+  for (const time of content.querySelectorAll('time')) {
     const at = new Date(time.dateTime);
     time.textContent = at.toLocaleString(document.documentElement.lang, {
       dateStyle: 'medium',
       timeStyle: 'short',
     });
   }
-  if (fresh) begin();
-  else if (focused !== undefined && focused !== '') document.getElementById(focused)?.focus();
-}
-
-/** What has been entered, by the ids of the fields; that of a job's box has the job in it. */
-function entries() {
-  return [...view.querySelectorAll('input[id], select[id]')].map((field) => {
-    const { id, value } = /** @type {HTMLInputElement} */ (field);
-    return { id, value, checked: field instanceof HTMLInputElement && field.checked };
-  });
+  if (fresh) {
+    view.replaceChildren(content);
+    return begin();
+  }
+  const focused = view.contains(document.activeElement);
+  morph(view, content);
+  // what had it is gone
+  if (focused && !view.contains(document.activeElement)) view.focus({ preventScroll: true });
 }
 
 /** @param {string} id of a template */

@@ -15,7 +15,7 @@ const maxDone = 20;
 
 function Chosen({ printer }: { printer: PrinterView | undefined }) {
   return (
-    <p class='chosen'>
+    <p class='chosen' data-printer={printer?.name}>
       <span>{s.printer}: {printer === undefined ? s.noPrinter : <strong>{printer.name}</strong>}</span>
       <a href='#/printers'>{printer === undefined ? s.choose : s.change}</a>
       {printer?.trouble === undefined ? null : <span class='trouble'>{printer.trouble}</span>}
@@ -27,7 +27,7 @@ function Card({ job }: { job: JobView }) {
   const title = titleOf(job);
   const free = job.state === 'held';
   return (
-    <li class='job' data-job={job.id} data-title={title}>
+    <li class='job' data-job={job.id} data-title={title} data-format={job.format ?? undefined}>
       <p class='title'>
         {free
           ? (
@@ -98,7 +98,7 @@ function Done({ jobs }: { jobs: readonly JobView[] }) {
       <summary>{s.done(jobs.length)}</summary>
       <ul>
         {jobs.slice(0, maxDone).map((job) => (
-          <li>
+          <li data-key={job.id}>
             <a href={`#/job/${job.id}`}>
               {titleOf(job)}, <Time iso={job.submitted} />
             </a>
@@ -136,11 +136,12 @@ export function Job({ job, trace, printer }: JobProps) {
             class='job'
             data-job={job.id}
             data-title={title}
+            data-format={job.format ?? undefined}
             data-again={again ? 'yes' : undefined}
           >
             <Chosen printer={printer} />
             <Reprint job={job} />
-            <OptionFields options={job.options} />
+            <OptionFields options={job.options} printer={printer} />
             <progress hidden aria-label={title} max='100'></progress>
             <p class='actions bar'>
               <button type='submit' class='main'>{again ? s.printAgain : s.print}</button>

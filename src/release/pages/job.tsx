@@ -1,5 +1,7 @@
 /** Parts of a job that phone and panel show alike. */
-import type { JobOptions, JobView } from '../../job.ts';
+import { pjlFormat } from '../../deliver/formats.ts';
+import type { Printer } from '../../directory.ts';
+import { type JobOptions, type JobView, stapled } from '../../job.ts';
 import { maxFieldChars, papers } from '../papers.ts';
 import { strings as s } from '../strings.ts';
 import { formatOf, rangesText, sizeOf, stateOf, timeOf } from './job-text.ts';
@@ -41,7 +43,7 @@ interface ChoiceProps {
 }
 
 function Choice({ id, name, label, values, sent }: ChoiceProps) {
-  const known = sent === undefined ? undefined : values[sent] ?? sent;
+  const known = sent !== undefined && Object.hasOwn(values, sent) ? values[sent] : sent;
   return (
     <p class='field'>
       <label for={id}>{label}</label>
@@ -53,11 +55,32 @@ function Choice({ id, name, label, values, sent }: ChoiceProps) {
   );
 }
 
-/** The options that can be changed when a job is released; what is left as it is stays as it was sent. */
-export function OptionFields({ options }: { options: JobOptions | null }) {
-  const { copies, media, sides, 'print-color-mode': colour, 'page-ranges': ranges } = options ?? {};
+/** Those of the values that a printer takes; all where that is not known. */
+function taken(values: Readonly<Record<string, string>>, known: readonly (string | number)[] | undefined) {
+  if (known === undefined) return values;
+  return Object.fromEntries(Object.entries(values).filter(([value]) => known.map(String).includes(value)));
+}
+
+/** A printer that speaks PJL cannot be asked, and takes no notice where it has no stapler. */
+const staples = ({ options, formats = [] }: Printer) =>
+  options?.finishings?.includes(stapled) ?? formats.includes(pjlFormat);
+
+export interface OptionFieldsProps {
+  options: JobOptions | null;
+  /** undefined where none is chosen */
+  printer: Printer | undefined;
+}
+
+/**
+ * The options that can be changed when a job is released, as far as the printer has them; what is left as it is stays as it
+ * was sent.
+ */
+export function OptionFields({ options, printer }: OptionFieldsProps) {
+  const { copies, media, sides, finishings, 'print-color-mode': colour, 'page-ranges': ranges } = options ??
+    {};
   const { auto: _, ...colours } = s.colours;
   const range = rangesText(ranges);
+  const can = printer?.options ?? {};
   return (
     <fieldset class='options'>
       <legend>{s.options}</legend>
@@ -69,33 +92,50 @@ export function OptionFields({ options }: { options: JobOptions | null }) {
           type='number'
           inputmode='numeric'
           min='1'
-          max='999'
+          max={String(can.copies ?? 999)}
           placeholder={String(copies ?? 1)}
         />
       </p>
-      <Choice id='sides' name='sides' label={s.sidesLabel} values={s.sides} sent={sides} />
+      <Choice id='sides' name='sides' label={s.sidesLabel} values={taken(s.sides, can.sides)} sent={sides} />
       <Choice
         id='colour'
         name='print-color-mode'
         label={s.colour}
-        values={colours}
+        values={taken(colours, can['print-color-mode'])}
         sent={colour === 'auto' ? s.colours.auto : colour}
       />
-      <Choice id='media' name='media' label={s.media} values={papers} sent={media} />
-      <p class='field'>
-        <label for='ranges'>{s.ranges}</label>
-        <input
-          id='ranges'
-          name='page-ranges'
-          inputmode='text'
-          autocomplete='off'
-          maxlength={maxFieldChars}
-          placeholder={range}
-          aria-describedby='ranges-hint'
-        />
-        <span id='ranges-hint' class='hint'>{range === '' ? s.rangesHint : s.asSentIs(range)}</span>
-      </p>
+      <Choice id='media' name='media' label={s.media} values={taken(papers, can.media)} sent={media} />
+      {printer !== undefined && staples(printer)
+        ? (
+          <Choice
+            id='staple'
+            name='finishings'
+            label={s.staple}
+            values={taken(s.staples, can.finishings)}
+            sent={finishings === undefined ? undefined : String(finishings)}
+          />
+        )
+        : null}
+      {can['page-ranges'] === false ? null : <PageRanges range={range} />}
     </fieldset>
+  );
+}
+
+function PageRanges({ range }: { range: string }) {
+  return (
+    <p class='field'>
+      <label for='ranges'>{s.ranges}</label>
+      <input
+        id='ranges'
+        name='page-ranges'
+        inputmode='text'
+        autocomplete='off'
+        maxlength={maxFieldChars}
+        placeholder={range}
+        aria-describedby='ranges-hint'
+      />
+      <span id='ranges-hint' class='hint'>{range === '' ? s.rangesHint : s.asSentIs(range)}</span>
+    </p>
   );
 }
 

@@ -1,6 +1,7 @@
 /** The pages of a panel: large, without script, for old browsers too. */
 import type { Child } from 'hono/jsx';
 import { pageLimits } from '../../limits.ts';
+import type { Printer } from '../../directory.ts';
 import type { JobView } from '../../job.ts';
 import type { Run } from '../runs.ts';
 import { strings as s } from '../strings.ts';
@@ -95,6 +96,22 @@ function Session({ user, token, children }: SessionProps) {
   );
 }
 
+/** What went wrong, for somebody who goes on from there; nothing of the documents is on it. */
+export function Failed({ message }: { message: string }) {
+  return (
+    <Page title={s.wentWrong} kind='panel'>
+      <main>
+        <h1>{s.wentWrong}</h1>
+        <p role='alert' class='message'>{message}</p>
+        <p class='actions'>
+          <a class='button' href='/panel/jobs'>{s.back}</a>
+          <a class='button' href='/panel'>{p.logout}</a>
+        </p>
+      </main>
+    </Page>
+  );
+}
+
 /** Asks, after some time, whether anybody is still there (WCAG 2.2, 2.2.1): nothing of the documents is on it. */
 export function Still() {
   return (
@@ -176,6 +193,7 @@ function Row({ job, run }: PanelJob) {
   const open = free || (job.state === 'interrupted' && idle);
   return (
     <li class='job'>
+      {free ? <input type='hidden' name='shown' value={job.id} /> : null}
       {free
         ? (
           <label class='title check' for={`job-${job.id}`}>
@@ -204,16 +222,34 @@ function Row({ job, run }: PanelJob) {
   );
 }
 
+/** Asks before a document is erased (WCAG 2.2, 3.3.4). */
+export function Delete({ user, token, job }: Pick<OneProps, 'user' | 'token' | 'job'>) {
+  return (
+    <Session user={user} token={token}>
+      <h1>{p.deleteSure}</h1>
+      <p class='title'>{titleOf(job)}</p>
+      <Facts job={job} />
+      <p>{p.deleteText}</p>
+      <Form action={`/panel/jobs/${job.id}/delete`} token={token} class='actions'>
+        <input type='hidden' name='claims' value={job.claims.join(' ')} />
+        <button type='submit' class='danger' name='sure' value='yes'>{p.deleteYes}</button>
+        <a class='button' href={`/panel/jobs/${job.id}`}>{p.deleteNo}</a>
+      </Form>
+    </Session>
+  );
+}
+
 export interface OneProps {
   user: string;
   token: string;
   job: JobView;
   printers: readonly string[];
-  chosen: string;
+  /** undefined while there is none */
+  printer: Printer | undefined;
   message: string | undefined;
 }
 
-export function One({ user, token, job, printers, chosen, message }: OneProps) {
+export function One({ user, token, job, printers, printer, message }: OneProps) {
   const again = job.state === 'interrupted';
   return (
     <Session user={user} token={token}>
@@ -228,9 +264,9 @@ export function One({ user, token, job, printers, chosen, message }: OneProps) {
         ? (
           <>
             <Form action={`/panel/jobs/${job.id}/print`} token={token}>
-              <PrinterChoice printers={printers} chosen={chosen} />
+              <PrinterChoice printers={printers} chosen={printer?.name ?? ''} />
               <Reprint job={job} />
-              <OptionFields options={job.options} />
+              <OptionFields options={job.options} printer={printer} />
               <p class='actions bar'>
                 <button type='submit' class='main'>{again ? s.printAgain : s.print}</button>
               </p>

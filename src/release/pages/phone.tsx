@@ -2,6 +2,23 @@
 import { strings as s } from '../strings.ts';
 import { Page } from './layout.tsx';
 
+function InvitationForm() {
+  return (
+    <form id='invitation'>
+      <label for='invite'>{s.pasteLabel}</label>
+      <input
+        id='invite'
+        name='invite'
+        autocomplete='off'
+        autocapitalize='none'
+        spellcheck={false}
+        required
+      />
+      <button type='submit' class='main'>{s.enrolButton}</button>
+    </form>
+  );
+}
+
 /** @param panel whether this node has panel pages, which need no script */
 export function Shell({ panel }: { panel: boolean }) {
   return (
@@ -32,23 +49,18 @@ export function Shell({ panel }: { panel: boolean }) {
       <template id='welcome'>
         <h1>{s.welcome}</h1>
         <p>{s.welcomeText}</p>
-        <form id='invitation'>
-          <label for='invite'>{s.pasteLabel}</label>
-          <input
-            id='invite'
-            name='invite'
-            autocomplete='off'
-            autocapitalize='none'
-            spellcheck={false}
-            required
-          />
-          <button type='submit' class='main'>{s.enrolButton}</button>
-        </form>
+        <InvitationForm />
+      </template>
+      <template id='lapsed'>
+        <h1>{s.lapsed}</h1>
+        <p>{s.lapsedText}</p>
+        <InvitationForm />
       </template>
       <template id='enrol'>
         <h1>{s.enrolTitle}</h1>
         <p>{s.enrolText}</p>
         <p>{s.enrolWarn}</p>
+        <p class='warning' id='replaces' hidden></p>
         <button class='main' type='button' data-enrol>{s.enrolButton}</button>
       </template>
       <template id='unreachable'>

@@ -1,0 +1,74 @@
+/**
+ * How a node is, for `inkmesh doctor` on its own machine: whoever may read the node's key file may ask, and needs no
+ * credential. A GET of `/health` with `Authorization: Bearer` and the key.
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { Hono } from 'hono';
+import type { Mesh } from '../../mesh/mod.ts';
+import type { Directory } from '../directory.ts';
+import { healthLimits } from '../limits.ts';
+import { inParallel } from '../printers/parallel.ts';
+import { canReach } from '../printers/reach-watch.ts';
+import type { SnmpSettings } from '../printers/snmp-settings.ts';
+import { warningsOf } from '../warnings.ts';
+
+export interface Health {
+  /** names of connected nodes */
+  members: string[];
+  /** who has tried to connect to this node just now; null where that could not be tried */
+  probed: { name: string; reachable: boolean | null }[];
+  /** this machine's clock less what the members agree on, milliseconds; null without members */
+  clockOff_ms: number | null;
+  /** of this site; null where that cannot be told */
+  printers: { name: string; reached: boolean | null }[];
+  warnings: string[];
+}
+
+export interface HealthOptions {
+  mesh: Mesh;
+  /** secret of the node's key file */
+  sealKey: string;
+  directory: Directory;
+  /** null: SNMP is not asked */
+  snmp: SnmpSettings | null;
+}
+
+const path = '/health';
+
+export const isHealth = ({ url }: Pick<Request, 'url'>): boolean => new URL(url).pathname === path;
+
+/** @param sealKey secret of the node's key file */
+export function healthKey(sealKey: string): string {
+  return createHmac('sha256', sealKey).update('inkmesh health 1').digest('base64url');
+}
+
+export function healthApp(options: HealthOptions): Hono {
+  const app = new Hono();
+  const expected = Buffer.from(`Bearer ${healthKey(options.sealKey)}`);
+  app.get(path, async (c) => {
+    const given = Buffer.from(c.req.header('authorization') ?? '');
+    if (given.length !== expected.length || !timingSafeEqual(given, expected)) return c.body(null, 401);
+    return c.json(await health(options));
+  });
+  return app;
+}
+
+async function health({ mesh, directory, snmp }: HealthOptions): Promise<Health> {
+  const members = mesh.members().map(({ identity }) => identity.name);
+  const near = directory.printers().filter(({ site }) => site === mesh.self.site).slice(
+    0,
+    healthLimits.maxPrinters,
+  );
+  const reached = new Map<string, boolean | null>();
+  const trying = inParallel(near, healthLimits.atOnce, async (printer) => {
+    reached.set(printer.name, await canReach(printer, snmp) ?? null);
+  });
+  const [probed] = await Promise.all([mesh.probed(), trying]);
+  return {
+    members,
+    probed: probed.map(({ peer, reachable }) => ({ name: mesh.nameOf(peer), reachable })),
+    clockOff_ms: members.length === 0 ? null : Date.now() - mesh.now_ms(),
+    printers: near.map(({ name }) => ({ name, reached: reached.get(name) ?? null })),
+    warnings: warningsOf(mesh),
+  };
+}
