@@ -30,12 +30,12 @@ export class Machine {
   #node: Kept | undefined;
   #agent: Agent | undefined;
 
-  readonly #command: 'node' | 'cloud';
+  readonly command: 'node' | 'cloud';
 
   /** @param command what it runs: an edge node, or the cloud's */
   constructor(place: Place, command: 'node' | 'cloud' = 'node') {
     this.place = place;
-    this.#command = command;
+    this.command = command;
     this.dir = join(tempDir(), place.name);
   }
 
@@ -73,7 +73,7 @@ export class Machine {
     const [command, ...args] = inside(
       this.place.namespace,
       ...program(),
-      this.#command,
+      this.command,
       '--dir',
       this.dir,
       '--json',

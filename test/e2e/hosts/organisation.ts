@@ -88,7 +88,7 @@ export class HostOrganisation {
     for (const machine of machines) {
       await this.registrar.run(...await this.#joining(machine, role), '--config', config);
     }
-    this.machines.push(...machines);
+    this.machines.push(...machines.filter(({ command }) => command === 'node'));
   }
 
   /** The command by which a machine joins. */
