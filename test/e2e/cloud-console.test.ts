@@ -115,6 +115,9 @@ if (requireTools([...browserTools, 'ippeveprinter', 'dbus-daemon'])) {
 
   test('a document is deleted from the cloud’s page, by a node that keeps it', async () => {
     const job = await submit('Not wanted', 20_000);
+    await ada.goto(`${origin}/#/`);
+    // the cloud node has to hear of it first
+    await ada.locator(`[data-job="${job.id}"]`).waitFor();
     await ada.goto(`${origin}/#/job/${job.id}`);
     await ada.getByRole('button', { name: 'Delete' }).click();
     await ada.getByRole('button', { name: 'Delete' }).click();
