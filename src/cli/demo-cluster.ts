@@ -29,9 +29,9 @@ export interface DemoCloud {
 /** Runs a command of inkmesh in this process and gives its JSON. */
 export type Inside = <T>(argv: readonly string[]) => Promise<T>;
 
-const ready_ms = 20_000;
+const ready_ms = 60_000;
 /** longer than nodes wait between two attempts to reach each other */
-const connected_ms = 50_000;
+const connected_ms = 90_000;
 
 export class DemoCluster {
   readonly dir: string;
