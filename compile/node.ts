@@ -53,7 +53,8 @@ export async function compileNode(target: Target, output: string, scratch: strin
   }
 }
 
-const runtimeFlags: readonly string[] = ['--no-warnings'];
+/** V8 lets 16 MiB of young garbage lie in each of its two halves unless told, which an idle node never needs. */
+const runtimeFlags: readonly string[] = ['--no-warnings', '--max-semi-space-size=2'];
 
 /** @returns the path of Node's binary for a target, fetched once */
 async function fetchNode({ node, suffix }: Target): Promise<string> {

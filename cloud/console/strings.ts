@@ -23,11 +23,13 @@ export const strings = {
   relayed: 'Relayed',
   on: 'on',
   off: 'off',
-  turn: (site: string, on: boolean) => `Turn the relay of site ${site} ${on ? 'on' : 'off'}`,
+  turn: (site: string, on: boolean) => `Turn ${on ? 'on' : 'off'} the relay of site ${site}`,
   turnShort: (on: boolean) => on ? 'Turn on' : 'Turn off',
   scope: { organisation: 'all sites', site: 'its own nodes' },
   scopeTurn: (site: string, to: 'organisation' | 'site') =>
-    `Let site ${site} talk ${to === 'site' ? 'to its own nodes only' : 'to all sites'}`,
+    to === 'site'
+      ? `Close site ${site} to nodes of other sites`
+      : `Open site ${site} to nodes of other sites`,
   scopeShort: { organisation: 'Open', site: 'Close' },
   nodes: 'Nodes',
   node: 'Node',

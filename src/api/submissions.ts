@@ -6,7 +6,15 @@ import type { Context } from 'hono';
 import * as v from 'valibot';
 import { check, text } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
-import type { Fact, JobBody, Mesh, NodeIdentity } from '../../mesh/mod.ts';
+import {
+  type Fact,
+  isCloud,
+  type JobBody,
+  type Mesh,
+  type NodeIdentity,
+  revokedSince,
+  socketTarget,
+} from '../../mesh/mod.ts';
 import { peerId, uuid } from '../../mesh/names.ts';
 import { ticketSchema } from '../job.ts';
 import { resumeLimits } from '../limits.ts';
@@ -27,6 +35,8 @@ export interface ClientNode {
   peer: string;
   /** HOST:PORT each, for TLS */
   at: string[];
+  /** it takes none itself, and knows where others are */
+  cloud?: true;
 }
 
 /** What a submission has become. */
@@ -41,6 +51,7 @@ export interface Accepted {
 
 const maxListed = 16;
 const maxAddresses = 8;
+const maxClouds = 2;
 const resumeRequest = v.strictObject({
   submission: uuid,
   /** PeerIds of nodes that have not answered whether they took it */
@@ -132,7 +143,23 @@ function clientNodes(mesh: Mesh): ClientNode[] {
     ...{ name, site, peer },
     at: mesh.clientAddresses(peer).slice(0, maxAddresses),
   });
-  return [...nodes.values()].map(view).filter(({ at }) => at.length > 0).slice(0, maxListed);
+  const near = [...nodes.values()].map(view).filter(({ at }) => at.length > 0);
+  const clouds = cloudNodes(mesh);
+  return [...near.slice(0, maxListed - clouds.length), ...clouds];
+}
+
+/** Those that know of further nodes, where there is no other way to these. */
+function cloudNodes(mesh: Mesh): ClientNode[] {
+  const standing = mesh.ledger.nodes().filter((node) =>
+    isCloud(node) && revokedSince(mesh.ledger, 'node', node.peerId) === undefined
+  );
+  return standing.slice(0, maxClouds).map(({ name, site, peerId: peer }) => {
+    const targets = mesh.addressesOf(peer).flatMap((address) => socketTarget(address) ?? []).filter((
+      { tls },
+    ) => tls);
+    const at = targets.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`);
+    return { name, site, peer, at: at.slice(0, maxAddresses), cloud: true } as const;
+  }).filter(({ at }) => at.length > 0);
 }
 
 function parseJson(content: string): unknown {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { request as httpsRequest } from 'node:https';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
+import { rootCertificates } from 'node:tls';
 import { pipeline } from 'node:stream/promises';
 import { asInkmeshError, type Code, codes, InkmeshError } from '../../mesh/errors.ts';
 import { isDue, renewPurpose, signRequest, toPem, viewPurpose } from '../../mesh/mod.ts';
@@ -22,6 +23,8 @@ export interface Endpoint {
   port: number;
   /** the name that its TLS certificate must have; null for its IP address */
   servername: string | null;
+  /** a cloud node, whose certificate may be of any CA that the system trusts */
+  cloud?: true;
 }
 
 interface Call {
@@ -225,12 +228,13 @@ export class Client {
     signed: string,
     onConnected: () => void,
   ): Promise<IncomingMessage> {
-    const { host, port, servername } = this.node;
+    const { host, port, servername, cloud } = this.node;
+    const root = toPem('CERTIFICATE', this.credential.trust.root);
     return new Promise((resolve, reject) => {
       const request = httpsRequest({
         ...{ host, port, method: call.method, path: call.path },
         ...(servername === null ? {} : { servername }),
-        ca: toPem('CERTIFICATE', this.credential.trust.root),
+        ca: cloud ? [root, ...rootCertificates] : root,
         timeout: call.silence_ms ?? silence_ms,
         headers: {
           ...call.headers,

@@ -16,6 +16,7 @@ const nodesFile = v.pipe(
     site: siteName,
     peer: peerId,
     at: v.pipe(v.array(text(300)), v.maxLength(8)),
+    cloud: v.exactOptional(v.literal(true)),
   })),
   v.maxLength(16),
 );
@@ -31,12 +32,15 @@ export async function knownNodes(credential: string): Promise<ClientNode[]> {
   }
 }
 
+/** @throws InkmeshError `bad-request` for what is no list of nodes */
+export const checkNodes = (said: unknown): ClientNode[] => check(nodesFile, said);
+
 /**
  * Remembers what a node has said, if it is news; a folder that cannot be written to is no reason to fail.
  * @throws InkmeshError `bad-request` for what is no list of nodes
  */
 export async function keepNodes(credential: string, said: unknown): Promise<ClientNode[]> {
-  const nodes = check(nodesFile, said);
+  const nodes = checkNodes(said);
   if (JSON.stringify(await knownNodes(credential)) !== JSON.stringify(nodes)) {
     await writePrivate(pathOf(credential), nodes).catch(() => {});
   }
@@ -45,9 +49,10 @@ export async function keepNodes(credential: string, said: unknown): Promise<Clie
 
 /** Where they are asked, one after the other: every address of the first, then of the next. */
 export function endpointsOf(nodes: readonly ClientNode[]): Endpoint[] {
-  return nodes.flatMap(({ name, site, peer, at }) =>
+  return nodes.flatMap(({ name, site, peer, at, cloud }) =>
     at.map((address) => {
       const { host, port } = hostPort(address);
+      if (cloud) return { name, peer, host, port, servername: null, cloud };
       // by name, for an address may change; every node's certificate has this one
       return { name, peer, host, port, servername: `${name}.${site}.inkmesh.internal` };
     })

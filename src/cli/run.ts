@@ -1,73 +1,52 @@
 /** Finds the command in the arguments, runs it, and prints what it gives. */
 import { asInkmeshError } from '../../mesh/errors.ts';
-import { inviteNode, status, userAdd, userInvite, userList } from './admin.ts';
-import { audit } from './audit.ts';
-import { orgExport, orgRestore } from './backup.ts';
-import { configShow } from './config.ts';
 import { Args, type Command, type Result, sentence, type Terminal, UsageError } from './command.ts';
-import { demo } from './demo.ts';
-import { doctor } from './doctor.ts';
-import { joinCommand, login, orgInit } from './enrol.ts';
-import { cloud } from './cloud.ts';
-import { install, uninstall } from './install.ts';
-import { cancel, jobs, jobShow } from './jobs.ts';
-import { node } from './node.ts';
-import { print } from './print.ts';
-import { printerAccept, printerAdd, printerList, printerRemove } from './printer-admin.ts';
-import { printerDiscover, printerStatus } from './printers.ts';
-import { installQueue } from './queue.ts';
-import { printerQr } from './printer-qr.ts';
-import { siteProfile } from './profile.ts';
-import { release } from './release.ts';
-import { siteList, siteSet } from './sites.ts';
-import { deviceList, deviceRevoke, nodeList, nodeRevoke, registrarAdd, userRevoke } from './standing.ts';
-import { userBadge, userPin } from './verifiers.ts';
-import { version } from './version.ts';
 
-const commands: readonly Command[] = [
-  orgInit,
-  orgExport,
-  orgRestore,
-  inviteNode,
-  joinCommand,
-  node,
-  cloud,
-  nodeList,
-  nodeRevoke,
-  registrarAdd,
-  userAdd,
-  userInvite,
-  userPin,
-  userBadge,
-  userList,
-  userRevoke,
-  login,
-  deviceList,
-  deviceRevoke,
-  siteList,
-  siteSet,
-  siteProfile,
-  printerAdd,
-  printerAccept,
-  printerRemove,
-  printerList,
-  printerDiscover,
-  printerStatus,
-  printerQr,
-  print,
-  installQueue,
-  jobs,
-  jobShow,
-  release,
-  cancel,
-  status,
-  audit,
-  configShow,
-  doctor,
-  install,
-  uninstall,
-  demo,
-  version,
+/** By name, each read when it is called: a command starts, and a node runs, without what the others need. */
+const commands: readonly (readonly [name: string, load: () => Promise<Command>])[] = [
+  ['org init', async () => (await import('./enrol.ts')).orgInit],
+  ['org export', async () => (await import('./backup.ts')).orgExport],
+  ['org restore', async () => (await import('./backup.ts')).orgRestore],
+  ['invite node', async () => (await import('./admin.ts')).inviteNode],
+  ['join', async () => (await import('./enrol.ts')).joinCommand],
+  ['node', async () => (await import('./node.ts')).node],
+  ['cloud', async () => (await import('./cloud.ts')).cloud],
+  ['node list', async () => (await import('./standing.ts')).nodeList],
+  ['node revoke', async () => (await import('./standing.ts')).nodeRevoke],
+  ['registrar add', async () => (await import('./standing.ts')).registrarAdd],
+  ['user add', async () => (await import('./admin.ts')).userAdd],
+  ['user invite', async () => (await import('./admin.ts')).userInvite],
+  ['user pin', async () => (await import('./verifiers.ts')).userPin],
+  ['user badge', async () => (await import('./verifiers.ts')).userBadge],
+  ['user list', async () => (await import('./admin.ts')).userList],
+  ['user revoke', async () => (await import('./standing.ts')).userRevoke],
+  ['login', async () => (await import('./enrol.ts')).login],
+  ['device list', async () => (await import('./standing.ts')).deviceList],
+  ['device revoke', async () => (await import('./standing.ts')).deviceRevoke],
+  ['site list', async () => (await import('./sites.ts')).siteList],
+  ['site set', async () => (await import('./sites.ts')).siteSet],
+  ['site profile', async () => (await import('./profile.ts')).siteProfile],
+  ['printer add', async () => (await import('./printer-admin.ts')).printerAdd],
+  ['printer accept', async () => (await import('./printer-admin.ts')).printerAccept],
+  ['printer remove', async () => (await import('./printer-admin.ts')).printerRemove],
+  ['printer list', async () => (await import('./printer-admin.ts')).printerList],
+  ['printer discover', async () => (await import('./printers.ts')).printerDiscover],
+  ['printer status', async () => (await import('./printers.ts')).printerStatus],
+  ['printer qr', async () => (await import('./printer-qr.ts')).printerQr],
+  ['print', async () => (await import('./print.ts')).print],
+  ['install queue', async () => (await import('./queue.ts')).installQueue],
+  ['jobs', async () => (await import('./jobs.ts')).jobs],
+  ['job show', async () => (await import('./jobs.ts')).jobShow],
+  ['release', async () => (await import('./release.ts')).release],
+  ['cancel', async () => (await import('./jobs.ts')).cancel],
+  ['status', async () => (await import('./admin.ts')).status],
+  ['audit', async () => (await import('./audit.ts')).audit],
+  ['config show', async () => (await import('./config.ts')).configShow],
+  ['doctor', async () => (await import('./doctor.ts')).doctor],
+  ['install', async () => (await import('./install.ts')).install],
+  ['uninstall', async () => (await import('./install.ts')).uninstall],
+  ['demo', async () => (await import('./demo.ts')).demo],
+  ['version', async () => (await import('./version.ts')).version],
 ];
 
 /** Runs one command line. @returns the exit code: 0 done, 1 failed, 2 bad usage */
@@ -75,10 +54,10 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   const json = argv.includes('--json');
   const terminal = makeTerminal(json);
   try {
-    const found = find(argv);
+    const found = await find(argv);
     if (found === undefined) {
       if (argv.length === 0 || argv.includes('--help') || argv[0] === 'help') {
-        process.stdout.write(help() + '\n');
+        process.stdout.write(await help() + '\n');
         return 0;
       }
       const words = argv.slice(0, 2).filter((word) => !word.startsWith('-'));
@@ -97,7 +76,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
 
 /** Runs a command inside another one. @returns what `--json` would print */
 export async function runInside<T>(argv: readonly string[]): Promise<T> {
-  const found = find(argv);
+  const found = await find(argv);
   if (found === undefined) throw new TypeError(`there is no command ${argv.join(' ')}`);
   const silent: Terminal = {
     json: true,
@@ -109,16 +88,19 @@ export async function runInside<T>(argv: readonly string[]): Promise<T> {
   return (await found.command.run(new Args(found.command, found.rest), silent))?.json as T;
 }
 
-function find(argv: readonly string[]): { command: Command; rest: readonly string[] } | undefined {
+async function find(
+  argv: readonly string[],
+): Promise<{ command: Command; rest: readonly string[] } | undefined> {
   for (const words of [2, 1]) {
-    const command = commands.find((known) => known.name === argv.slice(0, words).join(' '));
-    if (command !== undefined) return { command, rest: argv.slice(words) };
+    const [, load] = commands.find(([name]) => name === argv.slice(0, words).join(' ')) ?? [];
+    if (load !== undefined) return { command: await load(), rest: argv.slice(words) };
   }
   return undefined;
 }
 
-function help(): string {
-  const lines = commands.map(({ name, usage, about }) => `  inkmesh ${name} ${usage}\n      ${about}`);
+async function help(): Promise<string> {
+  const all = await Promise.all(commands.map(([, load]) => load()));
+  const lines = all.map(({ name, usage, about }) => `  inkmesh ${name} ${usage}\n      ${about}`);
   return [
     'inkmesh: secure print release without a print server',
     '',

@@ -38,6 +38,7 @@ const said = {
       : `${minutes}m`;
   },
   degraded: (policy: SitePolicy) => policy.degraded,
+  cloud: (policy: SitePolicy) => policy.cloud ?? 'accept',
 } as const;
 type Setting = keyof typeof said;
 
@@ -48,7 +49,8 @@ interface Set extends SiteView {
 
 export const siteSet: Command = {
   name: 'site set',
-  usage: 'SITE (relay on|off | mesh organisation|site | retention 8h | degraded refuse|accept) --dir DIR',
+  usage:
+    'SITE (relay on|off | mesh organisation|site | retention 8h | degraded refuse|accept | cloud refuse|accept) --dir DIR',
   about: 'decide what holds for a site',
   options: common,
   positionals: 3,
@@ -74,6 +76,7 @@ function changeOf(setting: Setting, value: string): Partial<SitePolicy> {
   if (setting === 'relay') return { relay: one('on', 'off') === 'on' };
   if (setting === 'mesh') return { mesh: one('organisation', 'site') };
   if (setting === 'degraded') return { degraded: one('refuse', 'accept') };
+  if (setting === 'cloud') return { cloud: one('refuse', 'accept') };
   const retention_ms = duration(value, 'retention');
   if (retention_ms < minRetention_ms || retention_ms > maxRetention_ms) {
     throw new UsageError('retention is from 30m to 7d');

@@ -8,8 +8,9 @@ import type { StoredCredential } from '../datadir.ts';
 import type { Ticket } from '../job.ts';
 import { resumeLimits } from '../limits.ts';
 import { Client, type Endpoint, isUnanswered } from './client.ts';
+import { ownIps } from './found.ts';
 import { nearbyNodes } from './nearby.ts';
-import { endpointsOf, keepNodes, knownNodes } from './nodes.ts';
+import { checkNodes, endpointsOf, keepNodes, knownNodes } from './nodes.ts';
 
 export interface SubmissionOptions {
   credential: StoredCredential;
@@ -27,6 +28,8 @@ export interface SubmissionOptions {
 /** What a node says of a document that no other node would say anything else of: it is at fault, or the command is. */
 const final: ReadonlySet<Code> = new Set(['bad-request', 'too-large', 'not-found']);
 const ask_ms = 10_000;
+/** of this machine, told to a cloud node */
+const maxOwnAddresses = 6;
 
 export class Submission {
   readonly #options: SubmissionOptions;
@@ -64,7 +67,8 @@ export class Submission {
       if (this.#asked.has(node.peer) || this.#seen.has(address)) continue;
       this.#seen.add(address);
       try {
-        return await this.#sendTo(node);
+        if (node.cloud) await this.#askCloud(node);
+        else return await this.#sendTo(node);
       } catch (thrown) {
         const error = asInkmeshError(thrown);
         if (error === this.#final) throw error;
@@ -84,6 +88,15 @@ export class Submission {
   async *#nodes(): AsyncGenerator<Endpoint> {
     for (let node = this.#queue.shift(); node !== undefined; node = this.#queue.shift()) yield node;
     yield* await nearbyNodes(this.#options.credential.trust.fingerprint);
+  }
+
+  /** A cloud node takes no documents, and knows which nodes of this site are there. */
+  async #askCloud(node: Endpoint): Promise<void> {
+    const { credential } = this.#options;
+    const own = ownIps().filter((ip) => !ip.includes('%')).slice(0, maxOwnAddresses).join(',');
+    const path = `/v1/directory/nodes?site=${credential.site}&address=${encodeURIComponent(own)}`;
+    const listed = await new Client(credential, node).get<unknown>(path, { silence_ms: ask_ms });
+    this.#queue = [...endpointsOf(checkNodes(listed)), ...this.#queue];
   }
 
   async #sendTo(node: Endpoint): Promise<Accepted> {

@@ -191,13 +191,17 @@ async function list(visit: Visit, message?: string): Promise<Response> {
   return c.html(<List {...{ user, token, jobs, printers, chosen, trouble, message }} />);
 }
 
-async function one(visit: Visit, message?: string): Promise<Response> {
+async function one(
+  visit: Visit,
+  message?: string,
+  entered: Readonly<Record<string, string>> = {},
+): Promise<Response> {
   const { c, user, token } = visit;
   const job = await jobOf(visit);
   const { printers, printer } = await printersOf(visit);
   refreshed(c, pageLimits.panelIdle_s, '/panel/still?by=page');
   return c.html(
-    <One {...{ user, token, job, printers, printer, message }} />,
+    <One {...{ user, token, job, printers, printer, message, entered }} />,
     message === undefined ? 200 : 400,
   );
 }
@@ -224,9 +228,9 @@ async function printOne(visit: Visit): Promise<Response> {
   );
   const read = optionsOf(rest);
   if ('wrong' in read) {
-    return await one(visit, read.wrong === 'copies' ? s.script.wrongCopies : s.script.wrongRanges);
+    return await one(visit, read.wrong === 'copies' ? s.script.wrongCopies : s.script.wrongRanges, rest);
   }
-  if (job.state === 'interrupted' && confirm === '') return await one(visit, s.script.confirmFirst);
+  if (job.state === 'interrupted' && confirm === '') return await one(visit, s.script.confirmFirst, rest);
   start(visit, job, printer, check(jobOptionsSchema, read.options), confirm.split(' ').filter(Boolean));
   return visit.c.redirect('/panel/jobs', 303);
 }

@@ -55,6 +55,8 @@ TimeoutStopSec=60
 StandardOutput=journal
 StandardError=journal
 
+# of glibc: threads share what is free, of which a node has little use at a time
+Environment=MALLOC_ARENA_MAX=2
 MemoryHigh=384M
 MemoryMax=512M
 TasksMax=128

@@ -18,6 +18,8 @@ export interface Nodes {
   /** The same as the administrator. */
   readonly asAdmin: readonly string[];
   addPrinter(name: string, uri: string): Promise<void>;
+  /** Stops the first node. @returns the arguments by which a command acts as ada at the second one */
+  stopFirst(): Promise<readonly string[]>;
   stop(): Promise<void>;
 }
 
@@ -55,6 +57,10 @@ export async function startNodes(count: number, config: Partial<Config> = {}): P
     asAdmin: registrar,
     addPrinter: async (name, uri) => {
       await runInside(['printer', 'add', uri, '--name', name, '--site', site, ...registrar]);
+    },
+    stopFirst: async () => {
+      await nodes.shift()?.stop();
+      return ['--dir', others.at(0) ?? '', '--credential', ada.credential];
     },
     stop: async () => {
       await Promise.all(nodes.map((node) => node.stop()));

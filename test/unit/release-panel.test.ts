@@ -178,4 +178,23 @@ test('options are those that the printer takes, and a staple is one where it has
   assert.equal(state.released.map(({ format }) => format), ['application/pdf']);
 });
 
+test('what was typed is still there when something of it was wrong', async () => {
+  const { ask, fieldsOf } = panel();
+  const page = await ask(`/jobs/${id(1)}`);
+  const again = await ask(`/jobs/${id(1)}/print`, [
+    ...fieldsOf(page.text, `/panel/jobs/${id(1)}/print`),
+    ...Object.entries({
+      printer: 'floor-1',
+      copies: '3',
+      sides: 'two-sided-long-edge',
+      'page-ranges': '9-1',
+    }),
+  ]);
+  assert.is(again.status, 400);
+  assert.match(again.text, 'ascending order');
+  assert.match(again.text, /<input id="copies"[^>]* value="3"/);
+  assert.match(again.text, /<option value="two-sided-long-edge" selected/);
+  assert.match(again.text, /<input id="ranges"[^>]* value="9-1"/);
+});
+
 test.run();

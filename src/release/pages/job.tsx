@@ -39,26 +39,27 @@ interface ChoiceProps {
   name: string;
   label: string;
   values: Readonly<Record<string, string>>;
+  /** those that the printer takes; all where that is not known */
+  taken: readonly (string | number)[] | undefined;
   sent: string | undefined;
+  /** what was chosen before, where the form is shown again */
+  entered: string | undefined;
 }
 
-function Choice({ id, name, label, values, sent }: ChoiceProps) {
+function Choice({ id, name, label, values, taken, sent, entered }: ChoiceProps) {
   const known = sent !== undefined && Object.hasOwn(values, sent) ? values[sent] : sent;
+  const offered = Object.entries(values).filter(([value]) => taken?.map(String).includes(value) ?? true);
   return (
     <p class='field'>
       <label for={id}>{label}</label>
       <select id={id} name={name}>
         <option value=''>{known === undefined ? s.asSent : s.asSentIs(known)}</option>
-        {Object.entries(values).map(([value, text]) => <option key={value} value={value}>{text}</option>)}
+        {offered.map(([value, text]) => (
+          <option key={value} value={value} selected={value === entered}>{text}</option>
+        ))}
       </select>
     </p>
   );
-}
-
-/** Those of the values that a printer takes; all where that is not known. */
-function taken(values: Readonly<Record<string, string>>, known: readonly (string | number)[] | undefined) {
-  if (known === undefined) return values;
-  return Object.fromEntries(Object.entries(values).filter(([value]) => known.map(String).includes(value)));
 }
 
 /** A printer that speaks PJL cannot be asked, and takes no notice where it has no stapler. */
@@ -69,13 +70,15 @@ export interface OptionFieldsProps {
   options: JobOptions | null;
   /** undefined where none is chosen */
   printer: Printer | undefined;
+  /** the fields of the form, where it is shown again */
+  entered?: Readonly<Record<string, string>>;
 }
 
 /**
  * The options that can be changed when a job is released, as far as the printer has them; what is left as it is stays as it
  * was sent.
  */
-export function OptionFields({ options, printer }: OptionFieldsProps) {
+export function OptionFields({ options, printer, entered = {} }: OptionFieldsProps) {
   const { copies, media, sides, finishings, 'print-color-mode': colour, 'page-ranges': ranges } = options ??
     {};
   const { auto: _, ...colours } = s.colours;
@@ -93,35 +96,38 @@ export function OptionFields({ options, printer }: OptionFieldsProps) {
           inputmode='numeric'
           min='1'
           max={String(can.copies ?? 999)}
+          value={entered['copies']}
           placeholder={String(copies ?? 1)}
         />
       </p>
-      <Choice id='sides' name='sides' label={s.sidesLabel} values={taken(s.sides, can.sides)} sent={sides} />
       <Choice
-        id='colour'
-        name='print-color-mode'
-        label={s.colour}
-        values={taken(colours, can['print-color-mode'])}
+        {...{ id: 'sides', name: 'sides', label: s.sidesLabel }}
+        {...{ values: s.sides, taken: can.sides, sent: sides, entered: entered['sides'] }}
+      />
+      <Choice
+        {...{ id: 'colour', name: 'print-color-mode', label: s.colour }}
+        {...{ values: colours, taken: can['print-color-mode'], entered: entered['print-color-mode'] }}
         sent={colour === 'auto' ? s.colours.auto : colour}
       />
-      <Choice id='media' name='media' label={s.media} values={taken(papers, can.media)} sent={media} />
+      <Choice
+        {...{ id: 'media', name: 'media', label: s.media }}
+        {...{ values: papers, taken: can.media, sent: media, entered: entered['media'] }}
+      />
       {printer !== undefined && staples(printer)
         ? (
           <Choice
-            id='staple'
-            name='finishings'
-            label={s.staple}
-            values={taken(s.staples, can.finishings)}
+            {...{ id: 'staple', name: 'finishings', label: s.staple }}
+            {...{ values: s.staples, taken: can.finishings, entered: entered['finishings'] }}
             sent={finishings === undefined ? undefined : String(finishings)}
           />
         )
         : null}
-      {can['page-ranges'] === false ? null : <PageRanges range={range} />}
+      {can['page-ranges'] === false ? null : <PageRanges range={range} entered={entered['page-ranges']} />}
     </fieldset>
   );
 }
 
-function PageRanges({ range }: { range: string }) {
+function PageRanges({ range, entered }: { range: string; entered: string | undefined }) {
   return (
     <p class='field'>
       <label for='ranges'>{s.ranges}</label>
@@ -131,6 +137,7 @@ function PageRanges({ range }: { range: string }) {
         inputmode='text'
         autocomplete='off'
         maxlength={maxFieldChars}
+        value={entered}
         placeholder={range}
         aria-describedby='ranges-hint'
       />

@@ -247,9 +247,11 @@ export interface OneProps {
   /** undefined while there is none */
   printer: Printer | undefined;
   message: string | undefined;
+  /** what a form had that is shown again */
+  entered: Readonly<Record<string, string>>;
 }
 
-export function One({ user, token, job, printers, printer, message }: OneProps) {
+export function One({ user, token, job, printers, printer, message, entered }: OneProps) {
   const again = job.state === 'interrupted';
   return (
     <Session user={user} token={token}>
@@ -266,7 +268,7 @@ export function One({ user, token, job, printers, printer, message }: OneProps) 
             <Form action={`/panel/jobs/${job.id}/print`} token={token}>
               <PrinterChoice printers={printers} chosen={printer?.name ?? ''} />
               <Reprint job={job} />
-              <OptionFields options={job.options} printer={printer} />
+              <OptionFields options={job.options} printer={printer} entered={entered} />
               <p class='actions bar'>
                 <button type='submit' class='main'>{again ? s.printAgain : s.print}</button>
               </p>
