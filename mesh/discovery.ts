@@ -160,6 +160,7 @@ export class Discovery {
     for (const peer of this.#options.wanted()) {
       const known = this.#entry(peer);
       if (isOpen(peer, known)) this.#connect(peer, known).catch(() => {});
+      else if (gate.linkTo(peer)?.relay) void this.#straighten(peer, known);
     }
     // of whom nobody knows yet who they are: they may be what connects this LAN to the others
     const dialling = [...this.#known.values()].filter(({ connecting }) => connecting !== undefined).length;
@@ -193,6 +194,19 @@ export class Discovery {
     });
     known.connecting = connecting;
     return connecting;
+  }
+
+  /** Looks now and then whether a peer that is reached through a relay can be reached directly. */
+  async #straighten(peer: string, known: Known): Promise<void> {
+    const direct = this.#addressesOf(peer).filter((address) => relayOf(address) === null);
+    if (direct.length === 0 || this.isIndirect(peer) || !this.#options.mayDial(peer, false)) return;
+    known.relayUntil_ms = this.#options.clock.monotonic_ms() + directAgain_ms;
+    try {
+      await this.#options.gate.greet(await this.#dialAt(peer, direct, directDial_ms));
+      known.relayUntil_ms = -Infinity;
+    } catch {
+      // it is reached through the relay as before
+    }
   }
 
   /** Greets over a link that is open, else over one that it dials. */

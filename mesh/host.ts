@@ -160,7 +160,11 @@ class HostTransport implements Transport {
 
   async dial(peer: string | null, addresses: readonly string[], signal: AbortSignal): Promise<Link> {
     try {
-      return this.#linkOf(await this.#host.dial(this.#dialled(peer, addresses), { signal }));
+      const links = peer === null ? [] : this.links(peer);
+      // a connection through a relay would do for libp2p
+      const force = links.length > 0 && links.every(({ relay }) => relay !== null) &&
+        addresses.every((address) => relayOf(address) === null);
+      return this.#linkOf(await this.#host.dial(this.#dialled(peer, addresses), { signal, force }));
     } catch (cause) {
       throw new InkmeshError('unavailable', `${peer ?? addresses.join(', ')} cannot be reached`, {}, {
         cause,

@@ -80,6 +80,8 @@ export interface Mesh {
   probed(): Promise<Probed[]>;
   /** whether a node did not answer when it was dialled just now, and has not come back since */
   isAway(peer: string): boolean;
+  /** whether a node is connected to this one without a relay between them */
+  isDirect(peer: string): boolean;
   /** the two nodes that face phones and print dialogs for this node's site, fewer where there are fewer */
   supers(): NodeIdentity[];
   /** where a node takes documents of clients over TLS: HOST:PORT each, none where it does not, or is not known to */
@@ -172,6 +174,7 @@ function seenFrom(network: Network, ledger: FactLedger) {
     members: () => gate.members(),
     relayed: () => network.relayed(),
     isAway: (peer: string) => discovery.hasJustFailed(peer),
+    isDirect: (peer: string) => gate.linkTo(peer)?.relay === null,
     supers: () => network.supers(),
     clientAddresses: (peer: string) => roster.clientAddresses(peer),
     addressesOf: (peer: string) => roster.addressesOf(peer),

@@ -14,6 +14,8 @@ import { type JobState, type JobView, type Ticket, ticketSchema } from '../job.t
 
 /** How long lists wait for holders, and then for claimants, that do not answer. */
 const holderPatience_ms = 1500;
+/** the same for those that a relay leads to, which may be gone or slow */
+const relayPatience_ms = 300;
 
 interface Known {
   /** a holder has said that it keeps the job */
@@ -167,12 +169,21 @@ export class Jobs {
       }
     };
     await patiently((done) => {
-      const asked = [...new Set(open.flat())].map((peer) =>
-        ask(peer).then(() => enough() ? done() : undefined)
-      );
-      void Promise.allSettled(asked).then(done);
+      const asked = [...new Set(open.flat())].map((peer) => ({
+        peer,
+        answer: ask(peer).then(() => enough() ? done() : undefined),
+      }));
+      void Promise.allSettled(asked.map(({ answer }) => answer)).then(done);
+      const near = asked.filter(({ peer }) => this.#isNear(peer)).map(({ answer }) => answer);
+      void Promise.allSettled([...near, pause(relayPatience_ms)]).then(done);
     });
     return known;
+  }
+
+  /** Whether a node can answer without a relay. */
+  #isNear(peer: string): boolean {
+    const { self, ledger } = this.#mesh;
+    return ledger.identity(peer)?.site === self.site || this.#mesh.isDirect(peer);
   }
 
   /**
@@ -192,6 +203,8 @@ export class Jobs {
     });
   }
 }
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Resolves when the work says so, or the patience of lists is over. */
 async function patiently(work: (done: () => void) => void): Promise<void> {

@@ -129,7 +129,8 @@ async function edge(node: NodeMaterial, to: { address: string; peer: string }, l
       await transport.reserveAt(link);
       break;
     } catch (error) {
-      if (tries === 20) throw error;
+      if (tries === 60) throw error;
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 250 * tries));
     }
   }
   edges.push({ transport, links: new Map() });
