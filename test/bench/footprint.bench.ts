@@ -118,6 +118,25 @@ async function hold(org: Organisation, node: OrganisationNode): Promise<void> {
   }));
 }
 
+const table = (title: string, unit: string, rows: Row[], ...notes: string[]): Table => ({
+  ...{ title, unit, rows, notes },
+});
+
+/** Of one of three nodes, idle and then holding. */
+async function measured() {
+  const org = await startOrganisation();
+  try {
+    const node = org.node('a2');
+    await pause(settle_ms);
+    const before = { ...resident(node.pid), disk: diskBytes(node.dir), ...await idle(node) };
+    await hold(org, org.node('a1'));
+    await pause(settle_ms);
+    return { before, after: { ...resident(node.pid), disk: diskBytes(node.dir), ...await idle(node) } };
+  } finally {
+    await org.stop();
+  }
+}
+
 export async function bench(): Promise<Table[]> {
   const built = join(dist, `inkmesh-${hostTarget()?.name}`);
   const binary = process.env['INKMESH'] ?? (existsSync(built) ? built : undefined);
@@ -129,56 +148,36 @@ export async function bench(): Promise<Table[]> {
   process.env['MALLOC_ARENA_MAX'] = '2';
   const times = await readyTimes();
   const bare = await bareRuntime();
-  const org = await startOrganisation();
-  try {
-    const node = org.node('a2');
-    await pause(settle_ms);
-    const before = { ...resident(node.pid), disk: diskBytes(node.dir) };
-    const { cores, octets } = await idle(node);
-    await hold(org, org.node('a1'));
-    await pause(settle_ms);
-    const after = { ...resident(node.pid), disk: diskBytes(node.dir) };
-    const holding = await idle(node);
-    const mib = (bytes: number) => bytes / 1024 ** 2;
-    const table = (title: string, unit: string, rows: Row[], ...notes: string[]) => ({
-      title,
-      unit,
-      rows,
-      notes,
-    });
-    return [
-      table(
-        'binary',
-        'MB',
-        binary === undefined ? [] : [row('size', statSync(binary).size / 1e6)],
-        'at most 130',
-      ),
-      table('from start to ready', 'ms', [
-        row('median', times[Math.floor(starts / 2)] ?? 0),
-        row('best', times[0] ?? 0),
-      ], 'under 500, on a machine that does nothing else'),
-      table('resident, idle', 'MiB', [
-        row('all', before.all),
-        row('of it heap, stacks, buffers', before.anonymous),
-        row('of it the runtime’s own code and data, shared', before.files),
-        ...bare === undefined ? [] : [row('Node with an empty program', bare)],
-        row('more with 1,000 held jobs', after.all - before.all),
-      ], 'under 100; under 20 more with the jobs'),
-      table(
-        'idle node, of one core',
-        '%',
-        [row('idle', cores), row('holding 1,000 jobs', holding.cores)],
-        'under 0.5',
-      ),
-      table(
-        'all on loopback',
-        'B/s',
-        [row('idle', octets), row('holding', holding.octets)],
-        'of the whole machine: three nodes, and whatever else runs',
-      ),
-      table('disk', 'MiB', [row('idle', mib(before.disk)), row('holding 1,000 jobs', mib(after.disk))]),
-    ];
-  } finally {
-    await org.stop();
-  }
+  const { before, after } = await measured();
+  const both = (of: 'cores' | 'octets' | 'disk', per = 1) => [
+    row('idle', before[of] / per),
+    row('holding 1,000 jobs', after[of] / per),
+  ];
+  return [
+    table(
+      'binary',
+      'MB',
+      binary === undefined ? [] : [row('size', statSync(binary).size / 1e6)],
+      'at most 130',
+    ),
+    table('from start to ready', 'ms', [
+      row('median', times[Math.floor(starts / 2)] ?? 0),
+      row('best', times[0] ?? 0),
+    ], 'under 500, on a machine that does nothing else'),
+    table('resident, idle', 'MiB', [
+      row('all', before.all),
+      row('of it heap, stacks, buffers', before.anonymous),
+      row('of it the runtime’s own code and data, shared', before.files),
+      ...bare === undefined ? [] : [row('Node with an empty program', bare)],
+      row('more with 1,000 held jobs', after.all - before.all),
+    ], 'under 100; under 20 more with the jobs'),
+    table('a node, of one core', '%', both('cores'), 'under 0.5 when idle'),
+    table(
+      'all on loopback',
+      'B/s',
+      both('octets'),
+      'of the whole machine: three nodes, and whatever else runs',
+    ),
+    table('disk', 'MiB', both('disk', 1024 ** 2)),
+  ];
 }
