@@ -1,5 +1,5 @@
 /**
- * `deno task compile [--target OS-ARCH]... [--runtime deno|node]`: self-contained executables,
+ * `deno task compile [--target OS-ARCH]... [--runtime deno|node] [--output DIR]`: self-contained executables,
  * dist/inkmesh-OS-ARCH, and their checksums in dist/SHA256SUMS. Without `--target` for this machine; without `--runtime`
  * with Deno's runtime where it can be had, else with Node's, which the npm registry has. `--bundle` makes
  * dist/inkmesh.mjs instead, which any Deno runs without packages. Exit code 0 done, 1 failed, 2 bad usage.
@@ -16,7 +16,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { bundle, root } from './bundle.ts';
@@ -24,14 +24,13 @@ import { compileDeno, NoDenort } from './deno.ts';
 import { compileNode } from './node.ts';
 import { hostTarget, type Target, targets } from './targets.ts';
 
-const dist = join(root, 'dist');
-
 class UsageError extends Error {}
 
 interface Wanted {
   targets: Target[];
   runtime: string | undefined;
   bundle: boolean;
+  dist: string;
 }
 
 function readArguments(): Wanted {
@@ -39,6 +38,7 @@ function readArguments(): Wanted {
     target: { type: 'string', multiple: true },
     runtime: { type: 'string' },
     bundle: { type: 'boolean', default: false },
+    output: { type: 'string', default: join(root, 'dist') },
   } as const;
   let values;
   try {
@@ -59,11 +59,11 @@ function readArguments(): Wanted {
     if (found === undefined) throw new UsageError(`--target is one of ${known}`);
     return found;
   });
-  return { targets: wanted, runtime, bundle: values.bundle };
+  return { targets: wanted, runtime, bundle: values.bundle, dist: resolve(values.output) };
 }
 
 /** @returns the path of the binary */
-async function compile(target: Target, runtime: string | undefined): Promise<string> {
+async function compile(target: Target, { runtime, dist }: Wanted): Promise<string> {
   const name = `inkmesh-${target.name}${target.suffix}`;
   const scratch = mkdtempSync(join(dist, 'build-'));
   const output = join(scratch, name);
@@ -91,7 +91,7 @@ async function withDeno(target: Target, output: string, scratch: string, must: b
 }
 
 /** The form of `sha256sum`, of every binary that is there. */
-function writeChecksums(): void {
+function writeChecksums(dist: string): void {
   const lines = readdirSync(dist).filter((name) => /^inkmesh-[^.]+(?:\.exe)?$/.test(name)).sort().map(
     (name) => {
       const digest = createHash('sha256').update(readFileSync(join(dist, name))).digest('hex');
@@ -108,14 +108,14 @@ function report(file: string): void {
 try {
   if (process.versions['deno'] === undefined) throw new UsageError('run this with Deno: deno task compile');
   const wanted = readArguments();
-  mkdirSync(dist, { recursive: true });
+  mkdirSync(wanted.dist, { recursive: true });
   if (wanted.bundle) {
-    const outfile = join(dist, 'inkmesh.mjs');
+    const outfile = join(wanted.dist, 'inkmesh.mjs');
     await bundle({ format: 'esm', single: false, outfile });
     report(outfile);
   } else {
-    for (const target of wanted.targets) report(await compile(target, wanted.runtime));
-    writeChecksums();
+    for (const target of wanted.targets) report(await compile(target, wanted));
+    writeChecksums(wanted.dist);
   }
 } catch (error) {
   process.stderr.write(`compile: ${error instanceof Error ? error.message : error}\n`);
