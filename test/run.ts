@@ -186,7 +186,7 @@ function readArguments(): { filters: string[]; deadline_ms: number; binary: bool
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
 const { filters, deadline_ms, binary } = readArguments();
-if (binary) process.env['INKMESH'] = builtBinary();
+if (binary) process.env['INKMESH_TEST_BINARY'] = builtBinary();
 const files = findTests(filters);
 const outcomes = await runAll(files, deadline_ms);
 const sum = (count: (outcome: Outcome) => number) =>
