@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import * as v from 'valibot';
 import { integer, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
+import { nodeAddress } from '../src/config.ts';
 import { type ConfigSources, readSettings } from '../src/settings.ts';
 
 /** An IP address, or a network: `10.0.0.0/8`. */
@@ -43,7 +44,7 @@ const configSchema = v.strictObject({
   /** what `/metrics` is asked with, as `Authorization: Bearer …`; without it there is none */
   metricsToken: v.optional(v.pipe(text(256), v.minLength(16))),
   /** HOST:PORT or multiaddrs of other nodes, where these can be reached from here */
-  peers: v.optional(v.pipe(v.array(text(256)), v.maxLength(256)), []),
+  peers: v.optional(v.pipe(v.array(nodeAddress), v.maxLength(256)), []),
   /** how long a stopping node finishes what is in flight, seconds */
   drain_s: v.optional(integer(0, 3600), 30),
 });
@@ -51,7 +52,7 @@ export type CloudConfig = v.InferOutput<typeof configSchema>;
 
 /** @throws InkmeshError `bad-request` naming the lines, variables or flags that are wrong */
 export async function readCloudConfig(sources: ConfigSources): Promise<CloudConfig> {
-  return await readSettings(configSchema, sources);
+  return await readSettings(configSchema, sources, ['metricsToken']);
 }
 
 /** @throws InkmeshError `bad-request` */

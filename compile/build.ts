@@ -1,11 +1,14 @@
 /**
  * `deno task compile [--target OS-ARCH]... [--runtime deno|node] [--output DIR]`: self-contained executables,
- * dist/inkmesh-OS-ARCH, and their checksums in dist/SHA256SUMS. Without `--target` for this machine; without `--runtime`
+ * dist/inkmesh-OS-ARCH, and the checksums of those that were built in dist/SHA256SUMS. What runs here is run once.
+ * Without `--target` for this machine; without `--runtime`
  * with Deno's runtime where it can be had, else with Node's, which the npm registry has. `--bundle` makes
  * dist/inkmesh.mjs instead, which any Deno runs without packages. Exit code 0 done, 1 failed, 2 bad usage.
  */
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -16,13 +19,18 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { tmpdir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { bundle, root } from './bundle.ts';
+import { bundle } from './bundle.ts';
+import { commit, root } from './commit.ts';
 import { compileDeno, NoDenort } from './deno.ts';
 import { compileNode } from './node.ts';
-import { hostTarget, type Target, targets } from './targets.ts';
+import { hostTarget, type Target, targetOf, targets } from './targets.ts';
+
+/** on a busy machine, and one with a virus scanner */
+const tryOut_ms = 60_000;
 
 class UsageError extends Error {}
 
@@ -30,6 +38,7 @@ interface Wanted {
   targets: Target[];
   runtime: string | undefined;
   bundle: boolean;
+  /** a folder */
   dist: string;
 }
 
@@ -52,6 +61,9 @@ function readArguments(): Wanted {
   }
   const denort = process.env['DENORT_BIN'];
   if (denort && !existsSync(denort)) throw new UsageError(`DENORT_BIN is set, but ${denort} does not exist`);
+  if (denort && runtime !== 'node' && (values.target?.length ?? 1) > 1) {
+    throw new UsageError('DENORT_BIN is the runtime of one target: give one --target');
+  }
   const names = values.target ?? [hostTarget()?.name ?? ''];
   const known = targets.map(({ name }) => name).join(', ');
   const wanted = names.map((name) => {
@@ -71,6 +83,11 @@ async function compile(target: Target, { runtime, dist }: Wanted): Promise<strin
     if (runtime === 'node' || !await withDeno(target, output, scratch, runtime === 'deno')) {
       await compileNode(target, output, scratch);
     }
+    const made = targetOf(output)?.name;
+    if (made !== target.name) {
+      throw new Error(`the runtime is not for ${target.name}, but for ${made ?? 'another machine'}`);
+    }
+    if (target === hostTarget()) tryOut(output, []);
     renameSync(output, join(dist, name));
     return join(dist, name);
   } finally {
@@ -90,14 +107,38 @@ async function withDeno(target: Target, output: string, scratch: string, must: b
   }
 }
 
-/** The form of `sha256sum`, of every binary that is there. */
-function writeChecksums(dist: string): void {
-  const lines = readdirSync(dist).filter((name) => /^inkmesh-[^.]+(?:\.exe)?$/.test(name)).sort().map(
-    (name) => {
-      const digest = createHash('sha256').update(readFileSync(join(dist, name))).digest('hex');
-      return `${digest}  ${name}\n`;
-    },
-  );
+/** @returns the path of inkmesh.mjs */
+async function makeBundle({ dist }: Wanted): Promise<string> {
+  // where no package is above it
+  const scratch = mkdtempSync(join(tmpdir(), 'inkmesh-build-'));
+  try {
+    const made = join(scratch, 'inkmesh.mjs');
+    await bundle({ format: 'esm', single: false, outfile: made });
+    tryOut(process.execPath, ['run', '--allow-all', '--no-config', made]);
+    for (const name of readdirSync(scratch)) copyFileSync(join(scratch, name), join(dist, name));
+    return join(dist, 'inkmesh.mjs');
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** @throws Error unless it starts, and says that it is of this commit */
+function tryOut(command: string, first: readonly string[]): void {
+  const told = execFileSync(command, [...first, 'version', '--json'], {
+    cwd: tmpdir(),
+    encoding: 'utf8',
+    timeout: tryOut_ms,
+  });
+  const made = (JSON.parse(told) as { commit: string | null }).commit;
+  if (made !== commit()) throw new Error(`what was made is of commit ${made}, and not of ${commit()}`);
+}
+
+/** The form of `sha256sum`. Those for macOS are signed first, which changes them. */
+function writeChecksums(dist: string, files: readonly string[]): void {
+  const lines = files.filter((file) => !basename(file).includes('darwin')).sort().map((file) => {
+    const digest = createHash('sha256').update(readFileSync(file)).digest('hex');
+    return `${digest}  ${basename(file)}\n`;
+  });
   writeFileSync(join(dist, 'SHA256SUMS'), lines.join(''));
 }
 
@@ -110,12 +151,14 @@ try {
   const wanted = readArguments();
   mkdirSync(wanted.dist, { recursive: true });
   if (wanted.bundle) {
-    const outfile = join(wanted.dist, 'inkmesh.mjs');
-    await bundle({ format: 'esm', single: false, outfile });
-    report(outfile);
+    report(await makeBundle(wanted));
   } else {
-    for (const target of wanted.targets) report(await compile(target, wanted));
-    writeChecksums(wanted.dist);
+    const made: string[] = [];
+    for (const target of wanted.targets) {
+      made.push(await compile(target, wanted));
+      report(made.at(-1) ?? '');
+    }
+    writeChecksums(wanted.dist, made);
   }
 } catch (error) {
   process.stderr.write(`compile: ${error instanceof Error ? error.message : error}\n`);

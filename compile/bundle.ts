@@ -1,13 +1,9 @@
 /** The whole program as one module, with everything that it reads from its sources inside. */
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import process from 'node:process';
-import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
 import type { Build } from '../src/build.ts';
-
-export const root: string = dirname(dirname(fileURLToPath(import.meta.url)));
+import { commit, root } from './commit.ts';
 
 export interface BundleOptions {
   /** CommonJS is what Node's code cache takes; Deno takes modules */
@@ -40,6 +36,9 @@ export async function bundle({ format, single, outfile }: BundleOptions): Promis
       legalComments: 'eof',
       define: {
         INKMESH_BUILD: JSON.stringify(build),
+        // native helpers of ws, which would be looked for beside the program by whoever can write there
+        'process.env.WS_NO_BUFFER_UTIL': '"1"',
+        'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
         // only where the program is one file is nothing beside it, and only there is the form CommonJS
         ...(format === 'cjs' ? { 'import.meta.url': '""' } : {}),
       },
@@ -67,20 +66,12 @@ const clientFilesInside: esbuild.Plugin = {
       );
       return {
         contents: `const files = ${JSON.stringify(contents)};
-          export const clientFile = (name) => new TextEncoder().encode(files[name]);`,
+          export function clientFile(name) {
+            if (!Object.hasOwn(files, name)) throw new TypeError('no client file ' + name);
+            return new TextEncoder().encode(files[name]);
+          }`,
         loader: 'js',
       };
     });
   },
 };
-
-function commit(): string | null {
-  const git = (...args: string[]) =>
-    execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  try {
-    return git('rev-parse', '--short=12', 'HEAD') + (git('status', '--porcelain') === '' ? '' : '+');
-  } catch {
-    // an unpacked archive, or no git: the variable is what packagers set
-    return process.env['INKMESH_COMMIT'] ?? null;
-  }
-}

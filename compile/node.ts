@@ -12,7 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { bundle, root } from './bundle.ts';
+import { bundle } from './bundle.ts';
+import { root } from './commit.ts';
 import { mustRun } from './run.ts';
 import { hostTarget, nodeVersion, type Target } from './targets.ts';
 
@@ -25,11 +26,11 @@ const runtimes = join(root, 'dist', 'runtimes');
 export async function compileNode(target: Target, output: string, scratch: string): Promise<void> {
   const host = hostTarget();
   if (host === undefined) throw new Error('binaries are built on one of the machines that they are for');
-  const builder = await fetchNode(host);
+  const builder = await unpackNode(host, scratch);
   const main = join(scratch, 'inkmesh.cjs');
   await bundle({ format: 'cjs', single: true, outfile: main });
   const runtime = join(scratch, `node${target.suffix}`);
-  copyFileSync(await fetchNode(target), runtime);
+  copyFileSync(target === host ? builder : await unpackNode(target, scratch), runtime);
   stripSymbols(target, runtime);
   const config = join(scratch, 'sea.json');
   writeFileSync(
@@ -49,28 +50,43 @@ export async function compileNode(target: Target, output: string, scratch: strin
   await mustRun(builder, ['--build-sea', config], scratch);
   chmodSync(output, 0o755);
   if (target.name.startsWith('darwin')) {
-    process.stderr.write('compile: sign it on a Mac before it runs: codesign --sign - --force FILE\n');
+    process.stderr.write(
+      'compile: sign it on a Mac before it runs: codesign --sign - --force FILE; its checksum is made after that\n',
+    );
   }
 }
 
 /** V8 lets 16 MiB of young garbage lie in each of its two halves unless told, which an idle node never needs. */
 const runtimeFlags: readonly string[] = ['--no-warnings', '--max-semi-space-size=2'];
 
-/** @returns the path of Node's binary for a target, fetched once */
-async function fetchNode({ node, suffix }: Target): Promise<string> {
-  const folder = join(runtimes, `${node.name}-${nodeVersion}`);
-  const binary = join(folder, 'package', 'bin', `node${suffix}`);
-  if (existsSync(binary)) return binary;
+/**
+ * Node's binary for a target, out of the registry's archive, which is fetched once and checked each time.
+ * @returns its path, in `scratch`
+ */
+async function unpackNode({ node, suffix }: Target, scratch: string): Promise<string> {
+  const name = `${node.name}-${nodeVersion}`;
+  const archive = join(runtimes, `${name}.tgz`);
+  if (!existsSync(archive) || integrityOf(archive) !== node.integrity) {
+    const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+    await mustRun(npm, ['pack', '--silent', `${node.name}@${nodeVersion}`], scratch);
+    const fetched = join(scratch, `${name}.tgz`);
+    if (integrityOf(fetched) !== node.integrity) throw new Error(`the registry’s ${name} is not what it was`);
+    mkdirSync(runtimes, { recursive: true });
+    renameSync(fetched, archive);
+  }
+  const folder = join(scratch, name);
   mkdirSync(folder, { recursive: true });
-  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  await mustRun(npm, ['pack', '--silent', `${node.name}@${nodeVersion}`], folder);
-  const archive = join(folder, `${node.name}-${nodeVersion}.tgz`);
-  const integrity = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`;
-  if (integrity !== node.integrity) throw new Error(`${archive} is not what it was: ${integrity}`);
   const inArchive = `package/bin/node${suffix}`;
-  await mustRun('tar', ['-xzf', archive, inArchive], folder);
+  await mustRun('tar', ['-xzf', archive, '-C', folder, inArchive], scratch);
+  const binary = join(folder, inArchive);
+  const sha256 = createHash('sha256').update(readFileSync(binary)).digest('hex');
+  if (sha256 !== node.sha256) throw new Error(`Node’s binary in ${archive} is not the one that was tested`);
   return binary;
 }
+
+/** In the form of Subresource Integrity. */
+const integrityOf = (file: string): string =>
+  `sha512-${createHash('sha512').update(readFileSync(file)).digest('base64')}`;
 
 /** Symbols are a fifth of the binary; without a tool for the target they stay. */
 function stripSymbols({ name }: Target, binary: string): void {

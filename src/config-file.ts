@@ -18,7 +18,15 @@ export async function readConfigFile(file: string): Promise<ConfigFile> {
     throw unreadable(file, asInkmeshError(cause).message, cause);
   });
   if (content.length > configLimits.maxChars) throw unreadable(file, 'it is too long');
-  return extname(file) === '.toml' ? await parseToml(file, content) : parseJson(file, content);
+  // editors of Windows begin a text with one
+  const text = content.replace(/^\ufeff/, '');
+  try {
+    return extname(file) === '.toml' ? await parseToml(file, text) : parseJson(file, text);
+  } catch (cause) {
+    // the parsers recurse
+    if (cause instanceof RangeError) throw unreadable(file, 'it is nested too deeply', cause);
+    throw cause;
+  }
 }
 
 function unreadable(file: string, reason: string, cause?: unknown): InkmeshError {
@@ -60,7 +68,10 @@ async function parseToml(file: string, content: string): Promise<ConfigFile> {
     tree = parseTOML(content);
   } catch (cause) {
     if (!(cause instanceof ParseError)) throw cause;
-    throw unreadable(`${file}:${cause.lineNumber}`, cause.message, cause);
+    // a value that lacks is missed where the next thing is
+    const before = content.slice(0, cause.index).trimEnd();
+    const line = before.endsWith('=') ? before.split('\n').length : cause.lineNumber;
+    throw unreadable(`${file}:${line}`, cause.message, cause);
   }
   const lines = new Map<string, number>();
   const see = (pairs: readonly AST.TOMLKeyValue[], path: readonly string[]): void => {

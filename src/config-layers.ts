@@ -60,22 +60,55 @@ export function environmentLayer(keys: readonly Key[], environment: Readonly<Nod
   }));
 }
 
-/** Of `KEY=VALUE`, as `--set` takes it. */
-export function flagLayer(keys: readonly Key[], flags: readonly string[]): Layer {
-  return textLayer(flags.map((flag) => {
-    const [, name = '', text = ''] = /^([\w.]+)=(.*)$/s.exec(flag) ?? [];
-    const key = keys.find(({ path }) => path.join('.') === name);
-    if (key === undefined) throw new InkmeshError('bad-request', `--set ${flag}: there is no such setting`);
-    return { key, text, origin: `--set ${name}` };
-  }));
+/** So that no other program that this one starts has the settings, and the secrets among them. */
+export function forgetEnvironment(): void {
+  for (const name of Object.keys(process.env)) {
+    if (name.startsWith(prefix)) delete process.env[name];
+  }
 }
 
+/**
+ * Of `KEY=VALUE`, as `--set` takes it.
+ * @param secrets dotted keys that are not taken: every user of a machine sees the command lines of all
+ */
+export function flagLayer(
+  keys: readonly Key[],
+  flags: readonly string[],
+  secrets: readonly string[],
+): Layer {
+  const layer = textLayer(flags.map((flag) => {
+    const [, name, text = ''] = /^([^=]*)=(.*)$/s.exec(flag) ?? [];
+    // what is told of it is the key alone: the value may be a secret
+    if (name === undefined) throw new InkmeshError('bad-request', '--set takes KEY=VALUE');
+    const key = keys.find(({ path }) => path.join('.') === name);
+    if (key === undefined) throw new InkmeshError('bad-request', `--set ${name}: there is no such setting`);
+    return { key, text, origin: `--set ${name}` };
+  }));
+  const [shown] = saidBy(layer, secrets);
+  if (shown === undefined) return layer;
+  const variable = prefix + shown.replaceAll('.', '_').toUpperCase();
+  throw new InkmeshError(
+    'bad-request',
+    `--set ${shown}: everybody sees a command line: set it in the configuration file, or by ${variable}`,
+  );
+}
+
+/** Which of these dotted keys a place says. */
+export function saidBy({ value }: Layer, keys: readonly string[]): string[] {
+  return keys.filter((key) => at(value, key.split('.')) !== undefined);
+}
+
+/** What is said of a setting counts over what is said of the group it is in, else the later over the earlier. */
 function textLayer(given: readonly { key: Key; text: string; origin: string }[]): Layer {
   const value: Tree = {};
-  for (const { key: { path, type }, text } of given) {
-    let at = value;
-    for (const part of path.slice(0, -1)) at = (at[part] ??= {}) as Tree;
-    at[path.at(-1) ?? ''] = parse(text, type);
+  const outerFirst = given.toSorted((a, b) => a.key.path.length - b.key.path.length);
+  for (const { key: { path, type }, text } of outerFirst) {
+    let group = value;
+    for (const part of path.slice(0, -1)) {
+      const inner = group[part];
+      group = isTree(inner) ? inner : group[part] = {} as Tree;
+    }
+    group[path.at(-1) ?? ''] = parse(text, type);
   }
   const origins = new Map(given.map(({ key, origin }) => [key.path.join('.'), origin]));
   return { value, originOf: (path) => origins.get(path.join('.')) };
@@ -84,7 +117,9 @@ function textLayer(given: readonly { key: Key; text: string; origin: string }[])
 /** What does not parse stays text: the schema says what is wrong with it. */
 function parse(text: string, type: string): unknown {
   if (type === 'string' || type === 'picklist') return text;
-  if (type === 'array' && !text.startsWith('[')) return text.split(',').map((item) => item.trim());
+  if (type === 'array' && !text.startsWith('[')) {
+    return text.split(',').map((item) => item.trim()).filter((item) => item !== '');
+  }
   try {
     return JSON.parse(text);
   } catch {

@@ -3,7 +3,9 @@
  * are refused.
  */
 import { existsSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import * as v from 'valibot';
+import { meshAddress } from '../mesh/address.ts';
 import { integer, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
 import { files } from './datadir.ts';
@@ -12,14 +14,28 @@ import { snmpSettings } from './printers/snmp-settings.ts';
 import { type ConfigSources, explainSettings, readSettings, type Setting } from './settings.ts';
 
 const port = integer(0, 65535);
-const host = text(253);
+
+/** HOST:PORT, URL or multiaddr of a node. */
+export const nodeAddress = v.pipe(
+  text(256),
+  v.check(isMeshAddress, 'expected HOST:PORT, https://HOST or a multiaddr'),
+);
+
+function isMeshAddress(value: string): boolean {
+  try {
+    meshAddress(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** where nodes take documents over HTTPS/IPPS unless they are told otherwise */
 export const submissionPort = 9265;
 
 const configSchema = v.strictObject({
-  /** the interface that clients and other nodes reach: an IP address */
-  address: v.optional(host, '0.0.0.0'),
+  /** the interface that clients and other nodes reach: an IPv4 address */
+  address: v.optional(v.pipe(text(15), v.check(isIPv4, 'expected an IPv4 address')), '0.0.0.0'),
   ports: v.optional(
     v.strictObject({
       /** submission over plain HTTP/IPP; off unless given */
@@ -33,9 +49,9 @@ const configSchema = v.strictObject({
     {},
   ),
   /** HOST:PORT or multiaddrs of other nodes, for where mDNS does not reach */
-  peers: v.optional(v.pipe(v.array(text(256)), v.maxLength(256)), []),
+  peers: v.optional(v.pipe(v.array(nodeAddress), v.maxLength(256)), []),
   /** the URL of the organisation's cloud node, `https://HOST` */
-  cloud: v.optional(text(253)),
+  cloud: v.optional(nodeAddress),
   mdns: v.optional(v.boolean(), true),
   /** octets of the disk that documents may take together, and that are to stay free on it */
   storage: v.optional(
@@ -60,7 +76,7 @@ const secrets: readonly string[] = ['snmp.community', 'snmp.authKey', 'snmp.priv
 
 /** @throws InkmeshError `bad-request` naming the lines, variables or flags that are wrong */
 export function readConfig(sources: ConfigSources): Promise<Config> {
-  return readSettings(configSchema, sources);
+  return readSettings(configSchema, sources, secrets);
 }
 
 /** Every setting in force, with its origin; secrets are not shown. @throws InkmeshError `bad-request` */

@@ -1,5 +1,7 @@
 /** Settings in force: what the file, the environment and the command line say together, checked, and from where. */
+import { stat } from 'node:fs/promises';
 import * as v from 'valibot';
+import { printable } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
 import {
   environmentLayer,
@@ -9,6 +11,7 @@ import {
   type Layer,
   merge,
   originOf,
+  saidBy,
 } from './config-layers.ts';
 
 /** Where settings come from, besides the environment. */
@@ -17,6 +20,8 @@ export interface ConfigSources {
   file: string | undefined;
   /** `KEY=VALUE` */
   set?: readonly string[];
+  /** is told of what can stay, but should not */
+  warn?: (sentence: string) => void;
 }
 
 /** A setting as it is in force. */
@@ -30,18 +35,25 @@ export interface Setting {
 
 /** How many mistakes are told of at once. */
 const maxTold = 5;
+const maxToldChars = 200;
+/** mode bits of a file that others than its owner may read */
+const othersRead = 0o044;
 
-/** @throws InkmeshError `bad-request` naming the lines, variables or flags that are wrong */
+/**
+ * @param secrets dotted keys that no command line may say, nor a file that others read
+ * @throws InkmeshError `bad-request` naming the lines, variables or flags that are wrong
+ */
 export async function readSettings<S extends v.GenericSchema>(
   schema: S,
   sources: ConfigSources,
+  secrets: readonly string[],
 ): Promise<v.InferOutput<S>> {
-  return (await read(schema, sources)).settings;
+  return (await read(schema, sources, secrets)).settings;
 }
 
 /**
  * Every setting in force, with its origin.
- * @param secrets keys whose values are not shown
+ * @param secrets as for `readSettings`; their values are not shown
  * @throws InkmeshError `bad-request`
  */
 export async function explainSettings<S extends v.GenericSchema>(
@@ -49,7 +61,7 @@ export async function explainSettings<S extends v.GenericSchema>(
   sources: ConfigSources,
   secrets: readonly string[],
 ): Promise<Setting[]> {
-  const { settings, layers } = await read(schema, sources);
+  const { settings, layers } = await read(schema, sources, secrets);
   return keysOf(schema).flatMap(({ path, type }) => {
     const value = path.reduce<unknown>(
       (inner, part) => (inner as Record<string, unknown> | null)?.[part],
@@ -64,26 +76,39 @@ export async function explainSettings<S extends v.GenericSchema>(
 
 async function read<S extends v.GenericSchema>(
   schema: S,
-  { file, set = [] }: ConfigSources,
+  { file, set = [], warn }: ConfigSources,
+  secrets: readonly string[],
 ): Promise<{ settings: v.InferOutput<S>; layers: Layer[] }> {
   const keys = keysOf(schema);
+  const ofFile = file === undefined ? undefined : await fileLayer(file);
   const layers = [
-    ...file === undefined ? [] : [await fileLayer(file)],
+    ...ofFile === undefined ? [] : [ofFile],
     environmentLayer(keys, process.env),
-    flagLayer(keys, set),
+    flagLayer(keys, set, secrets),
   ];
   const result = v.safeParse(schema, merge(layers));
-  if (result.success) return { settings: result.output, layers };
-  const wrong = result.issues.slice(0, maxTold).map((issue) => {
-    const path = (issue.path ?? []).map(({ key }) => String(key));
-    const lengths = path.map((_, at) => path.length - at);
-    const places = lengths.map((length) => path.slice(0, length));
-    const origin = [...places, []].map((place) => originOf(layers, place)).find((found) =>
-      found !== undefined
-    );
-    return `${origin ?? file ?? 'the settings'}: ${
-      [path.join('.'), issue.message].filter(Boolean).join(': ')
-    }`;
-  });
-  throw new InkmeshError('bad-request', wrong.join('; '));
+  if (!result.success) {
+    const wrong = result.issues.slice(0, maxTold).map((issue) => mistake(issue, layers, file));
+    throw new InkmeshError('bad-request', wrong.join('; '));
+  }
+  const held = ofFile === undefined ? [] : saidBy(ofFile, secrets);
+  if (warn !== undefined && file !== undefined && held.length > 0 && await isOpen(file)) {
+    warn(`${file} has ${held.join(' and ')}, and others may read it: chmod 600`);
+  }
+  return { settings: result.output, layers };
+}
+
+/** Where it is and what was expected there; never what was found, which may be a secret. */
+function mistake(issue: v.BaseIssue<unknown>, layers: readonly Layer[], file: string | undefined): string {
+  const path = (issue.path ?? []).map(({ key }) => String(key));
+  const places = [...path.map((_, at) => path.slice(0, path.length - at)), []];
+  const origin = places.map((place) => originOf(layers, place)).find((found) => found !== undefined);
+  const expected = issue.message.replace(/(?: but r|: R)eceived .*$/s, '');
+  const told = [path.join('.'), expected].filter(Boolean).join(': ');
+  return `${origin ?? file ?? 'the settings'}: ${printable(told, maxToldChars)}`;
+}
+
+/** Whether others than the owner may read a file, on systems that have modes. */
+async function isOpen(file: string): Promise<boolean> {
+  return process.platform !== 'win32' && ((await stat(file)).mode & othersRead) !== 0;
 }

@@ -2,17 +2,20 @@
  * `deno task test [--deadline SECONDS] [--binary] [FILTER...]`: runs every test file under test/, or those whose path
  * there contains a FILTER, each in a process group of its own, the longest first and as many at once as there are
  * cores, and one more: they mostly wait. The last line is `N passed, N failed`; a file that crashes, hangs or tests
- * nothing counts as failed. Exit code 0 only when nothing failed. `--binary`: what starts the program starts the one that
- * `deno task compile` has made for this machine.
+ * nothing counts as failed. Exit code 0 only when nothing failed. `--binary`: what starts the command line as a process
+ * of its own (`program()` in e2e/organisation.ts, e2e/hosts-binary) starts the one that `deno task compile` has made for
+ * this machine; agents in network namespaces, faulty nodes and what a test calls in its own process stay sources.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { commit } from '../compile/commit.ts';
 import { hostTarget } from '../compile/targets.ts';
+import { forgetEnvironment } from '../src/config-layers.ts';
 import type { Report } from './child.ts';
 
 const defaultDeadline_s = 900;
@@ -162,11 +165,16 @@ async function runAll(files: string[], deadline_ms: number): Promise<Map<string,
   return outcomes;
 }
 
-/** @throws Error when there is none */
+/** @throws Error when there is none of this commit */
 function builtBinary(): string {
   const { name, suffix } = hostTarget() ?? { name: '', suffix: '' };
   const file = join(dirname(testFolder), 'dist', `inkmesh-${name}${suffix}`);
   if (!existsSync(file)) throw new Error(`${file} is not there: deno task compile`);
+  const told = JSON.parse(execFileSync(file, ['version', '--json'], { encoding: 'utf8' })) as {
+    commit: string | null;
+  };
+  const [made, wanted] = [told.commit, commit()].map((commit) => commit?.replace('+', ''));
+  if (made !== wanted) throw new Error(`${file} is of commit ${made}, not of ${wanted}: deno task compile`);
   return file;
 }
 
@@ -186,7 +194,8 @@ function readArguments(): { filters: string[]; deadline_ms: number; binary: bool
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
 const { filters, deadline_ms, binary } = readArguments();
-if (binary) process.env['INKMESH'] = builtBinary();
+forgetEnvironment();
+if (binary) process.env['INKMESH_TEST_BINARY'] = builtBinary();
 const files = findTests(filters);
 const outcomes = await runAll(files, deadline_ms);
 const sum = (count: (outcome: Outcome) => number) =>

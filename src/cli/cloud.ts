@@ -2,8 +2,9 @@
 import { resolve } from 'node:path';
 import { readCloudConfig } from '../../cloud/config.ts';
 import { startCloud } from '../../cloud/server.ts';
+import { forgetEnvironment } from '../config-layers.ts';
 import { type Command, option } from './command.ts';
-import { configOptions, configSources } from './config.ts';
+import { configOptions, nodeSources } from './config.ts';
 import { log } from './log.ts';
 
 export const cloud: Command = {
@@ -15,7 +16,8 @@ export const cloud: Command = {
   run: async (args, terminal) => {
     const stopped = terminal.stopped();
     const dir = resolve(args.required('dir'));
-    const config = await readCloudConfig(configSources(args, dir));
+    const config = await readCloudConfig(nodeSources(args, dir));
+    forgetEnvironment();
     const running = await startCloud(
       dir,
       { ...config, listen: args.optional('listen') ?? config.listen },

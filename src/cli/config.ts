@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { explainConfig, ownConfig } from '../config.ts';
 import type { ConfigSources } from '../settings.ts';
 import { type Args, type Command, option, table } from './command.ts';
+import { log } from './log.ts';
 
 /** Of every command that reads a node's settings. */
 export const configOptions = { config: option.text, set: option.list } as const;
@@ -11,6 +12,12 @@ export const configOptions = { config: option.text, set: option.list } as const;
 export function configSources(args: Args, dir: string): ConfigSources {
   return { file: args.optional('config') ?? ownConfig(dir), set: args.list('set') };
 }
+
+/** The same for a node, which logs what should not stay as it is. */
+export const nodeSources = (args: Args, dir: string): ConfigSources => ({
+  ...configSources(args, dir),
+  warn: (sentence) => log('warn', sentence),
+});
 
 export const configShow: Command = {
   name: 'config show',

@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { forgetEnvironment } from '../config-layers.ts';
 import { files } from '../datadir.ts';
 import { type Command, option, type Result, type Terminal, UsageError } from './command.ts';
 import { DemoCluster, type DemoNode } from './demo-cluster.ts';
@@ -24,6 +25,8 @@ export const demo: Command = {
     if (sites < 1 || sites > maxSites) throw new UsageError(`--sites is 1 to ${maxSites}`);
     const count = args.integer('nodes', 3);
     if (count < 3 || count > 16) throw new UsageError('--nodes is 3 to 16: a job is kept on three');
+    // what is set for this machine's own node is not for the demo's
+    forgetEnvironment();
     const dir = await mkdtemp(join(tmpdir(), 'inkmesh-demo-'));
     const cluster = new DemoCluster(dir, runInside);
     const printers: DemoPrinter[] = [];

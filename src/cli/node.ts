@@ -1,9 +1,10 @@
 /** The command that runs an edge node in the foreground. */
 import { resolve } from 'node:path';
+import { forgetEnvironment } from '../config-layers.ts';
 import { readConfig } from '../config.ts';
 import { startNode } from '../node.ts';
 import { type Command, option } from './command.ts';
-import { configOptions, configSources } from './config.ts';
+import { configOptions, nodeSources } from './config.ts';
 import { log } from './log.ts';
 
 export const node: Command = {
@@ -15,7 +16,9 @@ export const node: Command = {
   run: async (args, terminal) => {
     const stopped = terminal.stopped();
     const dir = resolve(args.required('dir'));
-    const running = await startNode(dir, await readConfig(configSources(args, dir)), log);
+    const config = await readConfig(nodeSources(args, dir));
+    forgetEnvironment();
+    const running = await startNode(dir, config, log);
     const { self } = running.mesh;
     const { ports } = running.run;
     const plain = ports.http === null ? '' : `, plain IPP ${ports.http}`;

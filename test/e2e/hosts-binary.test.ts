@@ -17,7 +17,7 @@ import { untilPrinted } from './hosts/organisation.ts';
 import { emptyRoot, runWithin, systemRoot, within } from './hosts/root.ts';
 import { makePdf } from './organisation.ts';
 
-const binary = process.env['INKMESH'] ?? '';
+const binary = process.env['INKMESH_TEST_BINARY'] ?? '';
 const ready_ms = 60_000;
 const dir = '/var/lib/inkmesh';
 const unit = '/etc/systemd/system/inkmesh.service';

@@ -91,9 +91,9 @@ interface Description {
   users: OrganisationUser[];
 }
 
-/** The command that runs this program: the binary that `INKMESH` names, or else its sources. */
+/** The command that runs this program: the binary that `INKMESH_TEST_BINARY` names, or else its sources. */
 export function program(): [string, ...string[]] {
-  const binary = process.env['INKMESH'];
+  const binary = process.env['INKMESH_TEST_BINARY'];
   if (binary) return [binary];
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
   const flags = process.versions['deno'] === undefined ? [] : ['run', '--allow-all'];

@@ -1,9 +1,10 @@
 /** Settings: what each place says, which one counts, and where the mistake is. */
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { explainConfig, ownConfig, readConfig } from '../../src/config.ts';
+import { forgetEnvironment } from '../../src/config-layers.ts';
 import { refusalOf } from '../fakes/organisation.ts';
 import { tempDir } from '../fakes/processes.ts';
 
@@ -88,12 +89,14 @@ for (const [name, content] of Object.entries(same)) {
   test(`${name}: flags over the environment over the file over the defaults, and each setting says whence it comes`, async () => {
     const path = layered(name, content);
     process.env['INKMESH_SET_PORTS_HTTPS'] = '3';
-    process.env['INKMESH_SET_PEERS'] = 'b:1, c:2';
+    process.env['INKMESH_SET_PEERS'] = 'b:1, c:2,';
     process.env['INKMESH_SET_SNMP'] = '';
-    const sources = { file: path, set: ['ports.mesh=4', 'snmp.community=hush'] };
+    process.env['INKMESH_SET_SNMP_COMMUNITY'] = 'hush';
+    const sources = { file: path, set: ['ports.mesh=4'] };
     const config = await readConfig(sources);
     const settings = await explainConfig(sources);
-    for (const variable of ['PORTS_HTTPS', 'PEERS', 'SNMP']) delete process.env[`INKMESH_SET_${variable}`];
+    forgetEnvironment();
+    assert.not.ok(Object.keys(process.env).some((name) => name.startsWith('INKMESH_SET_')));
     assert.equal(config, {
       ...defaults,
       ports: { http: null, mesh: 4, https: 3, release: 9266 },
@@ -122,6 +125,14 @@ const misplaced: [name: string, content: string, set: string[], told: RegExp][] 
     [],
     /config\.json:4: ports\.mesh: /,
   ],
+  [
+    'config.json',
+    '{"mdns": true,\n "address": "::"}',
+    [],
+    /config\.json:2: address: expected an IPv4 address/,
+  ],
+  ['config.toml', 'mdns = true\npeers = ["a:1", "b"]\n', [], /config\.toml:2: peers\.1: expected HOST:PORT/],
+  ['config.toml', 'mdns = true\ncloud = "ftp://x"\n', [], /config\.toml:2: cloud: expected HOST:PORT/],
   ['config.json', '{\n  "mdns": true\n  "peers": []\n}', [], /config\.json:3 cannot be read/],
   [
     'config.json',
@@ -131,12 +142,12 @@ const misplaced: [name: string, content: string, set: string[], told: RegExp][] 
   ],
   ['config.json', '{\n\n "nmdns": 1}', [], /config\.json:3: nmdns: /],
   ['config.toml', 'mdns = true\n[ports]\n# high\nmesh = 65536\n', [], /config\.toml:4: ports\.mesh: /],
-  ['config.toml', 'mdns = true\nmdns = false\n', [], /config\.toml:[12] cannot be read/],
-  ['config.toml', 'mdns = \n', [], /config\.toml:[12] cannot be read/],
-  ['config.toml', 'snmp = { user = "ada",\n authKey = "short" }\n', [], /config\.toml:\d: snmp\.authKey: /],
+  ['config.toml', 'mdns = true\n\nmdns = false\n', [], /config\.toml:3 cannot be read/],
+  ['config.toml', '\nmdns = \n', [], /config\.toml:2 cannot be read/],
+  ['config.toml', 'snmp = { user = "ada",\n authKey = "short" }\n', [], /config\.toml:2: snmp\.authKey: /],
   ['config.toml', 'mdns = "no"\ndrain_s = -1\n', [], /config\.toml:1: mdns: .*; .*config\.toml:2: drain_s: /],
   ['config.toml', '', ['mdns=maybe'], /--set mdns: mdns: /],
-  ['config.toml', '', ['mndns=true'], /--set mndns=true: there is no such setting/],
+  ['config.toml', '', ['mndns=true'], /--set mndns: there is no such setting/],
 ];
 for (const [name, content, set, told] of misplaced) {
   test(`${name} ${JSON.stringify(content)} ${set}: the place that is wrong is named`, async () => {
@@ -144,6 +155,81 @@ for (const [name, content, set, told] of misplaced) {
     assert.match(await refusalOf(() => readConfig({ file, set })), told);
   });
 }
+
+const secret = 'Hush-5ecret';
+const leaks: [name: string, content: string, set: string[], variables: Record<string, string>][] = [
+  ['config.toml', '', [`snmp.authkey=${secret}`], {}],
+  ['config.toml', '', [`snmp.authKey=${secret}`], {}],
+  ['config.toml', '', [`snmp.authKey ${secret}`], {}],
+  ['config.toml', '', [`snmp={"user": "ada", "authKey": "${secret}"}`], {}],
+  ['config.toml', '', [`snmp=${secret}`], {}],
+  ['config.toml', '', [], { SNMP: secret }],
+  ['config.toml', '', [], { SNMP: `{"community": "${secret}", "authKey": 7}` }],
+  ['config.toml', '', [], { SNMP_VERSION: secret }],
+  ['config.toml', '', [], { SNMP_COMMUNITY: secret + '\n' }],
+  ['config.toml', '', [], { SNMP_AUTHKEY: secret.slice(-7) }],
+  ['config.toml', `snmp = "${secret}"`, [], {}],
+  ['config.toml', `[snmp]\nprivKey = ["${secret}"]`, [], {}],
+  ['config.toml', `[snmp]\nprivKey = "${secret}`, [], {}],
+  ['config.toml', `[snmp]\nprivKey = ${secret}`, [], {}],
+  ['config.json', `{"snmp": "${secret}"}`, [], {}],
+  ['config.json', `{"snmp": {"version": "${secret}"}}`, [], {}],
+  ['config.json', `{"snmp": {"authKey": "${secret}}}`, [], {}],
+  ['config.json', `{"snmp": {"authKey": ${secret}}}`, [], {}],
+];
+for (const [name, content, set, variables] of leaks) {
+  test(`${name} ${content} ${set} ${JSON.stringify(variables)}: the refusal does not tell the secret`, async () => {
+    for (const [variable, value] of Object.entries(variables)) process.env[`INKMESH_SET_${variable}`] = value;
+    try {
+      const refusal = await refusalOf(() => readConfig({ file: layered(name, content), set }));
+      assert.match(refusal, /^bad-request: /);
+      assert.not.match(refusal, secret.slice(-7));
+    } finally {
+      forgetEnvironment();
+    }
+  });
+}
+
+test('a secret on the command line is refused, with the places for it; no SNMP is none', async () => {
+  const refusal = await refusalOf(() => readConfig({ file: undefined, set: ['snmp.authKey=long-enough'] }));
+  assert.match(refusal, /--set snmp\.authKey: .* INKMESH_SET_SNMP_AUTHKEY/);
+  assert.is((await readConfig({ file: undefined, set: ['snmp=null'] })).snmp, null);
+});
+
+test('of a file with a secret that others may read a node is warned', async () => {
+  const file = layered('config.toml', '[snmp]\ncommunity = "hush"\n');
+  for (const [mode, warnings] of [[0o600, 0], [0o640, 1], [0o604, 1]] as const) {
+    chmodSync(file, mode);
+    const warned: string[] = [];
+    await readConfig({ file, warn: (sentence) => warned.push(sentence) });
+    assert.is(warned.length, warnings, mode.toString(8));
+    for (const sentence of warned) assert.match(sentence, /config\.toml has snmp\.community, .* chmod 600/);
+  }
+  const plain = layered('config.toml', 'mdns = false\n');
+  await readConfig({ file: plain, warn: assert.unreachable });
+});
+
+test('what is said of a setting counts over its group, in whatever order', async () => {
+  for (const first of ['ports=5', 'ports=null', 'ports={"mesh": 5, "https": 6}']) {
+    for (const set of [[first, 'ports.mesh=4'], ['ports.mesh=4', first]]) {
+      const { ports } = await readConfig({ file: undefined, set });
+      assert.is(ports.mesh, 4, set.join(' '));
+      assert.is(ports.https, first.includes('{') ? 6 : 9265);
+    }
+  }
+  assert.is((await readConfig({ file: undefined, set: ['ports.mesh=4', 'ports.mesh=7'] })).ports.mesh, 7);
+});
+
+test('a byte order mark is no mistake, and too deep a nesting is one', async () => {
+  for (
+    const [name, content] of [['config.toml', 'mdns = false'], ['config.json', '{"mdns": false}']] as const
+  ) {
+    assert.is((await readConfig({ file: layered(name, '\ufeff' + content) })).mdns, false);
+    const deep = '['.repeat(50_000) + ']'.repeat(50_000);
+    const nested = name === 'config.toml' ? `peers = ${deep}` : `{"peers": ${deep}}`;
+    assert.match(await refusalOf(() => readConfig({ file: layered(name, nested) })), /^bad-request: /);
+  }
+});
 
 test('a variable of no setting is refused, and a wrong one is named', async () => {
   for (const [variable, value] of [['INKMESH_SET_MDSN', 'true'], ['INKMESH_SET_DRAIN_S', 'long']] as const) {
