@@ -61,6 +61,8 @@ function readArguments(): Wanted {
   }
   const denort = process.env['DENORT_BIN'];
   if (denort && !existsSync(denort)) throw new UsageError(`DENORT_BIN is set, but ${denort} does not exist`);
+  // Deno is run in another folder
+  if (denort) process.env['DENORT_BIN'] = resolve(denort);
   if (denort && runtime !== 'node' && (values.target?.length ?? 1) > 1) {
     throw new UsageError('DENORT_BIN is the runtime of one target: give one --target');
   }
