@@ -1,5 +1,5 @@
 /** The cloud's HTTP(S) server without a cloud: whoever asks for a WebSocket comes to a door of the mesh. */
-import { meshAddress } from '../../mesh/address.ts';
+import { meshAddress, socketPath } from '../../mesh/address.ts';
 import { SocketDoor } from '../../mesh/websocket.ts';
 import { listen } from '../../src/listen.ts';
 import { addressOf } from '../../src/tls-server.ts';
@@ -25,8 +25,11 @@ export async function startDoor(
     fetch: () => new Response('a page\n'),
     ...{ address: '127.0.0.1', port, what: 'the cloud' },
     ...(tls ? { tls: selfSigned() } : {}),
-    upgrade: (request, socket, head) => {
-      box.door?.upgrade(request, socket, head, from?.() ?? addressOf({ incoming: request }));
+    upgrade: {
+      path: socketPath,
+      take: (request, socket, head) => {
+        box.door?.upgrade(request, socket, head, from?.() ?? addressOf({ incoming: request }));
+      },
     },
   });
   const url = `${tls ? 'https' : 'http'}://127.0.0.1:${server.port}`;
