@@ -1,6 +1,9 @@
 /** The mesh over WebSocket on the port of an HTTP server: between real transports, through a door. */
 import { randomBytes } from 'node:crypto';
 import { request } from 'node:https';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { meshAddress, relayOf } from '../../mesh/address.ts';
@@ -11,6 +14,7 @@ import { echoed, reserved, soon, startTransport, stopTransports } from '../fakes
 
 const MiB = 1024 * 1024;
 const doors: DoorServer[] = [];
+const leftOpen: Duplex[] = [];
 
 /** A relay that is reached by WebSocket only. */
 async function cloud(
@@ -25,6 +29,7 @@ const edge = () => startTransport({ listen: [] });
 
 test.after.each(async () => {
   await stopTransports();
+  for (const socket of leftOpen.splice(0)) socket.destroy();
   await Promise.all(doors.splice(0).map((one) => one.stop()));
 });
 
@@ -79,6 +84,67 @@ test('a client has the address that the server says, and none without one', asyn
   from = 'nobody';
   assert.instance(await dial().catch((error) => error), Error);
   assert.equal(at.door.counts, { open: 1, turned: { closed: 1 } });
+});
+
+const handshake = (path: string, upgrade: string) =>
+  `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`;
+
+/** What a server says until it ends the connection of a client that does not end it. */
+function told(port: number, octets: string): Promise<string> {
+  return new Promise((resolve) => {
+    let said = '';
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.write(octets));
+    socket.on('data', (data) => said += String(data)).on('error', () => {});
+    socket.on('end', () => resolve(said));
+    leftOpen.push(socket);
+  });
+}
+
+test('who asks for another protocol, or elsewhere, gets a page', async () => {
+  const { at } = await cloud({ tls: false });
+  const page = (path: string, upgrade: string) => told(at.port, handshake(path, upgrade) + last);
+  const last = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+  for (const upgrade of ['TLS/1.0, HTTP/1.1', 'h2c']) assert.match(await page('/mesh', upgrade), /a page/);
+  assert.match(await page('/', 'websocket'), /a page/);
+  assert.equal(at.door.counts, { open: 0, turned: {} });
+});
+
+for (const tls of [false, true]) {
+  test(`a socket that is refused is let go of, though its client keeps it${tls ? ', over TLS' : ''}`, async () => {
+    const sockets: Duplex[] = [];
+    const at = await startDoor({ tls, from: () => 'nobody', seen: (socket) => sockets.push(socket) });
+    const socket = tls
+      ? connectTls({ port: at.port, host: '127.0.0.1', rejectUnauthorized: false })
+      : connect({ port: at.port, host: '127.0.0.1', allowHalfOpen: true });
+    leftOpen.push(socket);
+    let said = '';
+    socket.on('data', (data) => said += String(data)).on('error', () => {});
+    socket.once(tls ? 'secureConnect' : 'connect', () => socket.write(handshake('/mesh', 'websocket')));
+    await waitFor(() => sockets[0]?.destroyed || undefined, {
+      ...{ deadline_ms: 30_000, what: 'the server to let go of the socket' },
+    });
+    assert.match(said, /^HTTP\/1\.1 503 /);
+    await at.stop();
+  });
+}
+
+test('an upgrade is refused while an earlier request is still to be answered', async () => {
+  const { at } = await cloud({ tls: false });
+  const said = await told(
+    at.port,
+    `GET /never HTTP/1.1\r\nHost: x\r\n\r\n${handshake('/mesh', 'websocket')}`,
+  );
+  assert.is(said, '');
+  assert.equal(at.door.counts, { open: 0, turned: {} });
+});
+
+test('a dial that is called off before it can begin fails, and that is all', async () => {
+  const { hub, at } = await cloud({ tls: false });
+  const node = await edge();
+  for (let wait_ms = 0; wait_ms < 30; wait_ms += 2) {
+    const signal = AbortSignal.timeout(wait_ms);
+    await node.dial(hub.peer, [meshAddress(at.url)], signal).then((link) => link.close(), () => {});
+  }
 });
 
 test.run();
