@@ -4,13 +4,17 @@ import { request } from 'node:https';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
+import { multiaddr } from '@multiformats/multiaddr';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { meshAddress, relayOf } from '../../mesh/address.ts';
 import type { Transport } from '../../mesh/ports.ts';
+import { webSockets } from '../../mesh/websocket.ts';
 import { type DoorServer, startDoor } from '../fakes/door.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { echoed, reserved, soon, startTransport, stopTransports } from '../fakes/transports.ts';
+
+type Components = Parameters<ReturnType<typeof webSockets>>[0];
 
 const MiB = 1024 * 1024;
 const doors: DoorServer[] = [];
@@ -138,13 +142,23 @@ test('an upgrade is refused while an earlier request is still to be answered', a
   assert.equal(at.door.counts, { open: 0, turned: {} });
 });
 
-test('a dial that is called off before it can begin fails, and that is all', async () => {
-  const { hub, at } = await cloud({ tls: false });
-  const node = await edge();
-  for (let wait_ms = 0; wait_ms < 30; wait_ms += 2) {
-    const signal = AbortSignal.timeout(wait_ms);
-    await node.dial(hub.peer, [meshAddress(at.url)], signal).then((link) => link.close(), () => {});
-  }
+test('a dial that is called off when its connection is there fails, and that is all', async () => {
+  const { at } = await cloud({ tls: false });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const remove = signal.removeEventListener.bind(signal);
+  // which is what is done when the connection is there
+  signal.removeEventListener = (...given: Parameters<typeof remove>) => {
+    remove(...given);
+    controller.abort(new Error('called off'));
+  };
+  const nothing = { upgrader: {}, logger: { forComponent: () => () => {} } };
+  const transport = webSockets(undefined)(nothing as unknown as Components);
+  const dialling = { ...nothing, signal } as unknown as Parameters<typeof transport.dial>[1];
+  const error = await transport.dial(multiaddr(meshAddress(at.url)), dialling).catch((thrown) => thrown);
+  assert.is(error.message, 'called off');
+  // what nobody listens to ends the process
+  await new Promise((resolve) => setImmediate(resolve));
 });
 
 test.run();
