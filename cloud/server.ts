@@ -121,10 +121,9 @@ async function openPorts(
   return {
     public: await listen({
       ...{ ...common, ...place, ...(tls === undefined ? {} : { tls }) },
-      upgrade: (request, socket, head) => {
-        const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-        if (pathname === socketPath) door.upgrade(request, socket, head, address(request));
-        else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      upgrade: {
+        path: socketPath,
+        take: (request, socket, head) => door.upgrade(request, socket, head, address(request)),
       },
     }),
     // this machine's own commands, whatever the other one's certificate is

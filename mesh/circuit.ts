@@ -13,7 +13,6 @@ export const status = {
   connectionFailed: 203,
   noReservation: 204,
   malformedMessage: 400,
-  unexpectedMessage: 401,
 } as const;
 export type Status = (typeof status)[keyof typeof status];
 

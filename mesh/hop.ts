@@ -164,35 +164,58 @@ export class HopServer {
     wanted: Uint8Array,
     signal: AbortSignal,
   ): Promise<Why | undefined> {
-    const rules = this.#rules();
     const from = source.toString();
-    if (!rules.isMember(from)) return 'admission';
+    if (!this.#rules().isMember(from)) return 'admission';
     const reservation = this.#reservations.get(Buffer.from(wanted).toString('hex'));
     if (reservation === undefined || reservation.expires_ms < this.#clock.monotonic_ms()) {
       return 'reservation';
     }
     const to = reservation.peer.toString();
-    if (!rules.mayPass(from, to)) return 'policy';
+    if (!this.#rules().mayPass(from, to)) return 'policy';
     if (this.#circuits.size >= maxCircuits) return 'full';
     if ([from, to].some((peer) => this.#circuitsOf(peer) >= maxCircuitsPerPeer)) return 'peer';
-    const circuit: Circuit = { from, to, end: () => {} };
+    const ended = new AbortController();
+    const circuit: Circuit = { from, to, end: (reason) => ended.abort(reason) };
     this.#circuits.add(circuit);
-    const leave = () => void this.#circuits.delete(circuit);
     try {
-      const target = await this.#reach(reservation.peer, source, signal);
-      if (target === undefined) return leave(), 'gone';
-      await asked.write(encodeHopStatus(status.ok), { signal });
-      const ends = joinStreams(asked.unwrap(), target.unwrap(), {
-        forth: (octets) => rules.carried(from, to, octets),
-        back: (octets) => rules.carried(to, from, octets),
-        ended: leave,
-      });
-      circuit.end = ends;
+      const either = AbortSignal.any([signal, ended.signal]);
+      const target = await this.#reach(reservation.peer, source, either);
+      const refusal = target === undefined ? 'gone' : await this.#join(circuit, asked, target, either);
+      if (refusal !== undefined) this.#circuits.delete(circuit);
+      return refusal;
     } catch (error) {
-      leave();
+      this.#circuits.delete(circuit);
       throw error;
     }
-    return undefined;
+  }
+
+  /** Unless the circuit is made, its target's stream has ended. */
+  async #join(
+    circuit: Circuit,
+    asked: Framed,
+    target: Framed,
+    signal: AbortSignal,
+  ): Promise<Why | undefined> {
+    const { from, to } = circuit;
+    const rules = this.#rules();
+    // time has passed since this was asked
+    if (!rules.isMember(from) || !rules.mayPass(from, to)) {
+      target.unwrap().abort(new TypeError('it may not pass any more'));
+      return 'policy';
+    }
+    try {
+      await asked.write(encodeHopStatus(status.ok), { signal });
+      signal.throwIfAborted();
+      circuit.end = joinStreams(asked.unwrap(), target.unwrap(), {
+        forth: (octets) => rules.carried(from, to, octets),
+        back: (octets) => rules.carried(to, from, octets),
+        ended: () => void this.#circuits.delete(circuit),
+      });
+      return undefined;
+    } catch (thrown) {
+      target.unwrap().abort(thrown instanceof Error ? thrown : new TypeError(String(thrown)));
+      throw thrown;
+    }
   }
 
   /** A stream to the end of a circuit, over the newest connection to it, once it has said that it takes it. */

@@ -9,35 +9,75 @@ export interface Joined {
   ended(): void;
 }
 
-/** Joins two streams until both have ended, or one is reset. @returns what resets both */
-export function joinStreams(one: Stream, other: Stream, joined: Joined): (reason: Error) => void {
+type Abort = (reason: Error) => void;
+
+/**
+ * Joins two streams until both have ended; one that is reset or lost takes the other with it.
+ * @returns what resets both
+ */
+export function joinStreams(one: Stream, other: Stream, joined: Joined): Abort {
   let open = 2;
-  const abort = (reason: Error) => {
+  const abort: Abort = (reason) => {
     for (const stream of [one, other]) stream.abort(reason);
   };
-  const closed = (event: { error?: Error }) => {
-    if (event.error !== undefined) abort(event.error);
-    if (--open === 0) joined.ended();
-  };
-  for (const stream of [one, other]) stream.addEventListener('close', closed, { once: true });
-  pass(one, other, joined.forth);
-  pass(other, one, joined.back);
+  for (const [stream, peer] of [[one, other], [other, one]] as const) {
+    const closed = (error?: Error) => {
+      if (error !== undefined) abort(error);
+      // a stream ends without an error too when its connection is lost, and what the peer still says would go nowhere
+      else if (peer.remoteWriteStatus === 'writable') peer.abort(new TypeError('the other end has gone'));
+      if (--open === 0) joined.ended();
+    };
+    // what has closed already says so no more
+    if (stream.status !== 'open') closed();
+    else stream.addEventListener('close', ({ error }) => closed(error), { once: true });
+  }
+  pass(one, other, joined.forth, abort);
+  pass(other, one, joined.back, abort);
   return abort;
 }
 
-function pass(from: Stream, to: Stream, count: (octets: number) => void): void {
-  from.addEventListener('message', ({ data }) => {
-    if (to.writeStatus !== 'writable') return;
-    count(data.byteLength);
-    if (!to.send(data) && from.readStatus === 'readable') from.pause();
-  });
-  to.addEventListener('drain', () => {
-    // the stream's own listener sends the rest in a microtask, which may fill it again
-    queueMicrotask(() => {
-      if (!to.writableNeedsDrain && from.readStatus === 'paused') from.resume();
-    });
-  });
-  const finish = () => void to.close().catch((error: Error) => to.abort(error));
-  from.addEventListener('remoteCloseWrite', finish, { once: true });
-  if (from.remoteWriteStatus !== 'writable') finish();
+/** What a listener throws would end the process: whatever fails ends both streams. */
+function pass(from: Stream, to: Stream, count: (octets: number) => void, abort: Abort): void {
+  let isResuming = false;
+  const hold = () => {
+    if (to.writableNeedsDrain && from.readStatus === 'readable') from.pause();
+  };
+  const finish = () => {
+    // while it is paused, a stream may have been written to its end and still have data to give
+    if (from.remoteWriteStatus === 'writable' || from.readBufferLength > 0) return;
+    to.close().catch((error: Error) => to.abort(error));
+  };
+  const guarded = (body: () => void) => () => {
+    try {
+      body();
+    } catch (thrown) {
+      abort(thrown instanceof Error ? thrown : new TypeError(String(thrown)));
+    }
+  };
+  const resume = () => {
+    if (to.writableNeedsDrain || from.readStatus !== 'paused') return;
+    isResuming = true;
+    try {
+      from.resume();
+    } catch (thrown) {
+      // a stream whose connection has gone gives what it has, and only then cannot ask for more
+      if (from.status === 'open') throw thrown;
+    } finally {
+      isResuming = false;
+    }
+    hold();
+  };
+  from.addEventListener('message', ({ data }) =>
+    guarded(() => {
+      if (to.writeStatus !== 'writable') return;
+      count(data.byteLength);
+      to.send(data);
+      // yamux asks for more at the end of `resume`, whatever has been said meanwhile
+      if (!isResuming) hold();
+      finish();
+    })());
+  // the stream's own listener sends the rest in a microtask, which may fill it again
+  to.addEventListener('drain', () => queueMicrotask(guarded(resume)));
+  for (const event of ['remoteCloseWrite', 'close'] as const) from.addEventListener(event, finish);
+  finish();
 }

@@ -321,6 +321,8 @@ export const socketHighWaterBytes = 1 * MiB;
 /** on the cloud: WebSockets, and those of one address, behind which there may be a whole office */
 export const maxSockets = 4096;
 export const maxSocketsPerAddress = 1024;
+/** how long a socket that is refused is kept for its answer to be taken */
+export const refusal_ms = 5 * second_ms;
 /** the answer of an HTTP proxy, whose text nobody reads */
 export const maxProxyAnswerBytes = 16 * KiB;
 

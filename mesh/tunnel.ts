@@ -27,7 +27,8 @@ export const authority = ({ host, port }: Pick<Endpoint, 'host' | 'port'>): stri
 export async function openTunnel(to: Endpoint, signal: AbortSignal): Promise<Socket> {
   const proxy = getProxyForUrl(`${to.tls ? 'https' : 'http'}://${authority(to)}`);
   const socket = proxy === '' ? await opened(to, signal) : await throughProxy(new URL(proxy), to, signal);
-  return to.tls ? await secured(socket, to.host, signal) : socket;
+  // it was held to keep what follows a proxy's answer; who is asked for a WebSocket speaks when he has been asked
+  return to.tls ? await secured(socket, to.host, signal) : socket.resume();
 }
 
 function opened({ host, port }: Pick<Endpoint, 'host' | 'port'>, signal: AbortSignal): Promise<Socket> {
@@ -50,18 +51,27 @@ async function throughProxy(proxy: URL, to: Endpoint, signal: AbortSignal): Prom
     );
   }
   const host = proxy.hostname.replace(/^\[|\]$/g, '');
-  const socket = await opened({ host, port: Number(proxy.port || 80) }, signal);
-  const user = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  const user = `${decoded(proxy.username)}:${decoded(proxy.password)}`;
   const head = [
     `CONNECT ${authority(to)} HTTP/1.1`,
     `Host: ${authority(to)}`,
     ...(user === ':' ? [] : [`Proxy-Authorization: Basic ${Buffer.from(user).toString('base64')}`]),
   ];
+  const socket = await opened({ host, port: Number(proxy.port || 80) }, signal);
   socket.write(`${head.join('\r\n')}\r\n\r\n`);
   const status = await answered(socket, signal);
   if (status >= 200 && status < 300) return socket;
   socket.destroy();
   throw new InkmeshError('unavailable', `the proxy ${proxy.host} answers ${status} for ${authority(to)}`);
+}
+
+/** A part of a URL as it was meant: a `%` that encodes nothing stands for itself. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** The status of a proxy's answer, whose last octet is the last that has been taken off the connection. */

@@ -17,7 +17,7 @@ import {
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { WebSocket, WebSocketServer } from 'ws';
 import { socketPath, socketTarget } from './address.ts';
-import { maxSockets, maxSocketsPerAddress } from './limits.ts';
+import { maxSockets, maxSocketsPerAddress, refusal_ms } from './limits.ts';
 import { type OpenSocket, SocketConnection, socketOptions } from './socket-connection.ts';
 import { authority, openTunnel } from './tunnel.ts';
 
@@ -60,7 +60,10 @@ async function dial(address: Multiaddr, options: Dialling, log: Logger): Promise
     }),
     signal,
     (socket) => new SocketConnection({ socket, remoteAddr: address, direction: 'outbound', log }),
-  );
+  ).catch((error: Error) => {
+    tunnel.destroy();
+    throw error;
+  });
   try {
     return await upgrader.upgradeOutbound(connection, options);
   } catch (error) {
@@ -73,16 +76,21 @@ async function dial(address: Multiaddr, options: Dialling, log: Logger): Promise
 function opened<T>(socket: WebSocket, signal: AbortSignal, wrap: (socket: WebSocket) => T): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => {
-      socket.terminate();
       reject(signal.reason);
+      socket.terminate();
     };
+    const failed = (error: Error) => {
+      signal.removeEventListener('abort', stop);
+      reject(error);
+    };
+    // one that is ended before it is open says so as an error
+    socket.on('error', failed);
     if (signal.aborted) return stop();
     signal.addEventListener('abort', stop, { once: true });
-    socket.once('error', reject);
     socket.once('open', () => {
       signal.removeEventListener('abort', stop);
-      socket.off('error', reject);
       resolve(wrap(socket));
+      socket.off('error', failed);
     });
   });
 }
@@ -157,7 +165,12 @@ export class SocketDoor {
 
   #refuse(socket: Duplex, why: Turned, status: string): void {
     this.#turn(why);
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    const end = () => socket.destroy();
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, end);
+    // of one who does not read his answer
+    const late = AbortSignal.timeout(refusal_ms);
+    late.addEventListener('abort', end);
+    socket.once('close', () => late.removeEventListener('abort', end));
   }
 
   #turn(why: Turned): void {

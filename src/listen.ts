@@ -5,7 +5,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
 import { InkmeshError } from '../mesh/errors.ts';
 import { type ListenLimits, listenLimits } from './limits.ts';
-import { Patience, type Upgrade } from './patience.ts';
+import { Patience, type Upgrade, upgradeOptions } from './patience.ts';
 import { createTlsServer } from './tls-server.ts';
 
 /** PEM: a private key, and its certificate with that one's issuer. */
@@ -35,7 +35,7 @@ export interface ListenOptions {
   tls?: TlsKeys;
   /** what it is for, in errors */
   what: string;
-  /** for clients that ask for another protocol; without it they are answered as if they had not */
+  /** without it whoever asks for another protocol is answered as if he had not */
   upgrade?: Upgrade;
 }
 
@@ -87,7 +87,7 @@ export async function listen(
 type Listener = ReturnType<typeof getRequestListener>;
 
 function plainServer(listener: Listener, limits: ListenLimits, upgrade: Upgrade | undefined) {
-  const server = createHttpServer();
+  const server = createHttpServer(upgradeOptions(upgrade));
   const patience = new Patience(server, { listener, upgrade }, limits);
   server.on('connection', (socket) => patience.watch(socket, () => socket.destroy()));
   server.setTimeout(limits.idle_ms, (socket) => patience.idle(socket));

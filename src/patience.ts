@@ -2,12 +2,25 @@
  * What the clients of an HTTP server may cost: nobody keeps a connection by saying nothing, nobody has more requests
  * begun than are answered, and where there are too many connections the one that has rested longest makes room.
  */
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ListenLimits } from './limits.ts';
 
-/** Takes over a connection on which a client asks for another protocol (RFC 9110 section 7.8), or refuses it. */
-export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
+/** For clients that ask for WebSockets (RFC 6455 section 4.2.1) where there are any; other requests stay HTTP's. */
+export interface Upgrade {
+  path: string;
+  /** takes over the connection, or refuses it */
+  take(request: IncomingMessage, socket: Duplex, head: Uint8Array): void;
+}
+
+/** For an HTTP server: which requests to upgrade (RFC 9110 section 7.8), where all others may be ignored. */
+export const upgradeOptions = (
+  upgrade: Upgrade | undefined,
+): Pick<ServerOptions, 'shouldUpgradeCallback'> => ({
+  shouldUpgradeCallback: ({ url = '', headers }) =>
+    upgrade !== undefined && headers.upgrade?.toLowerCase() === 'websocket' &&
+    url.split('?', 1)[0] === upgrade.path,
+});
 
 interface Client {
   readonly drop: () => void;
@@ -36,7 +49,11 @@ export class Patience {
     this.#limits = limits;
     if (upgrade !== undefined) {
       server.on('upgrade', (request, socket, head) => {
-        if (this.#leaves(request.socket)) upgrade(request, socket, head);
+        const client = this.#clients.get(request.socket);
+        const isAnswered = ({ writableEnded }: ServerResponse) => writableEnded;
+        // an answer that is still to be given has no place in another protocol
+        if (client !== undefined && ![...client.open.values()].every(isAnswered)) client.drop();
+        else if (this.#leaves(request.socket)) upgrade.take(request, socket, head);
       });
     }
     server.on('request', (request, response) => {
@@ -107,6 +124,7 @@ export class Patience {
     client.open.set(request, response);
     response.once('close', () => {
       client.open.delete(request);
+      if (this.#clients.get(request.socket) !== client) return;
       if (client.open.size === 0 && !request.socket.destroyed) this.#await(client);
     });
     return true;

@@ -9,7 +9,7 @@ import { Duplex } from 'node:stream';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { InkmeshError } from '../mesh/errors.ts';
 import { type ListenLimits, listenLimits } from './limits.ts';
-import { Patience, type Upgrade } from './patience.ts';
+import { Patience, type Upgrade, upgradeOptions } from './patience.ts';
 
 /** A TCP socket that reads nothing while it is held. */
 class Valve extends Duplex {
@@ -82,7 +82,7 @@ export function createTlsServer(
   limits: ListenLimits = listenLimits,
   upgrade?: Upgrade,
 ): TlsServer {
-  const http = createHttpServer();
+  const http = createHttpServer(upgradeOptions(upgrade));
   const patience = new Patience(http, { listener, upgrade }, limits);
   const open = new Set<Valve>();
   const server = createTcpServer({ noDelay: true }, (socket) => {

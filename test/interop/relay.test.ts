@@ -1,11 +1,13 @@
 /** Circuit relay between real transports: what passes through a relay, and what its rules and their change end. */
+import { lpStream } from '@libp2p/utils';
+import { multiaddr } from '@multiformats/multiaddr';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { relayOf } from '../../mesh/address.ts';
-import { hopProtocol } from '../../mesh/circuit.ts';
+import { encodeStopConnect, hopProtocol, stopProtocol } from '../../mesh/circuit.ts';
 import type { Channel } from '../../mesh/ports.ts';
 import { echoed, openRules, reserved, soon, startTransport, stopTransports } from '../fakes/transports.ts';
-import { startRogue, withRogue } from '../fakes/rogue.ts';
+import { type Rogue, startRogue, withRogue } from '../fakes/rogue.ts';
 import { waitFor } from '../fakes/processes.ts';
 
 const MiB = 1024 * 1024;
@@ -153,6 +155,55 @@ test('what a relay does not grant is counted by why, and costs it nothing', asyn
     circuits: 0,
     refused: { admission: 2, policy: 1, malformed: 4 },
   });
+});
+
+test('who goes away, or may not pass any more, before his circuit is made has none', async () => {
+  let passes = true;
+  const hub = await transport(true, { ...open, mayPass: () => passes });
+  const [source, target] = [await startRogue(), await startRogue()];
+  const askHub = async ({ host }: Rogue, message: Uint8Array) => {
+    const address = multiaddr(`${hub.addresses()[0]}/p2p/${hub.peer}`);
+    const stream = await (await host.dial(address)).newStream(hopProtocol);
+    const framed = lpStream(stream);
+    await framed.write(message);
+    return { stream, answer: async () => (await framed.read()).subarray() };
+  };
+  const takes: (() => Promise<void>)[] = [];
+  await target.host.handle(stopProtocol, (stream) => {
+    // type STATUS, status OK
+    takes.push(() => lpStream(stream).write(Uint8Array.of(8, 1, 0x20, 100)));
+  });
+  // type CONNECT instead of that of the other protocol
+  const wanted = encodeStopConnect(target.host.peerId.toMultihash().bytes).with(1, 1);
+  const ask = async () => {
+    const asked = await askHub(source, wanted);
+    const take = await waitFor(() => takes.pop(), { ...patience, what: 'the target to be asked' });
+    return { ...asked, take };
+  };
+  const circuits = () => hub.relayed().circuits;
+  const without = () => waitFor(() => circuits() === 0 || undefined, { ...patience, what: 'no circuit' });
+  await withRogue(source, () =>
+    withRogue(target, async () => {
+      await (await askHub(target, Uint8Array.of(8, 0))).answer();
+      const gone = await ask();
+      assert.is(circuits(), 1);
+      gone.stream.abort(new Error('never mind'));
+      // the target takes it when the relay knows
+      await (await askHub(source, Uint8Array.of(0xff, 0xff))).answer();
+      await gone.take();
+      await without();
+      const refused = await ask();
+      passes = false;
+      await refused.take();
+      // type STATUS, status PERMISSION_DENIED
+      assert.equal([...await refused.answer()], [8, 2, 0x28, 0xca, 1]);
+      await without();
+      passes = true;
+      const ended = await ask();
+      hub.endRelayed(target.peer);
+      await without();
+      await ended.take().catch(() => {});
+    }));
 });
 
 test.run();

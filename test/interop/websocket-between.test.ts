@@ -1,5 +1,5 @@
 /** The mesh over WebSocket through what companies put in between: an HTTP proxy, and a reverse proxy. */
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import process from 'node:process';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -88,6 +88,33 @@ test('a proxy that refuses, says nothing or is none is told of as unreachable', 
       assert.is(error.code, 'unavailable');
       assert.not.match(String(error.cause), /secret/);
     });
+    proxy.close();
+  }
+});
+
+test('a proxy leads to a cloud in the clear too, and its password may be anything', async () => {
+  const { hub, at } = await cloud(false);
+  const heads: string[] = [];
+  const open = new Set<Socket>();
+  const proxy = createServer((socket) => {
+    socket.once('data', (head) => {
+      heads.push(String(head));
+      const on = connect(at.port, '127.0.0.1', () => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
+      socket.pipe(on).pipe(socket);
+      for (const one of [socket, on]) open.add(one.on('error', () => {}));
+    });
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const { port } = proxy.address() as { port: number };
+  try {
+    await withEnvironment({ HTTP_PROXY: `http://ada:50%@127.0.0.1:${port}` }, async () => {
+      const node = await edge();
+      const link = await node.dial(hub.peer, [meshAddress(at.url)], soon());
+      assert.equal(await echoed(node, link, document), document);
+    });
+    assert.match(heads[0] ?? '', `Basic ${btoa('ada:50%')}\r\n`);
+  } finally {
+    for (const socket of open) socket.destroy();
     proxy.close();
   }
 });
