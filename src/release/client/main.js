@@ -12,6 +12,8 @@ import { hush, progress, say, show, showTemplate, text, untouched, view } from '
 const busyLook_ms = 2000;
 const firstWait_ms = 1000;
 const longestWait_ms = 30_000;
+/** how long a second tap is one to the question that the first has led to */
+const sure_ms = 10_000;
 
 /** @type {import('./signing.js').Credential | undefined} */
 let credential;
@@ -96,12 +98,19 @@ async function stay() {
   if (credential.device === device) credential = next;
 }
 
-/** Refreshes when the node says that something has changed, as long as somebody looks. */
+/** whether the page follows already */
+let follows = false;
+
+/**
+ * Refreshes when the node says that something has changed, as long as somebody looks. A certificate that has lapsed ends
+ * nothing: the clock by which it has may be set right.
+ */
 async function follow() {
   let wait_ms = firstWait_ms;
+  follows = true;
   for (;;) {
     await visible();
-    if (credential === undefined || hasLapsed(credential)) return;
+    if (credential === undefined) break;
     void stay();
     following = new AbortController();
     const { signal } = following;
@@ -120,6 +129,7 @@ async function follow() {
     document.removeEventListener('visibilitychange', hide);
     await new Promise((resolve) => setTimeout(resolve, wait_ms));
   }
+  follows = false;
 }
 
 /** Resolves when the page can be seen. */
@@ -179,6 +189,7 @@ async function remove(button) {
   // what has begun since the first tap was not agreed to
   if (sure !== `yes ${claims}`) {
     button.dataset['sure'] = `yes ${claims}`;
+    setTimeout(() => delete button.dataset['sure'], sure_ms);
     say(text('deleteSure'));
     return;
   }
@@ -283,7 +294,8 @@ async function start() {
     history.replaceState(null, '', `/${location.hash}`);
   }
   await refresh();
-  void follow();
+  if (follows) following.abort();
+  else void follow();
 }
 
 addEventListener('hashchange', () => {
