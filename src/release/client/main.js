@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The phone's page: which view it shows, what its buttons do, and how it follows what happens elsewhere. */
-import { ask, lines, Refusal } from './api.js';
+import { ask, currentNode, lines, Refusal } from './api.js';
 import { enrol, invitationIn } from './enrol.js';
 import { optionsOf } from './options.js';
 import { cancel, release } from './release.js';
@@ -111,9 +111,15 @@ async function follow() {
   for (;;) {
     await visible();
     if (credential === undefined) break;
-    void stay();
     following = new AbortController();
     const { signal } = following;
+    if (hasLapsed(credential)) {
+      await pause(longestWait_ms, signal);
+      await currentNode(true).catch(() => {});
+      if (!hasLapsed(credential)) await refresh();
+      continue;
+    }
+    void stay();
     const hide = () => document.hidden && following.abort();
     document.addEventListener('visibilitychange', hide);
     try {
@@ -127,9 +133,20 @@ async function follow() {
       if (!signal.aborted) wait_ms = Math.min(2 * wait_ms, longestWait_ms);
     }
     document.removeEventListener('visibilitychange', hide);
-    await new Promise((resolve) => setTimeout(resolve, wait_ms));
+    await pause(wait_ms);
   }
   follows = false;
+}
+
+/**
+ * @param {number} time_ms
+ * @param {AbortSignal} [signal] ends it
+ */
+async function pause(time_ms, signal) {
+  await new Promise((resolve) => {
+    setTimeout(resolve, time_ms);
+    signal?.addEventListener('abort', resolve, { once: true });
+  });
 }
 
 /** Resolves when the page can be seen. */
