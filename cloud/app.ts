@@ -83,5 +83,5 @@ function pagesOf(parts: CloudParts, trail: Trail): Hono {
   consolePages(app);
   const forward = forwardApp({ mesh, trust, passed: (...passed) => trail.passed(...passed) });
   const node = { peer, site, organisation: trust.organisation, cloud: true } as const;
-  return app.route('/', releaseApp({ node, panel: undefined, forward }));
+  return app.route('/', releaseApp({ node, now_ms: () => mesh.now_ms(), panel: undefined, forward }));
 }

@@ -4,6 +4,7 @@
  * it is told, and told until every holder has answered. What was under way when the node died is ended on start.
  */
 import { type Ballot, type Count, count } from './ballots.ts';
+import { printable } from './codec.ts';
 import { copyOf, decryptFrom, type Held, type Source } from './document.ts';
 import { envelopeLength } from './envelope.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
@@ -276,7 +277,7 @@ export class Claimant {
       claim: row.claim,
       outcome,
       target: row.target,
-      reason: printable(reason),
+      reason: printable(reason, maxReasonChars),
       receipts: row.receipts.map(({ holder, signature }) => [holder, signature]),
     };
     const { fact, record } = await ledger.sign(settledKind, () => job.doc, row.job, body);
@@ -333,10 +334,4 @@ export class Claimant {
       job: fact.subject,
     });
   }
-}
-
-/** A reason as a fact carries it: bounded, without control characters. */
-function printable(reason: string): string {
-  // deno-lint-ignore no-control-regex
-  return reason.replaceAll(/[\u0000-\u001f\u007f]/g, ' ').slice(0, maxReasonChars);
 }

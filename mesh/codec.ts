@@ -56,9 +56,15 @@ export const text = (max: number) =>
   // deno-lint-ignore no-control-regex
   v.pipe(v.string(), v.maxLength(max), v.regex(/^[^\u0000-\u001f\u007f]*$/, 'control characters'));
 
-/** A text made one that `text(max)` takes: cut off, with spaces for control characters, also for those of C1. */
+/** What a line of text must not have: controls, separators of lines, and what turns its direction or is not seen. */
+const unprintable = /[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}/gu;
+
+/**
+ * A text made one line that `text(max)` takes: cut off, with a space for each character that is not to be printed. The
+ * joiners of Persian, Indic and emoji stay (Unicode 23.2).
+ */
 export function printable(text: string, max: number): string {
-  return text.replace(/\p{Cc}/gu, ' ').slice(0, max).toWellFormed();
+  return text.replace(unprintable, ' ').slice(0, max).toWellFormed();
 }
 
 /** A whole number from `min` to `max`. */

@@ -11,7 +11,7 @@ import { InkmeshError } from './errors.ts';
 import type { KnownFacts } from './facts.ts';
 import { certificate, certificates, certifyNode, type NodeCertificates, nodeCertificates } from './issue.ts';
 import { maxMessageBytes, renewGrace_ms } from './limits.ts';
-import type { Clock, Log } from './ports.ts';
+import type { Log } from './ports.ts';
 import { leaf_ms } from './profile.ts';
 import { verifyRequest } from './request.ts';
 import { refuseRevoked, revokedSince } from './revocation.ts';
@@ -72,9 +72,8 @@ export interface RenewerOptions {
   rpc: Rpc;
   trust: Trust;
   ledger: KnownFacts;
-  clock: Clock;
   log: Log;
-  /** agreed with the peers */
+  /** agreed with the peers: a registrar's own clock may be off by more than a certificate has left */
   now_ms(): number;
   /** undefined while this node is no registrar */
   authority(): Authority | undefined;
@@ -82,10 +81,10 @@ export interface RenewerOptions {
 
 /** Renews certificates of others on a registrar. */
 export async function serveRenewal(options: RenewerOptions): Promise<void> {
-  const { rpc, trust, ledger, clock, log } = options;
+  const { rpc, trust, ledger, log } = options;
   await rpc.handle(renewMethod, async ({ from, link, request }) => {
     const authority = mustIssue(options.authority());
-    const now_ms = clock.wall_ms();
+    const now_ms = options.now_ms();
     const shown = await verifyRenewable(trust, request.leaf, request.issuers, now_ms);
     if (shown.peerId !== from) {
       throw new InkmeshError('unauthenticated', 'the certificate is not that of the node that sent it');
@@ -98,8 +97,9 @@ export async function serveRenewal(options: RenewerOptions): Promise<void> {
   await rpc.handle(renewDeviceMethod, async ({ from, request }) => {
     const authority = mustIssue(options.authority());
     const expected = { ...renewPurpose, audience: from };
-    const { by } = await verifyRequest(trust, request.proof, expected, options.now_ms());
-    const reply = await renewedDevice(authority, ledger, by, clock.wall_ms());
+    const now_ms = options.now_ms();
+    const { by } = await verifyRequest(trust, request.proof, expected, now_ms);
+    const reply = await renewedDevice(authority, ledger, by, now_ms);
     log('info', 'a device’s certificate was renewed', { user: by.user, device: by.device });
     return { reply };
   });

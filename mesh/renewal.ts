@@ -14,6 +14,8 @@ export interface RenewalOptions {
   self: Self;
   ledger: KnownFacts;
   clock: Clock;
+  /** agreed with the peers */
+  now_ms(): number;
   log: Log;
   /** PeerIds of registrars, the connected ones first */
   registrars(): string[];
@@ -43,7 +45,7 @@ export class Renewal {
     const { clock, log, self } = this.#options;
     let next_ms = renewLook_ms;
     try {
-      if (isDue(self.identity, clock.wall_ms())) await this.#renew();
+      if (isDue(self.identity, this.#options.now_ms())) await this.#renew();
       this.#retry_ms = renewRetryMin_ms;
     } catch (thrown) {
       const reason = thrown instanceof Error ? thrown.message : String(thrown);
@@ -69,9 +71,9 @@ export class Renewal {
   }
 
   async #ask(): Promise<NodeCertificates> {
-    const { self, ledger, clock, rpc } = this.#options;
+    const { self, ledger, rpc } = this.#options;
     const { identity, issuers, authority } = self;
-    const now_ms = clock.wall_ms();
+    const now_ms = this.#options.now_ms();
     if (authority !== undefined) {
       return await renewedNode(authority, ledger, identity, this.#options.ownHosts(), now_ms);
     }

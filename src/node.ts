@@ -129,18 +129,16 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
     systemQueues: config.systemQueues,
     limits: { ...deliverLimits, wait_ms: config.printerWait_s * 1000 },
     conditionOf: (printer) => conditions.conditionOf(printer),
+    printerOf: (name) => directory.printer(name),
   });
   const { trust } = secrets;
   const verifiers = new Verifiers(mesh, trust.fingerprint);
   const sessions = new Sessions({ mesh, login: new PanelLogin({ mesh, verifiers, audit }) });
   const api = createApi({
-    trust,
+    ...{ trust, log, audit, site: mesh.self.site },
     audience: mesh.self.peerId,
     now_ms: () => mesh.now_ms(),
     known: mesh.ledger,
-    log,
-    audit,
-    site: mesh.self.site,
   });
   submissionRoutes(api, { mesh, submit });
   jobRoutes(api, { mesh, directory, jobs, release });
@@ -154,6 +152,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const { peerId: peer, site, roles } = mesh.self;
   const pages = releaseApp({
     node: { peer, site, organisation: trust.organisation },
+    now_ms: () => mesh.now_ms(),
     forward: forwardApp({ mesh, trust }),
     panel: roles.includes('panel')
       ? { sessions, jobs, directory, release, site, trouble: (of: Printer) => troubles.of(of) }

@@ -1,4 +1,5 @@
 /** API routes of printers: what there is, adding one, and accepting its new certificate. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Context } from 'hono';
 import * as v from 'valibot';
 import { check, printable } from '../../mesh/codec.ts';
@@ -58,29 +59,46 @@ async function addPrinter(c: Context<ApiEnv>, doors: PrinterAdminDoors): Promise
   const found = await asked([uri, ...more]);
   const { fingerprint } = found;
   const who = await identify({ uri, ...(fingerprint === undefined ? {} : { fingerprint }) }, doors.asking);
-  if (before !== undefined) refuseAnother(before, { fingerprint, ...who });
+  if (before !== undefined) refuseAnother(before, { uri, fingerprint, ...who });
   const others = more.length > 0 ? more : keptAddresses(before, uri);
   const formats = formatsOf(found, pjl || before?.formats?.includes(pjlFormat) === true);
   const options = optionsOf(found);
   const model = found.makeAndModel ?? who.model;
+  // what it does not say now it is still
+  const { uuid = before?.uuid, serial = before?.serial } = who;
   const printer: Printer = {
     ...{ name, uri, site },
     ...(others.length === 0 ? {} : { more: others }),
     ...(fingerprint === undefined ? {} : { fingerprint }),
     ...(model === undefined ? {} : { model: printable(model, 255) }),
-    ...(who.uuid === undefined ? {} : { uuid: who.uuid }),
-    ...(who.serial === undefined ? {} : { serial: who.serial }),
+    ...(uuid === undefined ? {} : { uuid }),
+    ...(serial === undefined ? {} : { serial }),
     ...(formats.length === 0 ? {} : { formats }),
     ...(Object.keys(options).length === 0 ? {} : { options }),
   };
+  refuseChanged(doors, name, before);
   return c.json(await doors.directory.addPrinter(printer));
+}
+
+/** @throws InkmeshError `conflict` when somebody else has changed a printer while it was asked who it is */
+function refuseChanged({ directory }: AdminDoors, name: string, before: Printer | undefined): void {
+  const now = directory.printers().find((known) => known.name === name);
+  if (isDeepStrictEqual(now, before)) return;
+  throw new InkmeshError(
+    'conflict',
+    `${name} was changed by somebody else at the same time: look, and try again`,
+  );
 }
 
 /**
  * What is known under a name stays what it is: its address may change, not who answers there.
- * @throws InkmeshError `conflict` for another certificate, or none, and for another printer
+ * @throws InkmeshError `conflict` for another certificate, or none, for another printer, and, at another host, for one
+ * that does not say any more who it is
  */
-function refuseAnother(before: Printer, shown: Pick<Printer, 'fingerprint' | 'uuid' | 'serial'>): void {
+function refuseAnother(
+  before: Printer,
+  shown: Pick<Printer, 'uri' | 'fingerprint' | 'uuid' | 'serial'>,
+): void {
   const { name, fingerprint } = before;
   const instead = `if it is another printer, run inkmesh printer remove ${name} first`;
   if (fingerprint !== undefined && shown.fingerprint === undefined) {
@@ -97,7 +115,14 @@ function refuseAnother(before: Printer, shown: Pick<Printer, 'fingerprint' | 'uu
     );
   }
   for (const what of ['uuid', 'serial'] as const) {
-    if (before[what] === undefined || shown[what] === undefined) continue;
+    if (before[what] === undefined) continue;
+    if (shown[what] === undefined) {
+      if (hostOf(before.uri) === hostOf(shown.uri)) continue;
+      throw new InkmeshError(
+        'conflict',
+        `${name} is known with a ${what}, and what is at this address does not say its own: ${instead}`,
+      );
+    }
     if (before[what] === shown[what]) return;
     throw new InkmeshError(
       'conflict',
@@ -171,6 +196,7 @@ async function acceptPrinter(c: Context<ApiEnv>, doors: AdminDoors): Promise<Res
   const accepted: Accepted = {
     ...{ printer: printer.name, old: printer.fingerprint ?? null, new: fingerprint },
   };
+  refuseChanged(doors, printer.name, printer);
   if (fingerprint !== printer.fingerprint) await directory.addPrinter({ ...printer, fingerprint });
   return c.json(accepted);
 }

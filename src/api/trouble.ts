@@ -1,7 +1,8 @@
 /** Why printers cannot print now, for lists that do not wait for printers. */
+import { printable } from '../../mesh/codec.ts';
 import { asInkmeshError } from '../../mesh/errors.ts';
 import type { Printer } from '../directory.ts';
-import { conditionLimits, pageLimits } from '../limits.ts';
+import { conditionLimits, deliverLimits, pageLimits } from '../limits.ts';
 import { adviceOf, stateWord } from '../printers/advice.ts';
 import type { Conditions } from '../printers/status.ts';
 import { remember } from '../remember.ts';
@@ -41,6 +42,7 @@ export class Troubles {
       trouble = asInkmeshError(thrown).message;
     }
     this.#known.delete(printer.name);
-    remember(this.#known, printer.name, trouble, conditionLimits.maxKnown);
+    const said = trouble === undefined ? undefined : printable(trouble, deliverLimits.maxReasonChars);
+    remember(this.#known, printer.name, said, conditionLimits.maxKnown);
   }
 }

@@ -1,4 +1,5 @@
 /** The command by which jobs come out: one, several, or all that are held. */
+import { setTimeout } from 'node:timers/promises';
 import { encode } from '../../mesh/codec.ts';
 import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import { signGrant } from '../../mesh/mod.ts';
@@ -12,6 +13,8 @@ import { common, jobOptions, template, templateUsage } from './job-options.ts';
 
 /** how many jobs are under way at a time: each grant is signed when its turn has come, as it lasts two minutes */
 const abreast = 8;
+/** how long formats are waited for: nodes that sleep make lists slow */
+const formats_ms = 200;
 
 export const release: Command = {
   name: 'release',
@@ -75,12 +78,14 @@ async function heldBy(client: Client): Promise<Job[]> {
   return list.filter(({ state }) => state === 'held').reverse();
 }
 
-/** Their formats are asked for where the printer is known not to take all. */
+/** Their formats are asked for where the printer is known not to take all; what takes long is not worth it. */
 async function named(client: Client, ids: readonly string[], printer: string): Promise<Job[]> {
   const plain = ids.map((id) => ({ id }));
   const printers = await client.get<Printer[]>('/v1/printers');
   if (printers.find(({ name }) => name === printer)?.formats === undefined) return plain;
-  const list = await client.get<JobView[]>('/v1/jobs', { headers: await client.viewHeader() });
+  const headers = await client.viewHeader();
+  const listed = client.get<JobView[]>('/v1/jobs', { headers }).catch((): JobView[] => []);
+  const list = await Promise.race([listed, setTimeout(formats_ms, [], { ref: false })]);
   const formats = new Map(list.map(({ id, format }) => [id, format]));
   return plain.map(({ id }) => ({ id, format: formats.get(id) ?? null }));
 }

@@ -24,6 +24,8 @@ export interface Delivery {
     /** what it takes, as the directory knows; RAW printers do not tell it themselves */
     formats?: readonly string[] | undefined;
   };
+  /** the printer as it is known now: asked when its turn has come; throws where it is known no more */
+  known?(): Delivery['printer'];
   ticket: Ticket;
   user: string;
   /** read once, and not before `begin` */
@@ -149,7 +151,7 @@ export class Deliverer {
    * Prints a document, and follows it to its end where the printer can tell. The next address of a printer is tried
    * while no octet of the document has been asked for.
    * @returns how it ended, whatever happens at the printer
-   * @throws whatever `begin` throws; InkmeshError `bad-request` for a printer's URI that no adapter takes
+   * @throws whatever `begin` and `known` throw; InkmeshError `bad-request` for a printer's URI that no adapter takes
    */
   async deliver(delivery: Delivery): Promise<Outcome> {
     const { printer: { uri, more = [] }, signal } = delivery;
@@ -185,8 +187,13 @@ export class Deliverer {
     }
     try {
       waiting.note(null);
+      // much may have become of it while others were first
+      const printer = delivery.known?.() ?? delivery.printer;
+      if (![printer.uri, ...printer.more ?? []].includes(uri)) {
+        return { outcome: 'failed', reason: `${printer.name} has another address now: print again` };
+      }
       return await adapter.deliver({
-        ...{ ...delivery, target, limits, waiting },
+        ...{ ...delivery, printer, target, limits, waiting },
         ...{ pool: this.#pool, countsSheets: true },
       });
     } finally {

@@ -1,4 +1,5 @@
 /** What an IPP printer says it can do, and whether it can print a ticket now (RFC 8011 section 5.4). */
+import { printable } from '../../mesh/codec.ts';
 import { InkmeshError } from '../../mesh/errors.ts';
 import {
   type Attribute,
@@ -16,6 +17,7 @@ import {
 } from '../ipp/message.ts';
 import { groups, operations, statusName } from '../ipp/registry.ts';
 import { stapled, type Ticket } from '../job.ts';
+import { deliverLimits } from '../limits.ts';
 import { adviceOf } from '../printers/advice.ts';
 import { conditionOfAttributes } from '../printers/ipp-condition.ts';
 import { formatObstacle } from './formats.ts';
@@ -62,7 +64,7 @@ export function refusalOf(answer: IppMessage): string {
   const message = stringsOf(attributesOf(answer, groups['operation-attributes-tag']), 'status-message')[0];
   return message === undefined || message === ''
     ? statusName(answer.code)
-    : `${statusName(answer.code)} (${message})`;
+    : `${statusName(answer.code)} (${printable(message, deliverLimits.maxReasonChars)})`;
 }
 
 /** @throws InkmeshError `unavailable` */

@@ -173,9 +173,12 @@ async function printJob(
   }
 }
 
-/** Whether HTTP itself says that the printer has not taken the request (RFC 9110 section 15.5). */
+/** Statuses that follow from the head of a request alone (RFC 9110 section 15.5). */
+const ofHead = new Set(['401', '403', '404', '405', '411', '415', '417', '426']);
+
+/** Whether HTTP itself says that the printer has taken nothing: with any other status it may have begun to print. */
 function wasRefused(thrown: unknown): boolean {
-  return thrown instanceof InkmeshError && /^4\d\d$/.test(thrown.about['status'] ?? '');
+  return thrown instanceof InkmeshError && ofHead.has(thrown.about['status'] ?? '');
 }
 
 /** Answers by which a printer says that it took nothing (RFC 8011 appendix B.1.4 and B.1.5.8). */

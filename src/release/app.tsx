@@ -20,6 +20,8 @@ export interface AppOptions {
     /** a node that can do nothing by itself: what is to be done is signed for another one */
     readonly cloud?: true;
   };
+  /** milliseconds since the epoch, agreed with the peers: what the script signs is judged by that */
+  now_ms(): number;
   /** on a node that may know who stands at a panel */
   panel: PanelDoors | undefined;
   /** what passes releases on to other nodes */
@@ -27,12 +29,12 @@ export interface AppOptions {
 }
 
 /** The pages of a node's release port; its API lies under `/v1/` and `/app/`. */
-export function releaseApp({ node, panel, forward }: AppOptions): Hono {
+export function releaseApp({ node, now_ms, panel, forward }: AppOptions): Hono {
   const app = new Hono();
   app.use(headers);
   assetRoutes(app);
   // the names of a super node and of the one that follows it are the same: the script asks which one answers
-  app.get('/node.json', (c) => c.json(node, 200, { 'cache-control': 'no-store' }));
+  app.get('/node.json', (c) => c.json({ ...node, now_ms: now_ms() }, 200, { 'cache-control': 'no-store' }));
   for (const path of ['/', '/enrol']) {
     app.get(path, (c) => c.html(<Shell panel={panel !== undefined} />, 200, { 'cache-control': 'no-cache' }));
   }

@@ -6,6 +6,8 @@ import { liveLimits } from '../limits.ts';
 interface Watcher {
   user: string;
   tell(): void;
+  /** when it is told of what concerns everybody */
+  soon: ReturnType<typeof setTimeout> | undefined;
 }
 
 /** kinds of facts that the lists of one user show, and that all lists do */
@@ -34,7 +36,7 @@ export class Live {
     if (this.#watchers.size >= liveLimits.maxWatchers || mine >= liveLimits.maxWatchersPerUser) {
       throw new InkmeshError('busy', 'too many pages are open: close some of them');
     }
-    const watcher = { user, tell };
+    const watcher: Watcher = { user, tell, soon: undefined };
     this.#watchers.add(watcher);
     if (this.#look === undefined) {
       this.#awake = this.#members();
@@ -42,6 +44,7 @@ export class Live {
     }
     return () => {
       this.#watchers.delete(watcher);
+      clearTimeout(watcher.soon);
       if (this.#watchers.size > 0) return;
       clearInterval(this.#look);
       this.#look = undefined;
@@ -71,8 +74,9 @@ export class Live {
   /** Not at once: each asks anew when it is told. */
   #tellAll(): void {
     for (const watcher of this.#watchers) {
-      setTimeout(() => {
-        if (this.#watchers.has(watcher)) watcher.tell();
+      watcher.soon ??= setTimeout(() => {
+        watcher.soon = undefined;
+        watcher.tell();
       }, Math.random() * liveLimits.spread_ms).unref();
     }
   }

@@ -176,10 +176,18 @@ function leave(c: Context, { sessions }: PanelDoors, to: string): Response {
   return c.redirect(to, 303);
 }
 
-async function list(visit: Visit, message?: string): Promise<Response> {
+/** What a form is shown again with. */
+interface Complaint {
+  message: string;
+  /** that the form had */
+  printer: Printer;
+}
+
+async function list(visit: Visit, complaint?: Complaint): Promise<Response> {
   const { c, runs, user, token } = visit;
   const jobs = (await jobsOf(visit)).map((job) => ({ job, run: runs.of(job.id) }));
-  const { printers, chosen, trouble } = await printersOf(visit);
+  const { printers, chosen, trouble } = await printersOf(visit, complaint?.printer);
+  const message = complaint?.message;
   const running = jobs.some(({ run }) => run !== undefined && run.outcome === undefined);
   // it is asked whether somebody is there while something is printed, too
   const before = v.safeParse(looksText, c.req.query('looks'));
@@ -193,12 +201,13 @@ async function list(visit: Visit, message?: string): Promise<Response> {
 
 async function one(
   visit: Visit,
-  message?: string,
+  complaint?: Complaint,
   entered: Readonly<Record<string, string>> = {},
 ): Promise<Response> {
   const { c, user, token } = visit;
   const job = await jobOf(visit);
-  const { printers, printer } = await printersOf(visit);
+  const { printers, printer } = await printersOf(visit, complaint?.printer);
+  const message = complaint?.message;
   refreshed(c, pageLimits.panelIdle_s, '/panel/still?by=page');
   return c.html(
     <One {...{ user, token, job, printers, printer, message, entered }} />,
@@ -214,7 +223,7 @@ async function printSeveral(visit: Visit): Promise<Response> {
   // of what has come since the page was made, nobody has seen anything
   const chosen = fields['which'] === 'all' ? shownIn(fields) : wanted;
   const jobs = held.filter(({ id }) => chosen.has(id));
-  if (jobs.length === 0) return await list(visit, s.script.nothingChosen);
+  if (jobs.length === 0) return await list(visit, { message: s.script.nothingChosen, printer });
   for (const job of jobs.slice(0, pageLimits.maxJobsPerForm)) start(visit, job, printer, {}, []);
   return visit.c.redirect('/panel/jobs', 303);
 }
@@ -228,9 +237,12 @@ async function printOne(visit: Visit): Promise<Response> {
   );
   const read = optionsOf(rest);
   if ('wrong' in read) {
-    return await one(visit, read.wrong === 'copies' ? s.script.wrongCopies : s.script.wrongRanges, rest);
+    const message = read.wrong === 'copies' ? s.script.wrongCopies : s.script.wrongRanges;
+    return await one(visit, { message, printer }, rest);
   }
-  if (job.state === 'interrupted' && confirm === '') return await one(visit, s.script.confirmFirst, rest);
+  if (job.state === 'interrupted' && confirm === '') {
+    return await one(visit, { message: s.script.confirmFirst, printer }, rest);
+  }
   start(visit, job, printer, check(jobOptionsSchema, read.options), confirm.split(' ').filter(Boolean));
   return visit.c.redirect('/panel/jobs', 303);
 }
@@ -281,12 +293,13 @@ async function jobOf(visit: Visit): Promise<JobView> {
   return job;
 }
 
-/** The names of the printers, this site's first, and the one that this panel stands beside. */
-async function printersOf({ c, doors }: Visit) {
+/** The names of the printers, this site's first, and the one that is chosen, else the one that this panel stands beside. */
+async function printersOf({ c, doors }: Visit, wanted?: Printer) {
   const all = doors.directory.printers();
   const own = (printer: Printer) => printer.site === doors.site ? 0 : 1;
   const sorted = all.toSorted((a, b) => own(a) - own(b) || a.name.localeCompare(b.name));
-  const chosen = sorted.find(({ name }) => name === getCookie(c, printerCookie)) ?? sorted[0];
+  const chosen = sorted.find(({ name }) => name === (wanted?.name ?? getCookie(c, printerCookie))) ??
+    sorted[0];
   return {
     printers: sorted.map(({ name }) => name),
     printer: chosen,

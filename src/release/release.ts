@@ -37,6 +37,8 @@ export interface ReleaseRequest {
 export interface ReleaseOptions extends DelivererOptions {
   /** how a printer can be asked how it is, beside its address */
   conditionOf?(printer: Printer): NonNullable<Delivery['condition']>;
+  /** a printer as the directory has it now; throws for one that is removed */
+  printerOf?(name: string): Printer;
 }
 
 export class ReleaseDoor {
@@ -130,6 +132,7 @@ export class ReleaseDoor {
 
   async #deliver(claim: Claim, request: ReleaseRequest): Promise<Outcome> {
     let begun = false;
+    let { printer } = request;
     const { owner, bytes } = claim.job.body as JobBody;
     let outcome: Outcome;
     try {
@@ -137,14 +140,17 @@ export class ReleaseDoor {
       const chosen: JobOptions = request.options.length === 0
         ? {}
         : decode(jobOptionsSchema, request.options);
-      const condition = this.#options.conditionOf?.(request.printer);
+      const condition = this.#options.conditionOf?.(printer);
+      const known = () => printer = this.#options.printerOf?.(printer.name) ?? printer;
       outcome = await this.#deliverer.deliver({
-        printer: request.printer,
+        printer,
+        known,
         ticket: { ...ticket, options: { ...ticket.options, ...chosen } },
         user: owner,
         document: claim.document(),
         bytes,
         begin: async () => {
+          known();
           await claim.begin();
           begun = true;
         },
@@ -157,7 +163,7 @@ export class ReleaseDoor {
       const reason = asInkmeshError(thrown).message;
       outcome = { outcome: begun ? 'interrupted' : 'failed', reason };
     }
-    this.#noteCertificate(request.printer, outcome);
+    this.#noteCertificate(printer, outcome);
     if (!begun) claim.yield();
     else {
       try {

@@ -101,6 +101,7 @@ const en = {
   rangesHint: 'All, or like 1-3, 5',
   asSent: 'as it was sent',
   asSentIs: (value: string) => `as it was sent (${value})`,
+  notHere: (value: string) => `${value}: not at this printer`,
   interruptedTitle: 'Was it printed?',
   interruptedText:
     'Printing broke off, and some pages may have come out. Look at the printer before you decide.',
@@ -121,7 +122,7 @@ const en = {
     'This browser is not anybody’s yet. Open the invitation link that your administrator gave you.',
   lapsed: 'This browser was away for too long',
   lapsedText:
-    'It has not been used here for three months, so that its permission to print has run out. Your documents are as ' +
+    'It has not been used here for more than a month, so that its permission to print has run out. Your documents are as ' +
     'they were: ask your administrator for another invitation, and open its link.',
   pasteLabel: 'Or paste it here',
   notFound: 'There is no such page.',

@@ -43,6 +43,8 @@ export interface ScriptedPrinter {
   reasons: string[];
   /** instead of what it says otherwise of itself */
   attributes: Attribute[];
+  /** it says nothing of itself before this has resolved */
+  before: Promise<void>;
   /** that were made */
   connections: number;
   /** Closes connections on which nothing goes on. */
@@ -76,6 +78,7 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
     const answer = (status: StatusName, groups: Group[]) =>
       reply(response, message.requestId, status, groups);
     if (name === 'Get-Printer-Attributes') {
+      await made.before;
       const attributes = said(made, printer);
       return answer('successful-ok', [{ tag: groups['printer-attributes-tag'], attributes }]);
     }
@@ -105,6 +108,7 @@ export async function startScriptedPrinter(script: Script): Promise<ScriptedPrin
     state: 'idle',
     reasons: [],
     attributes: [],
+    before: Promise.resolve(),
     connections: 0,
     closeIdle: () => server.closeIdleConnections(),
     stop: () =>

@@ -3,7 +3,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { encode, printable } from '../../mesh/codec.ts';
+import { InkmeshError } from '../../mesh/errors.ts';
+import type { Mesh } from '../../mesh/mod.ts';
 import { Deliverer, type Delivery } from '../../src/deliver/deliver.ts';
+import type { Printer } from '../../src/directory.ts';
+import { refusalOf } from '../../src/deliver/ipp-capabilities.ts';
 import { IppPool } from '../../src/deliver/ipp-pool.ts';
 import { deliverSpooler } from '../../src/deliver/queue.ts';
 import { Waiting } from '../../src/deliver/waiting.ts';
@@ -13,6 +18,7 @@ import { groups, operations, printerStateEnum, statuses } from '../../src/ipp/re
 import { readMessage } from '../../src/ipp/stream.ts';
 import { deliverLimits } from '../../src/limits.ts';
 import type { Condition } from '../../src/printers/condition.ts';
+import { ReleaseDoor } from '../../src/release/release.ts';
 import { readAll, startScriptedPrinter, stateOf } from '../fakes/scripted-printer.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { startSink } from '../fakes/sink.ts';
@@ -64,7 +70,11 @@ async function startRefusing(status: number): Promise<{ uri: string; stop(): voi
   return { uri: `ipp://127.0.0.1:${port}/`, stop: () => void server.close().closeAllConnections() };
 }
 
-for (const [status, expected] of [[403, 'failed'], [404, 'failed'], [500, 'interrupted']] as const) {
+const statusesOf = { failed: [403, 404, 405, 415, 426], interrupted: [400, 408, 413, 429, 500] } as const;
+const answered = Object.entries(statusesOf).flatMap(([expected, all]) =>
+  all.map((status) => [status, expected] as const)
+);
+for (const [status, expected] of answered) {
   test(`Print-Job: a printer that answers HTTP ${status}, and has texts that are not UTF-8: ${expected}`, async () => {
     const printer = await startRefusing(status);
     try {
@@ -161,6 +171,101 @@ test('a line at a printer is no fault of the printer, and lasts as long as it ta
     one.close();
     await printer.stop();
   }
+});
+
+/** A door that takes one document after the other to printers that are known, and what its claims did. */
+function doorTo(known: ReadonlyMap<string, Printer>) {
+  const did: string[] = [];
+  const claimant = {
+    claim: (job: string) => {
+      const { document } = delivery('ipp://127.0.0.1/');
+      const ticket = encode({ title: 'x', format: 'application/pdf', options: {} });
+      const note = (what: string) => void did.push(`${job} ${what}`);
+      return Promise.resolve({
+        ...{ id: `p/${job}`, ticket, job: { body: { owner: 'ada', bytes } }, document: () => document },
+        begin: () => Promise.resolve(note('begins')),
+        settle: (outcome: string) => Promise.resolve(note(outcome)),
+        yield: () => note('is free'),
+      });
+    },
+  };
+  const ledger = { latest: () => undefined };
+  const door = new ReleaseDoor({ claimant, ledger } as unknown as Mesh, {
+    limits: { ...limits, abreast: 1 },
+    printerOf: (name) => {
+      const found = known.get(name);
+      if (found === undefined) throw new InkmeshError('not-found', `there is no printer "${name}"`);
+      return { ...found, name };
+    },
+  });
+  return { door, did };
+}
+
+test('documents that wait in the line of a printer that is removed stay held, and go to what is known of it then', async () => {
+  const busy = Promise.withResolvers<void>();
+  const printer = await startScriptedPrinter({
+    'Send-Document': async ({ document, answer }) => {
+      await readAll(document);
+      await busy.promise;
+      answer();
+    },
+  });
+  const one = { name: 'one', site: 'main', uri: printer.uri };
+  const known = new Map<string, Printer>(['one', 'gone', 'moved', 'same'].map((name) => [name, one]));
+  const { door, did } = doorTo(known);
+  const lines: Promise<void>[] = [];
+  const release = (name: string) => {
+    const inLine = Promise.withResolvers<void>();
+    lines.push(inLine.promise);
+    return door.release({
+      ...{ job: name, printer: { ...one, name }, permission: { grant: new Uint8Array(0) } },
+      ...{ options: new Uint8Array(0), onWaiting: () => inLine.resolve() },
+    });
+  };
+  try {
+    const first = release('one');
+    await waitFor(() => printer.asked.includes('Send-Document') || undefined, {
+      ...{ deadline_ms: 30_000, what: 'the first document to be on its way' },
+    });
+    lines.length = 0;
+    const others = ['gone', 'moved', 'same'].map(release);
+    await Promise.all(lines);
+    known.delete('gone');
+    known.set('moved', { ...one, uri: 'ipp://127.0.0.1:9/' });
+    busy.resolve();
+    assert.is((await first).outcome, 'printed');
+    const [gone, moved, same] = await Promise.all(others);
+    assert.is(gone?.outcome, 'failed');
+    assert.match(gone?.reason ?? '', 'there is no printer "gone"');
+    assert.is(moved?.outcome, 'failed');
+    assert.match(moved?.reason ?? '', 'another address');
+    assert.is(same?.outcome, 'printed');
+    assert.equal(did.filter((what) => /^(gone|moved)/.test(what)), ['gone is free', 'moved is free']);
+  } finally {
+    busy.resolve();
+    door.close();
+    await printer.stop();
+  }
+});
+
+test('why a printer refuses is a short line without commands', () => {
+  const words = ipp.attribute('status-message', {
+    ...{
+      syntax: 'textWithoutLanguage',
+      value: `\u001b[2J\u202egro.evil\u2028${'x'.repeat(32_000)}`,
+    } as const,
+  });
+  const said = refusalOf({
+    ...{ version: 0x0200, code: statuses['client-error-not-possible'], requestId: 1 },
+    groups: [{ tag: groups['operation-attributes-tag'], attributes: [words] }],
+  });
+  assert.match(said, 'gro.evil');
+  assert.ok(said.length < 2 * limits.maxReasonChars, String(said.length));
+  assert.not.match(said, /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+  assert.is(
+    printable('\u0646\u200c\u0627 \u{1f469}\u200d\u{1f680}', 99),
+    '\u0646\u200c\u0627 \u{1f469}\u200d\u{1f680}',
+  );
 });
 
 test('with TLS and without it a printer has one line', async () => {

@@ -8,6 +8,7 @@ import * as ipp from '../../src/ipp/message.ts';
 import { selfSigned } from '../fakes/certificate.ts';
 import { MemoryDoor, serveDoor } from '../fakes/ipp-door.ts';
 import { startNodes } from '../fakes/nodes.ts';
+import { waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
 import { startScriptedPrinter } from '../fakes/scripted-printer.ts';
 import { startSink } from '../fakes/sink.ts';
@@ -78,6 +79,47 @@ test('another printer does not take the place of one that is known', async () =>
   } finally {
     await one.stop();
     await other.stop();
+  }
+});
+
+test('what does not say any more who it is has not moved, and is at its place what it was', async () => {
+  const one = await startScriptedPrinter({});
+  const silent = await startScriptedPrinter({});
+  const uuid = crypto.randomUUID();
+  one.attributes = [ipp.uri('printer-uuid', `urn:uuid:${uuid}`)];
+  try {
+    const added = await add('proven', one.uri);
+    assert.is(added.uuid, uuid);
+    // another host
+    const elsewhere = silent.uri.replace('127.0.0.1', 'localhost');
+    await refused(add('proven', elsewhere), /known with a uuid.*does not say its own.*printer remove proven/);
+    assert.equal(await known('proven'), added);
+    one.attributes = [];
+    assert.is((await add('proven', one.uri)).uuid, uuid);
+    assert.is((await known('proven'))?.uuid, uuid);
+  } finally {
+    await one.stop();
+    await silent.stop();
+  }
+});
+
+test('what is removed while it is asked who it is does not come back', async () => {
+  const printer = await startScriptedPrinter({});
+  try {
+    await add('twice', printer.uri);
+    const asked = printer.asked.length;
+    const pause = Promise.withResolvers<void>();
+    printer.before = pause.promise;
+    const again = refused(add('twice', printer.uri), /twice was changed by somebody else/);
+    await waitFor(() => printer.asked.length > asked || undefined, {
+      ...{ deadline_ms: 30_000, what: 'the printer to be asked' },
+    });
+    await runInside(['printer', 'remove', 'twice', ...nodes.asAdmin]);
+    pause.resolve();
+    await again;
+    assert.is(await known('twice'), undefined);
+  } finally {
+    await printer.stop();
   }
 });
 

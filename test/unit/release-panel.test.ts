@@ -20,7 +20,12 @@ const held = (n: number, more: Partial<JobView> = {}): JobView => ({
 });
 
 /** A panel at which Ada is logged in. */
-function panel(outcome: Released['outcome'] | 'never' = 'printed', printer = plainPrinter) {
+function panel(
+  outcome: Released['outcome'] | 'never' = 'printed',
+  printer = plainPrinter,
+  ...others: Printer[]
+) {
+  const printers = [printer, ...others];
   const state = {
     ...{ jobs: [held(1), held(2)], wishes: [] as Wish[], cancelled: [] as string[], loggedIn: true },
     released: [] as ReleaseRequest[],
@@ -37,7 +42,10 @@ function panel(outcome: Released['outcome'] | 'never' = 'printed', printer = pla
       },
     },
     jobs: { of: () => Promise.resolve(state.jobs) },
-    directory: { printers: () => [printer], printer: () => printer },
+    directory: {
+      printers: () => printers,
+      printer: (name) => printers.find((one) => one.name === name) ?? printer,
+    },
     release: {
       release: (request: ReleaseRequest) => {
         state.released.push(request);
@@ -53,7 +61,7 @@ function panel(outcome: Released['outcome'] | 'never' = 'printed', printer = pla
     trouble: () => Promise.resolve(undefined),
   };
   const node = { peer: 'p', site: 'main', organisation: 'o' };
-  const app = releaseApp({ node, panel: doors, forward: new Hono() });
+  const app = releaseApp({ node, now_ms: () => 0, panel: doors, forward: new Hono() });
   const env = { incoming: { socket: { remoteAddress: '127.0.0.1' } } };
   const ask = async (path: string, form?: [string, string][]) => {
     const headers = { cookie: '__Host-panel=x', host: 'panel' };
@@ -195,6 +203,38 @@ test('what was typed is still there when something of it was wrong', async () =>
   assert.match(again.text, /<input id="copies"[^>]* value="3"/);
   assert.match(again.text, /<option value="two-sided-long-edge" selected/);
   assert.match(again.text, /<input id="ranges"[^>]* value="9-1"/);
+});
+
+test('a form that is shown again is for the printer that was chosen in it', async () => {
+  const other: Printer = { ...plainPrinter, name: 'floor-2', options: { copies: 2 } };
+  const { ask, fieldsOf } = panel('printed', plainPrinter, other);
+  const chosen = /<option value="floor-2" selected/;
+  const page = await ask(`/jobs/${id(1)}`);
+  assert.not.match(page.text, chosen);
+  const fields = fieldsOf(page.text, `/panel/jobs/${id(1)}/print`);
+  const again = await ask(`/jobs/${id(1)}/print`, [...fields, ['printer', 'floor-2'], ['copies', 'x']]);
+  assert.match(again.text, chosen);
+  assert.match(again.text, 'max="2"');
+  const none = await ask('/print', [
+    ...fieldsOf((await ask('/jobs')).text, '/panel/print').filter(([name]) => name === 'token'),
+    ['printer', 'floor-2'],
+    ['which', 'selected'],
+  ]);
+  assert.match(none.text, 'Choose at least one');
+  assert.match(none.text, chosen);
+});
+
+test('what a document was sent with and the printer cannot do is shown as that', async () => {
+  const options = { 'page-ranges': false, finishings: [3 as const] };
+  const { state, ask } = panel('printed', { ...plainPrinter, options });
+  state.jobs = [held(1, { options: { 'page-ranges': [[2, 4]], finishings: 4 } })];
+  const { text } = await ask(`/jobs/${id(1)}`);
+  assert.match(text, '2-4: not at this printer');
+  state.jobs = [held(1)];
+  assert.not.match((await ask(`/jobs/${id(1)}`)).text, 'not at this printer');
+  const plain = panel();
+  plain.state.jobs = [held(1, { options: { finishings: 4 } })];
+  assert.match((await plain.ask(`/jobs/${id(1)}`)).text, 'yes: not at this printer');
 });
 
 test.run();

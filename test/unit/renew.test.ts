@@ -5,7 +5,15 @@ import { type NodeIdentity, type UserIdentity, verifyIdentity } from '../../mesh
 import type { Fact, KnownFacts } from '../../mesh/facts.ts';
 import { renewGrace_ms } from '../../mesh/limits.ts';
 import { leaf_ms } from '../../mesh/profile.ts';
-import { isDue, renewedDevice, renewedNode, verifyRenewable } from '../../mesh/renew.ts';
+import type { Rpc } from '../../mesh/rpc.ts';
+import {
+  isDue,
+  renewedDevice,
+  renewedNode,
+  renewMethod,
+  serveRenewal,
+  verifyRenewable,
+} from '../../mesh/renew.ts';
 import { refuseRevoked, revocationOf, revokedKind, revokedSince } from '../../mesh/revocation.ts';
 import { certifiedNode } from '../fakes/mesh.ts';
 import { fakeAuthority, fakePeer, fakeUser, refusalOf } from '../fakes/organisation.ts';
@@ -84,6 +92,25 @@ test('a lapsed certificate can be renewed for its days of grace, and not longer'
   const ahead = await certifiedNode(authority, { name: 'a7' }, now + 2 * day_ms);
   const early = await refusalOf(() => verifyRenewable(trust, ahead.identity.der, ahead.issuers, now));
   assert.match(early, /^unauthenticated: the certificate is valid from/);
+});
+
+test('a registrar issues by the clock that all agree on', async () => {
+  const { identity, issuers } = await certifiedNode(authority, { name: 'a7' }, now - 70 * day_ms);
+  const handlers = new Map<
+    string,
+    (incoming: object) => Promise<{ reply: { leaf: Uint8Array; issuers: Uint8Array[] } }>
+  >();
+  const rpc = { handle: ({ name }: { name: string }, serve: never) => void handlers.set(name, serve) };
+  // 40 days behind that of this machine
+  const agreed_ms = now - 40 * day_ms;
+  await serveRenewal({
+    ...{ rpc: rpc as unknown as Rpc, trust, ledger: directory(), log: () => {} },
+    ...{ now_ms: () => agreed_ms, authority: () => authority },
+  });
+  const from = { from: identity.peerId, link: { remote: '/ip4/10.1.2.3/tcp/1' } };
+  const ask = handlers.get(renewMethod.name) as NonNullable<ReturnType<typeof handlers.get>>;
+  const asked = ask({ ...from, request: { leaf: identity.der, issuers } });
+  assert.match(await refusalOf(() => asked), /^conflict: this certificate is not due yet/);
 });
 
 async function device(issued_ms: number): Promise<UserIdentity> {

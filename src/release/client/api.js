@@ -5,7 +5,10 @@ import { signRequest } from './signing.js';
 
 /** @typedef {import('./signing.js').Credential} Credential */
 
-/** @typedef {{ peer: string, site: string, organisation: string, cloud?: true }} Node */
+/**
+ * `now_ms`: milliseconds since the epoch, as the nodes have agreed.
+ * @typedef {{ peer: string, site: string, organisation: string, now_ms: number, cloud?: true }} Node
+ */
 
 /** What a node says when it refuses. */
 export class Refusal extends Error {
@@ -26,7 +29,7 @@ let node;
 const patience_ms = 10_000;
 /** a clock that is off by less is good enough: requests and grants hold for longer */
 const tolerated_ms = 10_000;
-/** by how much the node's clock is ahead of this device's, where that is more */
+/** by how much the nodes' clock is ahead of this device's, where that is more */
 let ahead_ms = 0;
 
 /** Milliseconds since the epoch, by which nodes judge what is signed: a device's own clock may be minutes off. */
@@ -35,12 +38,11 @@ export function now_ms() {
 }
 
 /**
- * @param {Response} response
+ * The node's own clock, which `Date` tells, may be as wrong as this device's: nobody judges by it.
+ * @param {number} theirs_ms
  * @param {number} asked_ms by this device's clock
  */
-function setClock(response, asked_ms) {
-  // of whole seconds (RFC 9110 section 6.6.1)
-  const theirs_ms = Date.parse(response.headers.get('date') ?? '') + 500;
+function setClock(theirs_ms, asked_ms) {
   const off_ms = theirs_ms - (asked_ms + Date.now()) / 2;
   ahead_ms = Math.abs(off_ms) > tolerated_ms ? off_ms : 0;
 }
@@ -56,8 +58,8 @@ export async function currentNode(anew = false) {
     const signal = AbortSignal.timeout(patience_ms);
     const response = await fetch('/node.json', { cache: 'no-store', signal });
     if (!response.ok) throw new Refusal(response.statusText, response.status);
-    setClock(response, asked_ms);
     node = /** @type {Node} */ (await response.json());
+    setClock(node.now_ms, asked_ms);
   }
   return node;
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The phone's page: which view it shows, what its buttons do, and how it follows what happens elsewhere. */
-import { ask, lines, Refusal } from './api.js';
+import { ask, currentNode, lines, Refusal } from './api.js';
 import { enrol, invitationIn } from './enrol.js';
 import { optionsOf } from './options.js';
 import { cancel, release } from './release.js';
@@ -12,6 +12,8 @@ import { hush, progress, say, show, showTemplate, text, untouched, view } from '
 const busyLook_ms = 2000;
 const firstWait_ms = 1000;
 const longestWait_ms = 30_000;
+/** how long a second tap is one to the question that the first has led to */
+const sure_ms = 10_000;
 
 /** @type {import('./signing.js').Credential | undefined} */
 let credential;
@@ -96,15 +98,28 @@ async function stay() {
   if (credential.device === device) credential = next;
 }
 
-/** Refreshes when the node says that something has changed, as long as somebody looks. */
+/** whether the page follows already */
+let follows = false;
+
+/**
+ * Refreshes when the node says that something has changed, as long as somebody looks. A certificate that has lapsed ends
+ * nothing: the clock by which it has may be set right.
+ */
 async function follow() {
   let wait_ms = firstWait_ms;
+  follows = true;
   for (;;) {
     await visible();
-    if (credential === undefined || hasLapsed(credential)) return;
-    void stay();
+    if (credential === undefined) break;
     following = new AbortController();
     const { signal } = following;
+    if (hasLapsed(credential)) {
+      await pause(longestWait_ms, signal);
+      await currentNode(true).catch(() => {});
+      if (!hasLapsed(credential)) await refresh();
+      continue;
+    }
+    void stay();
     const hide = () => document.hidden && following.abort();
     document.addEventListener('visibilitychange', hide);
     try {
@@ -118,8 +133,20 @@ async function follow() {
       if (!signal.aborted) wait_ms = Math.min(2 * wait_ms, longestWait_ms);
     }
     document.removeEventListener('visibilitychange', hide);
-    await new Promise((resolve) => setTimeout(resolve, wait_ms));
+    await pause(wait_ms);
   }
+  follows = false;
+}
+
+/**
+ * @param {number} time_ms
+ * @param {AbortSignal} [signal] ends it
+ */
+async function pause(time_ms, signal) {
+  await new Promise((resolve) => {
+    setTimeout(resolve, time_ms);
+    signal?.addEventListener('abort', resolve, { once: true });
+  });
 }
 
 /** Resolves when the page can be seen. */
@@ -179,6 +206,7 @@ async function remove(button) {
   // what has begun since the first tap was not agreed to
   if (sure !== `yes ${claims}`) {
     button.dataset['sure'] = `yes ${claims}`;
+    setTimeout(() => delete button.dataset['sure'], sure_ms);
     say(text('deleteSure'));
     return;
   }
@@ -283,7 +311,8 @@ async function start() {
     history.replaceState(null, '', `/${location.hash}`);
   }
   await refresh();
-  void follow();
+  if (follows) following.abort();
+  else void follow();
 }
 
 addEventListener('hashchange', () => {

@@ -32,10 +32,16 @@ function removed(node) {
   return nextSibling;
 }
 
-/** @param {Node} node */
+/**
+ * What can be chosen is what it stands for: a tick for one value is none for another.
+ * @param {Node} node
+ */
 function keyOf(node) {
   if (!(node instanceof HTMLElement)) return '';
-  return node.id || node.dataset['job'] || node.dataset['key'] || '';
+  const key = node.id || node.dataset['job'] || node.dataset['key'];
+  if (key) return key;
+  const choice = node.nodeName === 'OPTION' || node.getAttribute('type') === 'checkbox';
+  return choice ? `${node.getAttribute('name') ?? ''}=${node.getAttribute('value') ?? ''}` : '';
 }
 
 /**

@@ -3,7 +3,7 @@
 import { ask, now_ms } from './api.js';
 import { fromBase64 } from './base64.js';
 import { signRequest } from './signing.js';
-import { keepCredential } from './store.js';
+import { replaceCredential } from './store.js';
 
 /** @typedef {import('./signing.js').Credential} Credential */
 
@@ -31,7 +31,7 @@ export async function renewed(credential) {
       issuers: issuers.map(fromBase64),
       expires_ms: Date.parse(expires),
     };
-    await keepCredential(next);
+    await replaceCredential(next);
     return next;
   } catch {
     return credential;

@@ -44,6 +44,20 @@ export async function keepCredential(credential) {
   await within('readwrite', (store) => store.put(credential, 'credential'));
 }
 
+/**
+ * Keeps the next one of a device. Where somebody else has taken this browser over meanwhile, it stays theirs.
+ * @param {import('./signing.js').Credential} next
+ */
+export async function replaceCredential(next) {
+  await within('readwrite', (store) => {
+    const kept = store.get('credential');
+    kept.onsuccess = () => {
+      if (kept.result?.device === next.device) store.put(next, 'credential');
+    };
+    return kept;
+  });
+}
+
 /** @returns {Promise<string[]>} names of printers, the last used first */
 export async function recentPrinters() {
   return await within('readonly', (store) => store.get('printers')) ?? [];

@@ -197,7 +197,7 @@ export function Printers({ printers, recent, query, site }: PrintersProps) {
       {found.length === 0 ? <p>{s.noPrinters}</p> : (
         <ul class='printers'>
           {found.slice(0, maxShown).map((printer) => (
-            <li>
+            <li data-key={printer.name}>
               <button type='button' data-choose={printer.name}>
                 <strong>{printer.name}</strong>
                 <span>

@@ -50,7 +50,7 @@ function Choice({ id, name, label, values, taken, sent, entered }: ChoiceProps) 
   const known = sent !== undefined && Object.hasOwn(values, sent) ? values[sent] : sent;
   const offered = Object.entries(values).filter(([value]) => taken?.map(String).includes(value) ?? true);
   return (
-    <p class='field'>
+    <p class='field' data-key={name}>
       <label for={id}>{label}</label>
       <select id={id} name={name}>
         <option value=''>{known === undefined ? s.asSent : s.asSentIs(known)}</option>
@@ -85,9 +85,9 @@ export function OptionFields({ options, printer, entered = {} }: OptionFieldsPro
   const range = rangesText(ranges);
   const can = printer?.options ?? {};
   return (
-    <fieldset class='options'>
+    <fieldset class='options' data-key='options'>
       <legend>{s.options}</legend>
-      <p class='field'>
+      <p class='field' data-key='copies'>
         <label for='copies'>{s.copies}</label>
         <input
           id='copies'
@@ -121,15 +121,30 @@ export function OptionFields({ options, printer, entered = {} }: OptionFieldsPro
             sent={finishings === undefined ? undefined : String(finishings)}
           />
         )
+        : finishings === stapled && printer !== undefined
+        ? <NotHere label={s.staple} value={s.staples[stapled]} />
         : null}
-      {can['page-ranges'] === false ? null : <PageRanges range={range} entered={entered['page-ranges']} />}
+      {can['page-ranges'] !== false
+        ? <PageRanges range={range} entered={entered['page-ranges']} />
+        : range === ''
+        ? null
+        : <NotHere label={s.ranges} value={range} />}
     </fieldset>
+  );
+}
+
+/** What the document was sent with, and comes out without. */
+function NotHere({ label, value }: { label: string; value: string }) {
+  return (
+    <p class='field' data-key={`no ${label}`}>
+      {label} <span class='hint'>{s.notHere(value)}</span>
+    </p>
   );
 }
 
 function PageRanges({ range, entered }: { range: string; entered: string | undefined }) {
   return (
-    <p class='field'>
+    <p class='field' data-key='page-ranges'>
       <label for='ranges'>{s.ranges}</label>
       <input
         id='ranges'
@@ -150,7 +165,7 @@ function PageRanges({ range, entered }: { range: string; entered: string | undef
 export function Reprint({ job }: { job: JobView }) {
   if (job.state !== 'interrupted') return null;
   return (
-    <div class='warning' role='group' aria-labelledby='reprint'>
+    <div class='warning' data-key='reprint' role='group' aria-labelledby='reprint'>
       <h2 id='reprint'>{s.interruptedTitle}</h2>
       <p>{s.interruptedText}</p>
       <label class='check'>
