@@ -56,6 +56,7 @@ async function requests(peer: string): Promise<Record<string, unknown>> {
   return {
     hello: { leaf: randomBytes(500), issuers: [], time_ms: Date.now(), addresses: [] },
     beat: {},
+    probe: {},
     renew: { leaf: randomBytes(500), issuers: [] },
     'renew-device': { proof: 'AAAA' },
     appoint: {
@@ -100,6 +101,7 @@ async function requests(peer: string): Promise<Record<string, unknown>> {
     settle: { job: job.id, fact: randomBytes(100) },
     fetch: { job: job.id, claim: claimId, offset: 0 },
     view: { proof: 'AAAA' },
+    'pass-on': { method: 'GET', path: '/v1/jobs', authorization: 'AAAA', body: new Uint8Array(0) },
   };
 }
 
