@@ -1,7 +1,7 @@
 /** What a cloud node answers over HTTPS: the release pages, the directory, the operators' page, and how it is. */
 import { Hono } from 'hono';
 import type { Log, Mesh, Trust } from '../mesh/mod.ts';
-import { createApi } from '../src/api/app.ts';
+import { createApi, requireAdmin } from '../src/api/app.ts';
 import { auditRoutes } from '../src/api/audit.ts';
 import { enrolApp, isEnrolment } from '../src/api/enrol.ts';
 import { forwardApp } from '../src/api/forward.ts';
@@ -55,7 +55,11 @@ export function cloudApp(parts: CloudParts): Fetch {
     known: mesh.ledger,
   });
   const doors = { mesh, directory, log };
-  api.get('/v1/status', (c) => c.json(parts.status()));
+  // the whole world reaches this port
+  api.get('/v1/status', (c) => {
+    requireAdmin(c);
+    return c.json(parts.status());
+  });
   directoryRoutes(api, doors);
   jobViewRoutes(api, { mesh, jobs });
   // no printer can be asked from here
@@ -81,7 +85,10 @@ function pagesOf(parts: CloudParts, trail: Trail): Hono {
   app.get('/readyz', (c) => parts.isReady() ? c.text('ready\n') : c.text('stopping\n', 503));
   metricsRoute(app, parts.metricsToken, parts.measures);
   consolePages(app);
-  const forward = forwardApp({ mesh, trust, passed: (...passed) => trail.passed(...passed) });
+  const forward = forwardApp({
+    ...{ mesh, trust, audit: parts.state.audit },
+    passes: (...asked) => trail.passes(...asked),
+  });
   const node = { peer, site, organisation: trust.organisation, cloud: true } as const;
   return app.route('/', releaseApp({ node, now_ms: () => mesh.now_ms(), panel: undefined, forward }));
 }

@@ -1,4 +1,5 @@
 /** What a cloud node serves TLS with: files of any CA, which are read again when they change, or the organisation's own. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { asInkmeshError, InkmeshError } from '../mesh/errors.ts';
 import type { Log } from '../mesh/mod.ts';
@@ -27,9 +28,11 @@ export async function certificateOf(tls: CloudConfig['tls'], own: TlsKeys, log: 
     if (files === undefined) return;
     try {
       const now = await readKeys(files);
-      if (now.cert === keys?.cert) return;
-      keys = now;
+      if (now.cert === keys?.cert && now.key === keys.key) return;
+      // they are written one after the other: what does not fit yet may at the next look
+      refuseMismatch(now);
       certificate.serve(now);
+      keys = now;
       log('info', 'the certificate’s files have changed: they are served from now on', {});
     } catch (thrown) {
       log('error', 'the certificate cannot be read again', { reason: asInkmeshError(thrown).message });
@@ -47,6 +50,12 @@ export async function certificateOf(tls: CloudConfig['tls'], own: TlsKeys, log: 
     close: () => clearInterval(timer),
   };
   return certificate;
+}
+
+/** @throws InkmeshError `conflict` when the key is not the certificate's */
+function refuseMismatch({ key, cert }: TlsKeys): void {
+  if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return;
+  throw new InkmeshError('conflict', 'the key is not that of the certificate');
 }
 
 async function readKeys({ key, certificate }: { key: string; certificate: string }): Promise<TlsKeys> {

@@ -13,7 +13,9 @@ const schemaVersion = 1;
 const maxDetailChars = 512;
 
 const schema = `
-  CREATE TABLE trail (n INTEGER PRIMARY KEY, time_ms INTEGER, what TEXT, who TEXT, address TEXT, detail TEXT) STRICT;
+  CREATE TABLE trail (n INTEGER PRIMARY KEY, time_ms INTEGER, what TEXT, who TEXT, address TEXT, detail TEXT,
+    fact TEXT UNIQUE) STRICT;
+  CREATE INDEX trail_by_time ON trail (time_ms, n);
   CREATE TRIGGER trail_stays BEFORE DELETE ON trail BEGIN SELECT RAISE(ABORT, 'the trail is only added to'); END;
   CREATE TRIGGER trail_holds BEFORE UPDATE ON trail BEGIN SELECT RAISE(ABORT, 'the trail is only added to'); END;
   CREATE TABLE seen (peer TEXT PRIMARY KEY, time_ms INTEGER) STRICT;
@@ -38,15 +40,24 @@ export class CloudDb {
     }
   }
 
-  /** Adds to the trail what an operator did, durably. */
-  note({ what, who, from, detail }: AuditEntry): void {
-    this.#db.prepare('INSERT INTO trail (time_ms, what, who, address, detail) VALUES (?, ?, ?, ?, ?)')
-      .run(Date.now(), what, who, from, printable(detail, maxDetailChars));
+  /**
+   * Adds to the trail what an operator did, durably.
+   * @param fact where a fact says it: its id, by which it is noted once, and its time in milliseconds since the epoch
+   */
+  note({ what, who, from, detail }: AuditEntry, fact?: { id: string; time_ms: number }): void {
+    this.#db.prepare(
+      'INSERT INTO trail (time_ms, what, who, address, detail, fact) VALUES (?, ?, ?, ?, ?, ?)' +
+        ' ON CONFLICT (fact) DO NOTHING',
+    ).run(
+      ...[fact?.time_ms ?? Date.now(), what, who, from, printable(detail, maxDetailChars), fact?.id ?? null],
+    );
   }
 
   /** The last `limit` rows of the trail, newest first. */
   trail(limit: number): AuditView[] {
-    return this.#db.prepare('SELECT * FROM trail ORDER BY n DESC LIMIT ?').all(limit).map((row) => ({
+    return this.#db.prepare('SELECT * FROM trail ORDER BY time_ms DESC, n DESC LIMIT ?').all(limit).map((
+      row,
+    ) => ({
       at: new Date(Number(row['time_ms'])).toISOString(),
       what: String(row['what']) as AuditEntry['what'],
       who: row['who'] === null ? null : String(row['who']),

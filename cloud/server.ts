@@ -11,24 +11,25 @@ import {
   meshAddress,
   openMesh,
   SocketDoor,
-  socketPath,
   verifyRenewable,
 } from '../mesh/mod.ts';
 import { InkmeshError } from '../mesh/errors.ts';
 import { systemClock } from '../src/clock.ts';
 import { readNode, type RunFile, writeRun } from '../src/datadir.ts';
 import { directoryKinds } from '../src/directory.ts';
-import { listen, type Listening, type ListenOptions, type TlsKeys } from '../src/listen.ts';
 import { askLapsed, keeperOf, renewedAtStart } from '../src/standing.ts';
 import { State } from '../src/state.ts';
 import { warningsOf } from '../src/warnings.ts';
 import { cloudApp } from './app.ts';
+import { Bounds } from './bounds.ts';
 import { certificateOf } from './certificate.ts';
 import { type CloudConfig, listenAddress } from './config.ts';
 import { CloudDb } from './db.ts';
+import { drain } from './drain.ts';
 import { measuresOf } from './measures.ts';
 import { noSpool } from './no-spool.ts';
-import { behindProxy, clientAddress } from './proxy.ts';
+import { openPorts, type Ports } from './ports.ts';
+import { clientAddress } from './proxy.ts';
 import { Watch } from './watch.ts';
 
 export interface CloudNode {
@@ -39,8 +40,6 @@ export interface CloudNode {
   /** Finishes what is in flight within `drain_s`, then closes everything. */
   stop(): Promise<void>;
 }
-
-const loopback = '127.0.0.1';
 
 /** @throws InkmeshError `conflict` for the directory of a node that is no cloud node */
 export async function startCloud(dir: string, config: CloudConfig, log: Log): Promise<CloudNode> {
@@ -80,16 +79,23 @@ export async function startCloud(dir: string, config: CloudConfig, log: Log): Pr
     isReady: () => running.ready,
     status: () => statusOf(mesh, watch, door),
   });
-  const servers = await openPorts(config, place, { fetch, door, own: secrets.tls, tls: certificate.keys });
+  const address = clientAddress(config.trustedProxies);
+  const bounds = new Bounds(address);
+  const servers = await openPorts(place, {
+    ...{ fetch, door, address, bounds, own: secrets.tls, tls: certificate.keys },
+  });
   certificate.serve = (tls) => servers.public.renew(tls);
   certificate.serveOwn = (tls) => servers.own.renew(tls);
   const run = runFile(mesh, servers);
   await writeRun(dir, run);
   const stop = async () => {
-    running.ready = false;
     log('info', 'finishing what is in flight', {});
     certificate.close();
-    await drained([servers.public, servers.own], config.drain_s * 1000);
+    await drain({ mesh, door, bounds, unready: () => running.ready = false }, config.drain_s * 1000);
+    for (const server of [servers.public, servers.own]) {
+      void server.close();
+      server.kill();
+    }
     watch.close();
     await mesh.close();
     state.close();
@@ -97,38 +103,6 @@ export async function startCloud(dir: string, config: CloudConfig, log: Log): Pr
     await rm(`${dir}/run.json`, { force: true });
   };
   return { run, mesh, url: urls[0] ?? '', stop };
-}
-
-interface Served {
-  fetch: ListenOptions['fetch'];
-  door: SocketDoor;
-  /** of the organisation */
-  own: TlsKeys;
-  /** of the public port; undefined: plain HTTP */
-  tls: TlsKeys | undefined;
-}
-
-async function openPorts(
-  config: CloudConfig,
-  place: { address: string; port: number },
-  { fetch, door, own, tls }: Served,
-) {
-  const address = clientAddress(config.trustedProxies);
-  const common: Pick<ListenOptions, 'fetch' | 'what'> = {
-    fetch: (request, env) => fetch(request, behindProxy(env, address) as typeof env),
-    what: 'the cloud node',
-  };
-  return {
-    public: await listen({
-      ...{ ...common, ...place, ...(tls === undefined ? {} : { tls }) },
-      upgrade: {
-        path: socketPath,
-        take: (request, socket, head) => door.upgrade(request, socket, head, address(request)),
-      },
-    }),
-    // this machine's own commands, whatever the other one's certificate is
-    own: await listen({ ...common, address: loopback, port: 0, tls: own }),
-  };
 }
 
 /** A machine that nobody has given a name is reached at its addresses. */
@@ -143,16 +117,7 @@ function ownUrls({ tls }: CloudConfig, { address, port }: { address: string; por
   return hosts.slice(0, 4).map((host) => `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`);
 }
 
-/** Takes nothing new, and waits for what is being answered. */
-async function drained(servers: readonly Listening[], limit_ms: number): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, limit_ms));
-  await Promise.race([Promise.all(servers.map((server) => server.close())), late]);
-  clearTimeout(timer);
-  for (const server of servers) server.kill();
-}
-
-function runFile(mesh: Mesh, { public: first, own }: { public: Listening; own: Listening }): RunFile {
+function runFile(mesh: Mesh, { public: first, own }: Ports): RunFile {
   return {
     ...{ pid: process.pid, peer: mesh.self.peerId },
     ports: { http: null, mesh: first.port, https: first.port, release: own.port },

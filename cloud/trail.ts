@@ -10,7 +10,7 @@ import type { CloudDb } from './db.ts';
 export interface TrailOptions {
   mesh: Pick<Mesh, 'ledger' | 'nameOf'>;
   db: Pick<CloudDb, 'note' | 'trail'>;
-  audit: Pick<Audit, 'list'>;
+  audit: Pick<Audit, 'list' | 'record'>;
   log: Log;
 }
 
@@ -20,6 +20,7 @@ export class Trail {
   constructor(options: TrailOptions) {
     this.#options = options;
     options.mesh.ledger.onFact((fact) => this.#heard(fact));
+    this.#catchUp();
   }
 
   /** Newest first. */
@@ -34,34 +35,52 @@ export class Trail {
     return this.#options.db.trail(limit);
   }
 
-  /** An operator's request has gone to a registrar; users' releases are no matter of this trail. */
-  passed(by: UserIdentity, { method, path }: { method: string; path: string }, status: number): void {
-    if (!path.startsWith('/v1/sites/')) return;
-    const detail = `${method} ${path}: ${status < 400 ? 'done' : `refused with ${status}`}`;
-    this.#note({ what: status < 400 ? 'asked' : 'refused', who: by.user, from: null, detail });
+  /**
+   * An administrator's request goes to a registrar; users' releases are no matter of this trail.
+   * @returns what is told the status of the answer. Refusals go where others go: the trail is never cut
+   */
+  passes(by: UserIdentity, { method, path }: { method: string; path: string }): (status: number) => void {
+    if (!path.startsWith('/v1/sites/')) return () => {};
+    const entry = (what: 'asked' | 'refused', how: string) =>
+      ({ what, who: by.user, from: null, detail: `${method} ${path}: ${how}` }) as const;
+    // before it goes: what a registrar does and this node does not live to hear of is in the trail too
+    this.#note(entry('asked', 'passed on'));
+    return (status) => {
+      if (status < 400) this.#note(entry('asked', 'done'));
+      else this.#options.audit.record(entry('refused', `refused with ${status}`));
+    };
+  }
+
+  /** What was stated while this node did not run, or could not write. */
+  #catchUp(): void {
+    const { ledger } = this.#options.mesh;
+    for (const kind of [siteKind.name, revokedKind.name]) {
+      for (const { subject } of ledger.all(kind)) {
+        for (const fact of ledger.about(kind, subject)) this.#heard(fact);
+      }
+    }
   }
 
   #heard(fact: Fact): void {
     const { mesh } = this.#options;
     const by = `stated by ${mesh.nameOf(fact.author)}`;
+    const decided = (detail: string) => {
+      const once = { id: `${fact.author}/${fact.seq}`, time_ms: fact.time_ms };
+      this.#note({ what: 'decided', who: null, from: null, detail: `${detail}; ${by}` }, once);
+    };
     if (fact.kind === siteKind.name) {
       const said = Object.entries(fact.body as object).map(([name, value]) => `${name} ${String(value)}`);
-      this.#note({
-        what: 'decided',
-        who: null,
-        from: null,
-        detail: `site ${fact.subject}: ${said.join(', ')}; ${by}`,
-      });
+      decided(`site ${fact.subject}: ${said.join(', ')}`);
     } else if (fact.kind === revokedKind.name) {
-      this.#note({ what: 'decided', who: null, from: null, detail: `${fact.subject} is revoked; ${by}` });
+      decided(`${fact.subject} is revoked`);
     }
   }
 
-  #note(entry: Parameters<CloudDb['note']>[0]): void {
+  #note(...entry: Parameters<CloudDb['note']>): void {
     try {
-      this.#options.db.note(entry);
+      this.#options.db.note(...entry);
     } catch (thrown) {
-      this.#options.log('error', 'the trail cannot be written', { ...entry, reason: String(thrown) });
+      this.#options.log('error', 'the trail cannot be written', { ...entry[0], reason: String(thrown) });
     }
   }
 }

@@ -3,7 +3,8 @@
  * decision and its write are one synchronous step, so no two requests can come between; every answer follows
  * the write that it tells of.
  */
-import type { Trust } from './certificate.ts';
+import type { NodeIdentity, Trust } from './certificate.ts';
+import { isCloud } from './cloud.ts';
 import { encode } from './codec.ts';
 import { envelopeIn } from './document.ts';
 import { plaintextLength } from './envelope.ts';
@@ -53,6 +54,8 @@ export interface CustodyOptions {
   now_ms(): number;
   /** the median of this clock and at least two peers', null while fewer have been heard */
   agreed_ms(): number | null;
+  /** a connected node, as its certificate names it: it need have stated nothing */
+  member(peer: string): NodeIdentity | undefined;
   log: Log;
 }
 
@@ -231,7 +234,7 @@ export class Custody {
 
   async vote(from: string, request: VoteRequest): Promise<VoteReply> {
     const { job, epoch, claim, permission } = request;
-    ownClaim(from, claim);
+    this.#ownClaim(from, claim);
     const held = this.#held(job);
     const allowed = await permitted(permission, held, claim, this.#judging());
     const { nonce, target, confirm, prints, panel } = allowed;
@@ -255,7 +258,7 @@ export class Custody {
   }
 
   async begin(from: string, { job, epoch, claim }: ClaimRequest): Promise<BeginReply> {
-    ownClaim(from, claim);
+    this.#ownClaim(from, claim);
     const answer = this.#shelf.step(this.#held(job), { type: 'begin', claim });
     if (answer.type !== 'begun') throw refusalError(answer);
     const { self } = this.#options;
@@ -263,7 +266,7 @@ export class Custody {
   }
 
   async yield(from: string, { job, claim }: ClaimRequest): Promise<void> {
-    ownClaim(from, claim);
+    this.#ownClaim(from, claim);
     const piece = this.#options.pieces.get(job);
     if (piece !== undefined) await this.#concluded(job, this.#shelf.step(piece, { type: 'yield', claim }));
   }
@@ -292,7 +295,7 @@ export class Custody {
 
   /** The envelope from `offset` on (nothing past its end), for the claim that has this holder's vote. */
   fetch(from: string, { job, claim, offset }: FetchRequest): Promise<Body> {
-    ownClaim(from, claim);
+    this.#ownClaim(from, claim);
     const piece = this.#options.pieces.get(job);
     // its share may be gone by now: another claim of the job has printed while this one went on
     if (piece === undefined || this.#shelf.lease(piece).vote?.claim !== claim) {
@@ -382,10 +385,15 @@ export class Custody {
       this.#options.log('error', 'a piece cannot be sealed or erased', { reason: String(thrown) });
     }
   }
-}
 
-function ownClaim(from: string, claim: string): void {
-  if (claimantOf(claim) !== from) {
-    throw new InkmeshError('forbidden', 'a node speaks for its own claims only');
+  /** A cloud node brings nothing to a printer: with a vote for a claim of its own it would read what it is to relay. */
+  #ownClaim(from: string, claim: string): void {
+    if (claimantOf(claim) !== from) {
+      throw new InkmeshError('forbidden', 'a node speaks for its own claims only');
+    }
+    const claimant = this.#options.member(from);
+    if (claimant !== undefined && isCloud(claimant)) {
+      throw new InkmeshError('forbidden', 'a cloud node gets no document');
+    }
   }
 }

@@ -141,9 +141,11 @@ export async function enrolBrowser(
   const invite = findInvite(options, secret, subject);
   const publicKey = await readRequest(request);
   options.log('info', 'a browser enrols through a node', { through, origin, device });
-  // not what it says, but who it is: the page that it serves can have this credential sign
+  // not what it says, but who it is: the page that it serves can have this credential sign. One that has stated nothing
+  // may be a cloud node
   const node = options.ledger.identity(through);
-  const roles: Role[] = node !== undefined && isCloud(node) ? [...invite.roles, 'cloud'] : invite.roles;
+  const isMarked = node === undefined || isCloud(node);
+  const roles: Role[] = isMarked ? [...new Set<Role>([...invite.roles, 'cloud'])] : invite.roles;
   const how = { authority, invite: { ...invite, roles }, publicKey, secret };
   return await enrolDevice(options, how, { ...subject, origin });
 }

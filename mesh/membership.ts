@@ -1,4 +1,5 @@
 /** This node's standing in its organisation: its certificate and its renewal, and what it does for others as a registrar. */
+import { isDeepStrictEqual } from 'node:util';
 import { appoint, serveAppointment } from './appoint.ts';
 import type { Authority, AuthorityFile } from './authority.ts';
 import type { NodeIdentity, Trust } from './certificate.ts';
@@ -186,7 +187,8 @@ export class Membership {
   }
 
   /**
-   * How a registrar says that a source stands: this node itself, or the first of some others that knows it.
+   * How a registrar says that a source stands: this node itself, or the first of some others that knows it. Where none
+   * answers, a cloud node, which has heard of what they state, may confirm what is known here; it is believed no more.
    * @throws InkmeshError `unavailable` when none does within `sourceAnswer_ms`
    */
   async standingOf(source: SourceId): Promise<Standing> {
@@ -202,12 +204,20 @@ export class Membership {
       unknown = reply;
       throw new InkmeshError('not-found', 'this registrar does not know the source');
     };
+    const known = standingOf(ledger, source, now_ms());
+    const confirm = async (peer: string) => {
+      const { reply } = await rpc.call(peer, sourceMethod, source, { signal });
+      if (isDeepStrictEqual(reply, known)) return reply;
+      throw new InkmeshError('conflict', 'a cloud node says something else than is known here');
+    };
+    const confirmed = Promise.any(this.#clouds().map(confirm));
+    confirmed.catch(() => {});
     try {
-      // a site may reach no registrar, and still a cloud node, which has heard of what they state
-      const asked = [...this.#registrars().slice(0, maxRegistrarsAsked), ...this.#clouds()];
-      return await Promise.any(asked.map(ask));
+      return await Promise.any(this.#registrars().slice(0, maxRegistrarsAsked).map(ask));
     } catch (cause) {
       if (unknown !== undefined) return unknown;
+      const by = await confirmed.catch(() => undefined);
+      if (by !== undefined) return by;
       throw new InkmeshError('unavailable', 'no registrar answers', {}, { cause });
     } finally {
       limit.done();

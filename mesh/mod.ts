@@ -93,6 +93,8 @@ export interface Mesh {
   addresses(): string[];
   /** what has passed through this node, a relay, since it started */
   relayed(): Relayed;
+  /** Lets nothing new pass through this node, a relay that is about to stop; what is under way goes on. */
+  stopRelaying(): void;
   /** agreed with the peers */
   now_ms(): number;
   close(): Promise<void>;
@@ -173,6 +175,7 @@ function seenFrom(network: Network, ledger: FactLedger) {
   return {
     members: () => gate.members(),
     relayed: () => network.relayed(),
+    stopRelaying: () => network.stopRelaying(),
     isAway: (peer: string) => discovery.hasJustFailed(peer),
     isDirect: (peer: string) => gate.linkTo(peer)?.relay === null,
     supers: () => network.supers(),
@@ -231,6 +234,7 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
   const custody = await Custody.open({
     ...{ ...common, trust, pieces: storage.pieces, age: storage.age, now_ms },
     agreed_ms: () => gate.agreed_ms(),
+    member: (peer) => gate.member(peer)?.identity,
   });
   const holders = holdersOf(identity.peerId, custody, rpc);
   const handoff = new Handoff({

@@ -156,6 +156,10 @@ export class Network {
     return { ...counts, bySite: this.#relay.bySite, strangers: this.gate.strangersEnded };
   }
 
+  stopRelaying(): void {
+    this.#relay.stop();
+  }
+
   /** The nodes that can keep a job now: the connected ones of this site, best first, then those of other sites. */
   awake(job: string): string[] {
     const isLinked = (peer: string) => this.gate.linkTo(peer) !== undefined;

@@ -37,8 +37,8 @@ const passOnMethod: Method<typeof passOnRequest, typeof passOnReply> = {
 
 export type PassedAnswer = v.InferOutput<typeof passOnReply> & { body: Body };
 
-/** Answers a request that was signed for this node. */
-export type Answers = (request: PassedRequest) => Promise<PassedAnswer>;
+/** Answers a request that was signed for this node. @param from PeerId of the node that has passed it on */
+export type Answers = (request: PassedRequest, from: string) => Promise<PassedAnswer>;
 
 export class PassOn {
   readonly #rpc: Rpc;
@@ -50,8 +50,8 @@ export class PassOn {
 
   static async open(rpc: Rpc): Promise<PassOn> {
     const passOn = new PassOn(rpc);
-    await rpc.handle(passOnMethod, async ({ request }) => {
-      const { body, ...reply } = await passOn.#answers(request);
+    await rpc.handle(passOnMethod, async ({ request, from }) => {
+      const { body, ...reply } = await passOn.#answers(request, from);
       return { reply, body };
     });
     return passOn;

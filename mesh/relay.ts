@@ -38,9 +38,16 @@ export class Relay implements RelayRules {
   /** links to relays over which this node has asked to be reached, and when by the monotonic clock */
   readonly #asked = new WeakMap<Link, number>();
 
+  #stopped = false;
+
   constructor(options: RelayOptions) {
     this.#options = options;
     options.transport.relayBy(this);
+  }
+
+  /** Lets nothing new pass; what is under way goes on. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   isMember(peer: string): boolean {
@@ -48,6 +55,11 @@ export class Relay implements RelayRules {
   }
 
   mayReserve(peer: string): boolean {
+    return !this.#stopped && this.#isServed(peer);
+  }
+
+  /** Whether a peer's site has itself relayed. */
+  #isServed(peer: string): boolean {
     const identity = this.#options.gate.member(peer)?.identity;
     return identity !== undefined && this.#options.policies(identity.site).relay;
   }
@@ -106,7 +118,7 @@ export class Relay implements RelayRules {
     const { self, transport, gate } = this.#options;
     if (!self.roles.includes('relay')) return;
     for (const { identity } of gate.members()) {
-      if (!this.mayReserve(identity.peerId)) transport.endRelayed(identity.peerId);
+      if (!this.#isServed(identity.peerId)) transport.endRelayed(identity.peerId);
     }
   }
 }

@@ -256,14 +256,31 @@ async function* readBody(channel: Channel): Body {
 }
 
 /** A reply's body: whoever stops reading half-way resets the stream. */
-async function* wholeOrReset(channel: Channel): Body {
+function wholeOrReset(channel: Channel): Body {
+  const frames = readBody(channel)[Symbol.asyncIterator]();
   let whole = false;
-  try {
-    yield* readBody(channel);
-    whole = true;
-  } finally {
+  const reset = () => {
     if (!whole) channel.abort(new InkmeshError('unavailable', 'the rest was not wanted'));
-  }
+  };
+  const body: AsyncIterableIterator<Uint8Array> = {
+    [Symbol.asyncIterator]: () => body,
+    next: async () => {
+      try {
+        const frame = await frames.next();
+        whole = frame.done === true;
+        return frame;
+      } catch (thrown) {
+        reset();
+        throw thrown;
+      }
+    },
+    // also of a body that nobody has begun to read
+    return: () => {
+      reset();
+      return Promise.resolve({ done: true, value: undefined });
+    },
+  };
+  return body;
 }
 
 /** The empty reply. */

@@ -147,7 +147,8 @@ export class SocketDoor {
   upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array, remoteAddress: string): void {
     socket.on('error', () => socket.destroy());
     const take = this.#take;
-    const from = remoteAddress.replace(/^::ffff:/, '');
+    // a zone (RFC 4007 section 11) is no part of a multiaddr's address
+    const from = remoteAddress.replace(/^::ffff:/, '').replace(/%.*$/, '');
     const family = isIP(from);
     if (take === undefined || family === 0) return this.#refuse(socket, 'closed', '503 Service Unavailable');
     if (this.#sockets >= maxSockets) return this.#refuse(socket, 'full', '503 Service Unavailable');

@@ -18,7 +18,7 @@ export interface AuditEntry {
   what: 'submitted' | 'cancelled' | 'withdrawn' | 'asked' | 'refused' | 'decided';
   /** the user, as far as that is certain */
   who: string | null;
-  /** the IP address that it came from */
+  /** the IP address that it came from, or the PeerId of the node that has passed it on */
   from: string | null;
   /** one phrase, without secrets and titles */
   detail: string;

@@ -364,7 +364,7 @@ export const liveLimits = {
 export const directoryLimits = { maxNodes: 16, maxPrinters: 1024, maxAddresses: 8 } as const;
 
 /** Requests that are passed on to the node that they are signed for. */
-export const forwardLimits = { maxBodyBytes: 64 * 1024 } as const;
+export const forwardLimits = { maxBodyBytes: 64 * 1024, maxPerUser: 4 } as const;
 
 /** The release pages. */
 export const pageLimits = {

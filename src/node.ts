@@ -153,7 +153,7 @@ function openDoors({ mesh, state, secrets, spool, log, config, link }: DoorParts
   const pages = releaseApp({
     node: { peer, site, organisation: trust.organisation },
     now_ms: () => mesh.now_ms(),
-    forward: forwardApp({ mesh, trust }),
+    forward: forwardApp({ mesh, trust, audit }),
     panel: roles.includes('panel')
       ? { sessions, jobs, directory, release, site, trouble: (of: Printer) => troubles.of(of) }
       : undefined,

@@ -87,16 +87,20 @@ async function inviteUser(c: Context<ApiEnv>, doors: AdminDoors): Promise<Respon
   }
   const { site } = doors.mesh.self;
   const roles = admin ? ['admin'] : [];
-  const wanted = { kind: 'user', site, user: name, roles, uses: 1, life_ms, tokenLife_ms } as const;
-  const { token, expires } = invite(doors, wanted);
-  // after the # it stays in the browser
-  const path = `/enrol#${token}`;
+  const wanted = { kind: 'user', site, user: name, uses: 1, life_ms, tokenLife_ms } as const;
+  const { token, expires } = invite(doors, { ...wanted, roles });
   const [cloud] = cloudUrls(doors);
   return c.json({
-    ...{ token, expires, link: hasFront(doors) ? doors.link(path) : null },
-    cloud_link: cloud === undefined ? null : `${cloud}${path}`,
+    ...{ token, expires, link: hasFront(doors) ? doors.link(pageOf(token)) : null },
+    // a secret of its own: the cloud node sees it, and may redeem it without a page
+    cloud_link: cloud === undefined
+      ? null
+      : cloud + pageOf(invite(doors, { ...wanted, roles: [...roles, 'cloud'] }).token),
   });
 }
+
+/** After the # it stays in the browser. */
+const pageOf = (token: string): string => `/enrol#${token}`;
 
 /** Where the pages of the organisation's cloud nodes are, as these say. */
 function cloudUrls({ mesh, directory }: AdminDoors): string[] {

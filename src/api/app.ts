@@ -105,8 +105,8 @@ function noteAsked(c: Context<ApiEnv>, audit: Pick<Audit, 'record'>): void {
   audit.record({ what: 'asked', who: c.var.by.user, from: addressOf(c.env), detail });
 }
 
-/** Of an address that is refused often only the first are. */
-function noteRefused(
+/** Notes that a request was refused; of an address that is refused often only the first are. */
+export function noteRefused(
   c: Context<ApiEnv>,
   audit: Pick<Audit, 'record'>,
   attempts: Attempts,

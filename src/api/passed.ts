@@ -11,20 +11,31 @@ const passable: readonly { method: PassedRequest['method']; path: RegExp }[] = [
 
 /** @throws InkmeshError `forbidden` for a request that is not passed on */
 export function refuseUnpassable(request: Pick<PassedRequest, 'path'> & { method: string }): void {
-  if (passable.some(({ method, path }) => method === request.method && path.test(request.path))) return;
+  const isKnown = passable.some(({ method, path }) => method === request.method && path.test(request.path));
+  if (isKnown && isPlain(request.path)) return;
   throw new InkmeshError('forbidden', 'this is asked of the node itself, not by another one');
 }
 
+/** Whether a path is what it leads to: `..` and the like lead elsewhere (WHATWG URL section 4.4). */
+function isPlain(path: string): boolean {
+  const { pathname, search } = new URL(path, 'https://localhost');
+  return pathname + search === path;
+}
+
 /** @param api which checks the signature as of any request */
-export function answersOf(api: { fetch(request: Request): Response | Promise<Response> }): Answers {
-  return async ({ method, path, authorization, body }) => {
+export function answersOf(
+  api: { fetch(request: Request, env?: unknown): Response | Promise<Response> },
+): Answers {
+  return async ({ method, path, authorization, body }, from) => {
     refuseUnpassable({ method, path });
     const headers: Record<string, string> = { authorization: `Inkmesh ${authorization}` };
     if (method === 'POST') {
       Object.assign(headers, { 'content-type': 'application/json', 'content-length': String(body.length) });
     }
     const init = { method, headers, ...(method === 'POST' ? { body: new Uint8Array(body) } : {}) };
-    const response = await api.fetch(new Request(`https://localhost${path}`, init));
+    // whoever passes on many that are refused is limited as an address is, apart from all others
+    const env = { incoming: { socket: { remoteAddress: from } } };
+    const response = await api.fetch(new Request(`https://localhost${path}`, init), env);
     return {
       status: response.status,
       type: response.headers.get('content-type') ?? 'application/json',
