@@ -52,10 +52,15 @@ export async function certificateOf(tls: CloudConfig['tls'], own: TlsKeys, log: 
   return certificate;
 }
 
-/** @throws InkmeshError `conflict` when the key is not the certificate's */
-function refuseMismatch({ key, cert }: TlsKeys): void {
-  if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return;
-  throw new InkmeshError('conflict', 'the key is not that of the certificate');
+/** @throws InkmeshError `conflict` when the key is not the certificate's, or one of them is none */
+export function refuseMismatch({ key, cert }: TlsKeys): void {
+  let fits = false;
+  try {
+    fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch (cause) {
+    throw new InkmeshError('conflict', 'the key or the certificate cannot be read', {}, { cause });
+  }
+  if (!fits) throw new InkmeshError('conflict', 'the key is not that of the certificate');
 }
 
 async function readKeys({ key, certificate }: { key: string; certificate: string }): Promise<TlsKeys> {
