@@ -52,3 +52,11 @@ export async function openPorts(
     own: await listen({ ...common, address: loopback, port: 0, tls: own }),
   };
 }
+
+/** Ends what is left at once. */
+export function closePorts(ports: Ports): void {
+  for (const server of [ports.public, ports.own]) {
+    void server.close();
+    server.kill();
+  }
+}

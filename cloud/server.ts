@@ -28,7 +28,7 @@ import { CloudDb } from './db.ts';
 import { drain } from './drain.ts';
 import { measuresOf } from './measures.ts';
 import { noSpool } from './no-spool.ts';
-import { openPorts, type Ports } from './ports.ts';
+import { closePorts, openPorts, type Ports } from './ports.ts';
 import { clientAddress } from './proxy.ts';
 import { Watch } from './watch.ts';
 
@@ -92,10 +92,7 @@ export async function startCloud(dir: string, config: CloudConfig, log: Log): Pr
     log('info', 'finishing what is in flight', {});
     certificate.close();
     await drain({ mesh, door, bounds, unready: () => running.ready = false }, config.drain_s * 1000);
-    for (const server of [servers.public, servers.own]) {
-      void server.close();
-      server.kill();
-    }
+    closePorts(servers);
     watch.close();
     await mesh.close();
     state.close();

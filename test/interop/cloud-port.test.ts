@@ -7,7 +7,7 @@ import type { Logger, Upgrader } from '@libp2p/interface';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Bounds, type BoundsLimits } from '../../cloud/bounds.ts';
-import { openPorts, type Ports } from '../../cloud/ports.ts';
+import { closePorts, openPorts, type Ports } from '../../cloud/ports.ts';
 import { clientAddress } from '../../cloud/proxy.ts';
 import { SocketDoor } from '../../mesh/websocket.ts';
 import { selfSigned } from '../fakes/certificate.ts';
@@ -24,12 +24,7 @@ interface Cloud {
 }
 
 test.after(() => {
-  for (const ports of opened) {
-    for (const server of [ports.public, ports.own]) {
-      void server.close();
-      server.kill();
-    }
-  }
+  opened.forEach(closePorts);
 });
 
 if (requireTools(['openssl'])) {

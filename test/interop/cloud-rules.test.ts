@@ -168,7 +168,7 @@ test('how a cloud node is, is for administrators; that it stops, for whoever ask
   assert.ok(Array.isArray(await directory.json()));
   assert.is(
     await codeOf(await send(fetch, ada, { path: '/v1/directory/nodes', to: edge.peer })),
-    'unauthenticated',
+    'forbidden',
   );
 });
 
