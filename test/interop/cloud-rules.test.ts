@@ -69,7 +69,7 @@ test('a cloud node gets neither share nor envelope, whatever a page has had sign
 
 /** Sends a signed request to an API or to the cloud's port. */
 async function send(
-  fetch: (request: Request, env: never) => Response | Promise<Response>,
+  fetch: (request: Request, env: unknown) => Promise<Response>,
   as: Credential,
   { method = 'GET', path, to, by = '' }: { method?: string; path: string; to: string; by?: string },
   signed?: string,
@@ -85,7 +85,7 @@ async function send(
   };
   const init = { method, headers, ...(body === undefined ? {} : { body }) };
   const env = { incoming: { socket: { remoteAddress: '192.0.2.9' } } };
-  return await fetch(new Request(`https://localhost${by}${path}`, init), env as never);
+  return await fetch(new Request(`https://localhost${by}${path}`, init), env);
 }
 
 test('the link that leads to the cloud has a secret of its own, and makes a marked credential however it is redeemed', async () => {
@@ -133,9 +133,10 @@ test('the link that leads to the cloud has a secret of its own, and makes a mark
   assert.equal(await rolesBy(token), []);
 });
 
-function app(isReady = () => true) {
+/** The port of the cloud node, without its sockets. */
+function app(isReady = () => true): (request: Request, env: unknown) => Promise<Response> {
   const { trust } = mesh.authority;
-  return cloudApp({
+  const fetch = cloudApp({
     ...{
       mesh: cloud.mesh,
       trust,
@@ -147,6 +148,7 @@ function app(isReady = () => true) {
     },
     ...{ relayed: () => new Map<string, number>(), isReady, status: () => ({ node: 'cloud' }) },
   });
+  return async (request, env) => await fetch(request, env as never) as Response;
 }
 
 const codeOf = async (response: Response) =>
@@ -155,7 +157,7 @@ const codeOf = async (response: Response) =>
 test('how a cloud node is, is for administrators; that it stops, for whoever asks', async () => {
   let ready = true;
   const fetch = app(() => ready);
-  const ask = async (path: string) => await fetch(new Request(`https://localhost${path}`), {} as never);
+  const ask = async (path: string) => await fetch(new Request(`https://localhost${path}`), {});
   const status = { path: '/v1/status', to: cloud.peer };
   assert.is(await codeOf(await send(fetch, ada, status)), 'forbidden');
   assert.is((await send(fetch, boss, status)).status, 200);

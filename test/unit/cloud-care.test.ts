@@ -147,10 +147,10 @@ if (requireTools(['openssl'])) {
     const [one, other] = [selfSigned(), selfSigned()];
     refuseMismatch(one);
     assert.match(
-      await refusalOf(async () => refuseMismatch({ key: one.key, cert: other.cert })),
+      await refusalOf(() => refuseMismatch({ key: one.key, cert: other.cert })),
       /^conflict/,
     );
-    assert.match(await refusalOf(async () => refuseMismatch({ key: '', cert: other.cert })), /^conflict/);
+    assert.match(await refusalOf(() => refuseMismatch({ key: '', cert: other.cert })), /^conflict/);
   });
 }
 
@@ -165,7 +165,7 @@ test('a path that leads elsewhere is not passed on', async () => {
       '/v1/directory/./nodes',
       '//v1/directory/nodes',
     ]
-  ) assert.match(await refusalOf(async () => refuseUnpassable({ method: 'GET', path })), /^forbidden/, path);
+  ) assert.match(await refusalOf(() => refuseUnpassable({ method: 'GET', path })), /^forbidden/, path);
 });
 
 test('a node knows by whom a request was passed on', async () => {
