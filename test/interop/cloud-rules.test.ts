@@ -92,7 +92,7 @@ test('the link that leads to the cloud has a secret of its own, and makes a mark
   const { trust } = mesh.authority;
   const { state, peer } = registrar;
   const directory = new Directory(registrar.mesh);
-  await directory.addUser('eve');
+  await directory.addUser('eve', undefined);
   const seen = Object.create(registrar.mesh, {
     addressesOf: { value: () => ['/ip4/192.0.2.1/tcp/443/tls/ws'] },
   }) as Mesh;
