@@ -18,6 +18,7 @@ const MiB = 1024 * 1024;
 const port = 443;
 /** a document takes a while by an uplink that is so slow */
 const slowBytes = 2 * MiB;
+const direct_ms = 30_000;
 const relayed_ms = 60_000;
 /** a slow machine may take longer than the two seconds that this is to be over in */
 const ended_ms = 10_000;
@@ -196,12 +197,17 @@ if (canIsolate() && requireTools(['nft', 'tc'])) {
 
   test('sites that reach each other directly use no relay', async () => {
     vpn.mend();
-    await b1.stop();
-    await b1.start();
     const direct = vpn.traffic().bytes;
-    await waitFor(() => vpn.traffic().bytes - direct > 10_000 || undefined, {
-      ...{ deadline_ms: relayed_ms, what: 'b1 to reach A by the VPN' },
-    });
+    const isDirect = () => vpn.traffic().bytes - direct > 10_000;
+    // one that is too busy to answer at once is taken for one that only the relay reaches, for minutes
+    for (let starts = 0; starts < 4 && !isDirect(); starts++) {
+      await b1.stop();
+      await b1.start();
+      await waitFor(() => isDirect() || undefined, {
+        ...{ deadline_ms: direct_ms, what: 'b1 to reach A by the VPN' },
+      }).catch(() => {});
+    }
+    assert.ok(isDirect(), 'b1 reaches A by the VPN');
     const { sent } = await acrossSites(3 * MiB);
     assert.ok(sent < MiB / 2, `${sent} octets left A for the cloud`);
     assert.ok(vpn.traffic().bytes - direct > 3 * MiB);
