@@ -3,6 +3,7 @@
  * a load balancer can turn elsewhere; then nothing new begins, and it waits for what is under way. Connections on which
  * nothing happens are not waited for: nodes keep theirs for ever.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Mesh, SocketDoor } from '../mesh/mod.ts';
 import type { Bounds } from './bounds.ts';
 
@@ -42,5 +43,3 @@ export async function drain({ mesh, door, bounds, unready }: DrainParts, limit_m
 function octets(mesh: DrainParts['mesh']): number {
   return [...mesh.relayed().bySite.values()].reduce((sum, { in: got, out }) => sum + got + out, 0);
 }
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));

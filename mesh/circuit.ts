@@ -28,9 +28,8 @@ export function decodeHop(message: Uint8Array): HopRequest {
     case 0:
       return { type: 'reserve' };
     case 1: {
-      const [peer] = [fields.get(2)].map((field) =>
-        field instanceof Uint8Array ? decodeFields(field).get(1) : 0
-      );
+      const named = fields.get(2);
+      const peer = named instanceof Uint8Array ? decodeFields(named).get(1) : undefined;
       if (!(peer instanceof Uint8Array)) throw bad();
       return { type: 'connect', peer };
     }

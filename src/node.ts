@@ -1,6 +1,7 @@
 /** The composition root of an edge node: builds its parts, starts them, and stops them in order. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Hono } from 'hono';
 import { createTransport, type Log, type Mesh, openMesh, verifyRenewable } from '../mesh/mod.ts';
 import { adminRoutes } from './api/admin.ts';
@@ -292,4 +293,3 @@ async function stopNode(parts: {
 
 /** printers are given the time to say what came of a job that is cancelled, and holders to hear it */
 const abortPatience_ms = deliverLimits.cancel_ms + 5000;
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

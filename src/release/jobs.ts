@@ -1,4 +1,5 @@
 /** Jobs as lists show them: facts, and the tickets that awake holders hand to the owner. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { decode } from '../../mesh/codec.ts';
 import {
   type Fact,
@@ -203,8 +204,6 @@ export class Jobs {
     });
   }
 }
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Resolves when the work says so, or the patience of lists is over. */
 async function patiently(work: (done: () => void) => void): Promise<void> {

@@ -120,7 +120,8 @@ if (canIsolate() && requireTools(['nft', 'tc'])) {
     );
   });
 
-  test('a transfer ends with the reason when its site’s relay is turned off, and prints when it is on again', async () => {
+  /** A document of A's on its slow way to B's printer. */
+  const transfer = async () => {
     const document = await noise(8 * MiB);
     const { id } = await org.print(document, a2);
     await org.inState(b1, id, 'held');
@@ -131,6 +132,11 @@ if (canIsolate() && requireTools(['nft', 'tc'])) {
       deadline_ms: relayed_ms,
       what: 'a transfer',
     });
+    return { document, id, releasing };
+  };
+
+  test('a transfer ends with the reason when its site’s relay is turned off, and prints when it is on again', async () => {
+    const { document, id, releasing } = await transfer();
     const start_ms = performance.now();
     await org.admin('site', 'set', 'b', 'relay', 'off');
     const { outcome, reason = '' } = await releasing;
@@ -150,16 +156,7 @@ if (canIsolate() && requireTools(['nft', 'tc'])) {
   });
 
   test('kill -9 of the cloud in mid-relay: printed once after it is back, and each site goes on meanwhile', async () => {
-    const document = await noise(8 * MiB);
-    const { id } = await org.print(document, a2);
-    await org.inState(b1, id, 'held');
-    uplinks[1]?.slow(slowBytes);
-    const before = sentByA();
-    const releasing = org.release(id, printerB, b1);
-    await waitFor(() => sentByA() - before > MiB || undefined, {
-      deadline_ms: relayed_ms,
-      what: 'a transfer',
-    });
+    const { document, id, releasing } = await transfer();
     await cloud.kill();
     const printedAtA = async () => {
       const own = await noise(200_000);
