@@ -194,20 +194,20 @@ if (canIsolate() && requireTools(['nft', 'tc'])) {
 
   test('sites that reach each other directly use no relay', async () => {
     vpn.mend();
-    const direct = vpn.traffic().bytes;
-    const isDirect = () => vpn.traffic().bytes - direct > 10_000;
+    let [sent, direct] = [Infinity, 0];
     // one that is too busy to answer at once is taken for one that only the relay reaches, for minutes
-    for (let starts = 0; starts < 4 && !isDirect(); starts++) {
+    for (let starts = 0; starts < 5 && (sent >= MiB / 2 || direct <= 3 * MiB); starts++) {
       await b1.stop();
       await b1.start();
-      await waitFor(() => isDirect() || undefined, {
+      const before = vpn.traffic().bytes;
+      await waitFor(() => vpn.traffic().bytes - before > 10_000 || undefined, {
         ...{ deadline_ms: direct_ms, what: 'b1 to reach A by the VPN' },
       }).catch(() => {});
+      ({ sent } = await acrossSites(3 * MiB));
+      direct = vpn.traffic().bytes - before;
     }
-    assert.ok(isDirect(), 'b1 reaches A by the VPN');
-    const { sent } = await acrossSites(3 * MiB);
     assert.ok(sent < MiB / 2, `${sent} octets left A for the cloud`);
-    assert.ok(vpn.traffic().bytes - direct > 3 * MiB);
+    assert.ok(direct > 3 * MiB, `${direct} octets went by the VPN`);
   });
 } else test.skip('hosts need network namespaces');
 
