@@ -72,6 +72,8 @@ export class Gate {
   readonly #strangers = new Set<Link>();
   /** how many of them have been ended so far */
   strangersEnded = 0;
+  /** what `zero_ms` says of each member, sorted; made anew when one has changed: time is asked for with every fact */
+  #zeros_ms: number[] | undefined;
 
   private constructor(options: GateOptions) {
     this.#options = options;
@@ -154,6 +156,7 @@ export class Gate {
     this.#strangers.delete(link);
     if (this.#options.links(link.peer).length > 0) return false;
     this.#members.delete(link.peer);
+    this.#zeros_ms = undefined;
     return true;
   }
 
@@ -206,6 +209,7 @@ export class Gate {
     const member = this.#members.get(peer);
     if (member === undefined || Math.abs(time_ms - clock.wall_ms()) > maxClockSkew_ms) return;
     member.zero_ms = time_ms - clock.uptime_ms();
+    this.#zeros_ms = undefined;
   }
 
   /**
@@ -216,7 +220,9 @@ export class Gate {
     const { clock } = this.#options;
     const uptime_ms = clock.uptime_ms();
     const own_ms = clock.wall_ms() - uptime_ms;
-    const zeros = [own_ms, ...this.members().map((m) => m.zero_ms)].sort((a, b) => a - b);
+    this.#zeros_ms ??= this.members().map((member) => member.zero_ms).sort((a, b) => a - b);
+    const below = this.#zeros_ms.findIndex((zero_ms) => zero_ms > own_ms);
+    const zeros = this.#zeros_ms.toSpliced(below === -1 ? this.#zeros_ms.length : below, 0, own_ms);
     const low_ms = zeros[Math.floor((zeros.length - 1) / 2)] ?? own_ms;
     const high_ms = zeros[Math.floor(zeros.length / 2)] ?? own_ms;
     const middle_ms = Math.abs(high_ms - own_ms) < Math.abs(low_ms - own_ms) ? high_ms : low_ms;
@@ -277,6 +283,7 @@ export class Gate {
     this.#proven.add(link);
     const member = { identity, zero_ms: said.time_ms - clock.uptime_ms() };
     this.#members.set(peer, member);
+    this.#zeros_ms = undefined;
     for (const wake of [...this.#waiting.get(peer) ?? []]) wake();
     this.#options.onMember(member, said, link);
   }
