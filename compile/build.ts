@@ -23,6 +23,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { forgetEnvironment } from '../src/config-layers.ts';
 import { bundle } from './bundle.ts';
 import { commit, root } from './commit.ts';
 import { compileDeno, NoDenort } from './deno.ts';
@@ -151,6 +152,8 @@ function report(file: string): void {
 try {
   if (process.versions['deno'] === undefined) throw new UsageError('run this with Deno: deno task compile');
   const wanted = readArguments();
+  // what the builder has set for a node of its own is not for the program that is started to be measured here
+  forgetEnvironment();
   mkdirSync(wanted.dist, { recursive: true });
   if (wanted.bundle) {
     report(await makeBundle(wanted));

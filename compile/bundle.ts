@@ -46,9 +46,27 @@ export async function bundle({ format, single, outfile }: BundleOptions): Promis
       plugins: [clientFilesInside],
       logLevel: 'warning',
     });
+    requireAscii(outfile);
   } finally {
     await esbuild.stop();
   }
+}
+
+/** One character beyond makes V8 keep two octets for each of the program's: esbuild escapes all but raw templates. */
+function requireAscii(file: string): void {
+  const text = readFileSync(file, 'latin1');
+  // deno-lint-ignore no-control-regex
+  const at = text.search(/[^\x00-\x7f]/);
+  if (at !== -1) throw new Error(`the bundle is to be ASCII; it is not at ${text.slice(at - 60, at + 20)}`);
+}
+
+/** What the binary begins with, in CommonJS. */
+export async function bundleMain(outfile: string): Promise<void> {
+  await esbuild.build({
+    entryPoints: [join(root, 'compile/sea-main.ts')],
+    ...{ bundle: true, platform: 'node', target: 'node26', format: 'cjs', outfile, logLevel: 'warning' },
+  });
+  await esbuild.stop();
 }
 
 /** CommonJS packages in a module ask for Node's own modules by `require`. */

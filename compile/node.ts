@@ -1,5 +1,5 @@
 /** A binary of Node's runtime and the program: a single executable application (Node.js documentation, chapter SEA). */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { bundle } from './bundle.ts';
+import { bundle, bundleMain } from './bundle.ts';
 import { root } from './commit.ts';
 import { mustRun } from './run.ts';
 import { hostTarget, nodeVersion, type Target } from './targets.ts';
@@ -27,8 +27,12 @@ export async function compileNode(target: Target, output: string, scratch: strin
   const host = hostTarget();
   if (host === undefined) throw new Error('binaries are built on one of the machines that they are for');
   const builder = await unpackNode(host, scratch);
-  const main = join(scratch, 'inkmesh.cjs');
-  await bundle({ format: 'cjs', single: true, outfile: main });
+  const program = join(scratch, 'inkmesh.cjs');
+  await bundle({ format: 'cjs', single: true, outfile: program });
+  const main = join(scratch, 'main.cjs');
+  await bundleMain(main);
+  // bytecode of this machine's V8 is of no use to another's
+  const warmed = target === host ? { bytecode: await warmUp(builder, program, scratch) } : {};
   const runtime = join(scratch, `node${target.suffix}`);
   copyFileSync(target === host ? builder : await unpackNode(target, scratch), runtime);
   stripSymbols(target, runtime);
@@ -40,8 +44,7 @@ export async function compileNode(target: Target, output: string, scratch: strin
       output,
       executable: runtime,
       disableExperimentalSEAWarning: true,
-      // made by the builder's V8: of no use to another machine's
-      useCodeCache: target === host,
+      assets: { program, ...warmed },
       execArgv: runtimeFlags,
       // nobody changes by NODE_OPTIONS what a service runs
       execArgvExtension: 'none',
@@ -54,6 +57,18 @@ export async function compileNode(target: Target, output: string, scratch: strin
       'compile: sign it on a Mac before it runs: codesign --sign - --force FILE; its checksum is made after that\n',
     );
   }
+}
+
+/** Starts the program once. @returns the path of what V8 has compiled of it by then */
+async function warmUp(node: string, program: string, scratch: string): Promise<string> {
+  const dir = join(scratch, 'warm');
+  const bytecode = join(scratch, 'bytecode');
+  const init = ['org', 'init', '--name', 'warm', '--site', 'warm', '--dir', dir];
+  execFileSync(node, [program, ...init], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const ports = { mesh: 0, https: 0, release: 0 };
+  writeFileSync(join(dir, 'config.json'), JSON.stringify({ address: '127.0.0.1', mdns: false, ports }));
+  await mustRun(node, [...runtimeFlags, join(root, 'compile/warm.ts'), program, bytecode, dir], scratch);
+  return bytecode;
 }
 
 /** V8 lets 16 MiB of young garbage lie in each of its two halves unless told, which an idle node never needs. */

@@ -6,7 +6,6 @@ import { noise } from '@chainsafe/libp2p-noise';
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { privateKeyFromProtobuf } from '@libp2p/crypto/keys';
 import { type Connection, type ConnectionGater, serviceCapabilities } from '@libp2p/interface';
-import { peerIdFromString } from '@libp2p/peer-id';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
@@ -129,6 +128,8 @@ class HostTransport implements Transport {
   readonly #relay: HopServer | undefined;
   readonly #links = new WeakMap<Connection, Link>();
   readonly #connections = new WeakMap<Link, Connection>();
+  /** by peer, oldest first: libp2p would have its key parsed for each question */
+  readonly #open = new Map<string, Link[]>();
   #events: TransportEvents | undefined;
 
   constructor({ host, options, rules, reserve, relay }: HostParts) {
@@ -138,9 +139,17 @@ class HostTransport implements Transport {
     this.#reserve = reserve;
     this.#relay = relay;
     this.peer = host.peerId.toString();
-    host.addEventListener('connection:open', ({ detail }) => this.#events?.opened(this.#linkOf(detail)));
+    host.addEventListener('connection:open', ({ detail }) => {
+      const link = this.#linkOf(detail);
+      this.#open.set(link.peer, [...this.#open.get(link.peer) ?? [], link]);
+      this.#events?.opened(link);
+    });
     host.addEventListener('connection:close', ({ detail }) => {
-      this.#events?.closed(this.#linkOf(detail));
+      const link = this.#linkOf(detail);
+      const left = this.#open.get(link.peer)?.filter((other) => other !== link) ?? [];
+      if (left.length === 0) this.#open.delete(link.peer);
+      else this.#open.set(link.peer, left);
+      this.#events?.closed(link);
     });
     host.addEventListener('peer:discovery', ({ detail }) => {
       this.#events?.found(detail.id.toString(), detail.multiaddrs.map(String));
@@ -152,10 +161,8 @@ class HostTransport implements Transport {
   }
 
   links(peer?: string): Link[] {
-    const connections = this.#host.getConnections(peer === undefined ? undefined : peerIdFromString(peer));
-    return connections.filter(({ status }) => status === 'open').map((connection) =>
-      this.#linkOf(connection)
-    );
+    const links = peer === undefined ? [...this.#open.values()].flat() : this.#open.get(peer) ?? [];
+    return links.filter((link) => this.#connections.get(link)?.status === 'open');
   }
 
   async dial(peer: string | null, addresses: readonly string[], signal: AbortSignal): Promise<Link> {

@@ -231,6 +231,8 @@ export const maxSealedAuthorityBytes = 32 * KiB;
 /** how long the choice of neighbours holds, and how often unused connections are looked at */
 export const wantedLife_ms = 2 * second_ms;
 export const pruneInterval_ms = 5 * second_ms;
+/** how often a node looks whether it can be dialled elsewhere than it has stated */
+export const presenceLook_ms = second_ms;
 /** a registrar tries to reach the node that enrols before it answers */
 export const enrolAnswer_ms = 20 * second_ms;
 /** a file that `org export` has made */

@@ -17,6 +17,7 @@ import {
   maxStrangers,
   maxStrangersOfRelay,
   offDial_ms,
+  presenceLook_ms,
   pruneInterval_ms,
   redialMin_ms,
   scopeGrace_ms,
@@ -135,10 +136,12 @@ export class Network {
     await transport.start();
     this.#ends.push(
       every(clock, redialMin_ms, () => this.#tick()),
+      every(clock, presenceLook_ms, () => void this.roster.state()),
       every(clock, beatInterval_ms, () => void beatAll(rpc, this.gate, transport.links())),
       every(clock, pruneInterval_ms, () => this.#prune()),
     );
     this.#tick();
+    void this.roster.state();
   }
 
   /** Stops dialling; what is connected stays so until the transport stops. */
@@ -227,7 +230,6 @@ export class Network {
   #tick(): void {
     this.discovery.tick();
     this.#relay.reserve();
-    void this.roster.state();
   }
 
   /** The preferred neighbours, and for those of them that are away the next best. */

@@ -15,7 +15,7 @@ const shapes: readonly [number, number, number, number, number][] = [
 ];
 
 /** A PNG (RFC 2083) with transparency. */
-export function drawIcon(size: number): Uint8Array {
+export function drawIcon(size: number): Uint8Array<ArrayBuffer> {
   const row = 1 + size * 4;
   // each row begins with its filter, 0 for none
   const pixels = new Uint8Array(row * size);
@@ -34,7 +34,7 @@ export function drawIcon(size: number): Uint8Array {
   head.set([8, 6], 8);
   const signature = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
   const parts = [chunk('IHDR', head), chunk('IDAT', deflateSync(pixels)), chunk('IEND', new Uint8Array())];
-  return Buffer.concat([signature, ...parts]);
+  return new Uint8Array(Buffer.concat([signature, ...parts]));
 }
 
 function chunk(type: string, data: Uint8Array): Uint8Array {

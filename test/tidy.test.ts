@@ -55,7 +55,11 @@ const rules: Rule[] = [
   { from: /^(?!compile\/|test\/)/, to: /^compile\//, why: 'nothing that ships knows how it is built' },
 ];
 
-const entries = ['src/main.ts', 'cloud/server.ts', 'compile/build.ts'];
+const entries = [
+  ...['src/main.ts', 'cloud/server.ts', 'compile/build.ts'],
+  // what a build starts, and puts into the binary
+  ...['compile/warm.ts', 'compile/sea-main.ts'],
+];
 const testEntries = /^test\/(?:run|child|bench\/run|sim\/scale-run)\.ts$|\.(?:test|bench|generate)\.tsx?$/;
 const maxFileLines = 400;
 const maxFunctionLines = 60;

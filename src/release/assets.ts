@@ -25,7 +25,7 @@ const scripts = [
 interface Asset {
   path: string;
   type: string;
-  content: Uint8Array<ArrayBuffer>;
+  content(): Uint8Array<ArrayBuffer>;
 }
 
 const manifest = {
@@ -48,31 +48,39 @@ const manifest = {
 function all(): Asset[] {
   const js = 'text/javascript; charset=utf-8';
   return [
-    ...scripts.map((name) => ({ path: `/client/${name}`, type: js, content: clientFile(name) })),
+    ...scripts.map((name) => ({ path: `/client/${name}`, type: js, content: () => clientFile(name) })),
     // at the root, so that it may serve all pages (Service Workers, section 2.2)
-    { path: '/sw.js', type: js, content: clientFile('sw.js') },
-    { path: '/style.css', type: 'text/css; charset=utf-8', content: clientFile('style.css') },
+    { path: '/sw.js', type: js, content: () => clientFile('sw.js') },
+    { path: '/style.css', type: 'text/css; charset=utf-8', content: () => clientFile('style.css') },
     {
       path: '/manifest.webmanifest',
       type: 'application/manifest+json',
-      content: new TextEncoder().encode(JSON.stringify(manifest)),
+      content: () => new TextEncoder().encode(JSON.stringify(manifest)),
     },
     ...iconSizes.map((size) => ({
       path: `/icon-${size}.png`,
       type: 'image/png',
-      content: new Uint8Array(drawIcon(size)),
+      content: () => drawIcon(size),
     })),
   ];
 }
 
-/** Serves them; browsers ask whether there are new ones each time (RFC 9110 section 13.1.2). */
+/**
+ * Serves them, each made when it is first asked for; browsers ask whether there are new ones each time (RFC 9110
+ * section 13.1.2).
+ */
 export function assetRoutes(app: Hono): void {
-  for (const { path, type, content } of all()) {
-    const etag = `"${createHash('sha256').update(content).digest('base64url')}"`;
+  for (const { path, type, content: make } of all()) {
+    let made: { content: Uint8Array<ArrayBuffer>; etag: string } | undefined;
     app.get(path, (c) => {
+      const { content, etag } = made ??= tagged(make());
       const headers = { etag, 'cache-control': 'no-cache' };
       if (c.req.header('if-none-match') === etag) return c.body(null, 304, headers);
       return c.body(content, 200, { ...headers, 'content-type': type });
     });
   }
+}
+
+function tagged(content: Uint8Array<ArrayBuffer>) {
+  return { content, etag: `"${createHash('sha256').update(content).digest('base64url')}"` };
 }

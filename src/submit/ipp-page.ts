@@ -24,12 +24,12 @@ export function pageRoutes(app: Hono, name: string): void {
   for (const path of ['/', '/ipp/print', '/ipp/print/:token', '/ipp/print/:token/:job']) {
     app.get(path, (c) => c.html(page(name), 200, headers));
   }
-  const drawn = new Map<number, Uint8Array>();
+  const drawn = new Map<number, Uint8Array<ArrayBuffer>>();
   for (const size of iconSizes) {
     app.get(`/icon-${size}.png`, (c) => {
       const png = drawn.get(size) ?? drawIcon(size);
       drawn.set(size, png);
-      return c.body(new Uint8Array(png), 200, { ...headers, 'content-type': 'image/png' });
+      return c.body(png, 200, { ...headers, 'content-type': 'image/png' });
     });
   }
 }
@@ -50,8 +50,8 @@ function page(name: string) {
     and comes out at the printer where you release it: at a panel, with your phone, or by <code>inkmesh release</code>.
     <h2>What your own queue shows</h2>
     <p>Your computer hands a document over and is done with it: its print queue is empty again, or says
-    “completed”, within seconds, although nothing is printed yet. That is as it should be, and the next document does
-    not wait for it. A list of the printer’s own jobs says “held” until you release the document.
+    &ldquo;completed&rdquo;, within seconds, although nothing is printed yet. That is as it should be, and the next document does
+    not wait for it. A list of the printer&rsquo;s own jobs says &ldquo;held&rdquo; until you release the document.
     <p><code>inkmesh jobs</code> lists what waits for you; <code>inkmesh cancel</code> takes it back. What nobody releases
     is erased when the time that your site sets is over.
     <h2>When a document is not taken</h2>

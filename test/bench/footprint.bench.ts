@@ -1,6 +1,6 @@
 /**
  * What an edge node takes of a workstation: `deno task compile --runtime node && deno task bench footprint`, or with
- * INKMESH another binary. Linux only. Without a binary it measures the sources, which says little.
+ * INKMESH_TEST_BINARY another binary. Linux only. Without a binary it measures the sources, which says little.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -82,8 +82,11 @@ async function readyTimes(): Promise<number[]> {
 /** MiB of Node's own binary with an empty program; undefined without one. */
 async function bareRuntime(): Promise<number | undefined> {
   const { node, suffix } = hostTarget() ?? { node: { name: '' }, suffix: '' };
-  const binary = join(dist, 'runtimes', `${node.name}-${nodeVersion}`, 'package', 'bin', `node${suffix}`);
-  if (!existsSync(binary)) return undefined;
+  const archive = join(dist, 'runtimes', `${node.name}-${nodeVersion}.tgz`);
+  if (!existsSync(archive)) return undefined;
+  const folder = tempDir();
+  execFileSync('tar', ['-xzf', archive, '-C', folder]);
+  const binary = join(folder, 'package', 'bin', `node${suffix}`);
   forget(binary);
   const bare = spawnKept(binary, ['-e', 'console.log("up"); setInterval(() => {}, 1e6)']);
   await line(bare, /^up$/, { deadline_ms: ready_ms });
@@ -139,9 +142,9 @@ async function measured() {
 
 export async function bench(): Promise<Table[]> {
   const built = join(dist, `inkmesh-${hostTarget()?.name}`);
-  const binary = process.env['INKMESH'] ?? (existsSync(built) ? built : undefined);
+  const binary = process.env['INKMESH_TEST_BINARY'] ?? (existsSync(built) ? built : undefined);
   if (binary !== undefined) {
-    process.env['INKMESH'] = binary;
+    process.env['INKMESH_TEST_BINARY'] = binary;
     forget(binary);
   }
   // as the unit has it
