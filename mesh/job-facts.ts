@@ -12,6 +12,7 @@ import type { FactLedger } from './ledger.ts';
 import { holdersPerJob, maxEnvelopeBytes, maxKnownReceipts, maxReasonChars } from './limits.ts';
 import { peerId, userName } from './names.ts';
 import type { Piece } from './ports.ts';
+import { remember } from './remember.ts';
 import { sign, verify } from './signed.ts';
 import type { Submitter } from './submit-token.ts';
 
@@ -192,9 +193,7 @@ export async function verifyReceipt(
   const name = payload.toHex() + signature.toHex();
   if (known.get(name) === publicKey) return true;
   const holds = await verify(publicKey, 'inkmesh receipt 1', payload, signature);
-  if (holds) known.set(name, publicKey);
-  const [oldest] = known.keys();
-  if (known.size > maxKnownReceipts && oldest !== undefined) known.delete(oldest);
+  if (holds) remember(known, name, publicKey, maxKnownReceipts);
   return holds;
 }
 

@@ -1,6 +1,6 @@
 /** How often an address, or a user, has been refused lately: a bounded table. */
+import { remember } from '../mesh/remember.ts';
 import { refusalLimits } from './limits.ts';
-import { remember } from './remember.ts';
 
 interface Failures {
   count: number;

@@ -1,13 +1,13 @@
 /** What print dialogs and programs get of a node: the doors, for who shows a submit token. */
 import { InkmeshError } from '../mesh/errors.ts';
 import { cancelProof, maxDocumentBytes, tokenHash } from '../mesh/mod.ts';
+import { remember } from '../mesh/remember.ts';
 import type { Audit } from './audit.ts';
 import type { NodeSecrets } from './datadir.ts';
 import type { Ticket } from './job.ts';
 import { namedUuid } from './named-uuid.ts';
 import type { Jobs } from './release/jobs.ts';
 import type { ReleaseDoor } from './release/release.ts';
-import { remember } from './remember.ts';
 import { instanceOf } from './submit/advertise.ts';
 import type { IppDoor } from './submit/ipp.ts';
 import type { Sources } from './submit/source.ts';

@@ -27,8 +27,8 @@ const rules: Rule[] = [
   {
     from: /^src\//,
     to: /^mesh\//,
-    // values and vocabulary without state, which the print system shares with the wire
-    except: /^mesh\/(?:mod|errors|codec|names|address)\.ts$/,
+    // values, vocabulary and helpers without state, which the print system shares with the wire
+    except: /^mesh\/(?:mod|errors|codec|names|address|remember)\.ts$/,
     why: 'the print system enters the mesh by mod.ts',
   },
   {

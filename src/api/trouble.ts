@@ -1,11 +1,11 @@
 /** Why printers cannot print now, for lists that do not wait for printers. */
 import { printable } from '../../mesh/codec.ts';
 import { asInkmeshError } from '../../mesh/errors.ts';
+import { remember } from '../../mesh/remember.ts';
 import type { Printer } from '../directory.ts';
 import { conditionLimits, deliverLimits, pageLimits } from '../limits.ts';
 import { adviceOf, stateWord } from '../printers/advice.ts';
 import type { Conditions } from '../printers/status.ts';
-import { remember } from '../remember.ts';
 
 export class Troubles {
   readonly #conditions: Pick<Conditions, 'conditionOf'>;

@@ -1,7 +1,7 @@
 /** What is known of IPP printers for some seconds: connections that are idle, and what they can do. */
 import { Agent } from 'node:http';
 import type { Socket } from 'node:net';
-import { remember } from '../remember.ts';
+import { remember } from '../../mesh/remember.ts';
 import type { Attribute } from '../ipp/message.ts';
 import type { DeliverLimits } from '../limits.ts';
 

@@ -16,8 +16,8 @@ import {
   revokedSince,
 } from '../../mesh/mod.ts';
 import { userName } from '../../mesh/names.ts';
+import { remember } from '../../mesh/remember.ts';
 import { panelLimits } from '../limits.ts';
-import { remember } from '../remember.ts';
 import { badgeOf, type PinFact, pinOf } from './verifier.ts';
 
 const { maxFailures, maxCounted } = panelLimits;

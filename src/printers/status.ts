@@ -2,9 +2,9 @@
 import { isIP } from 'node:net';
 import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import type { Log } from '../../mesh/mod.ts';
+import { remember } from '../../mesh/remember.ts';
 import type { Attribute } from '../ipp/message.ts';
 import { conditionLimits } from '../limits.ts';
-import { remember } from '../remember.ts';
 import { type AskCondition, type Condition, hasStopped, mergedCondition } from './condition.ts';
 import { conditionAttributes, conditionOfAttributes } from './ipp-condition.ts';
 import { hostOf } from './identity.ts';

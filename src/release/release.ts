@@ -2,12 +2,12 @@
 import { decode } from '../../mesh/codec.ts';
 import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
 import type { Claim, JobBody, Mesh, Permission } from '../../mesh/mod.ts';
+import { remember } from '../../mesh/remember.ts';
 import { Deliverer, type DelivererOptions, type Delivery, type Outcome } from '../deliver/deliver.ts';
 import { formatObstacle } from '../deliver/formats.ts';
 import type { Printer } from '../directory.ts';
 import { type JobOptions, jobOptionsSchema, ticketSchema } from '../job.ts';
 import { printerLimits } from '../limits.ts';
-import { remember } from '../remember.ts';
 
 /** What `inkmesh release --json` prints. Times are milliseconds since the release was asked for. */
 export interface Released {

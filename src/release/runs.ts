@@ -1,7 +1,7 @@
 /** Releases that were asked for at a panel, and how far they are: its pages ask for that again and again. */
 import { asInkmeshError } from '../../mesh/errors.ts';
+import { remember } from '../../mesh/remember.ts';
 import { pageLimits } from '../limits.ts';
-import { remember } from '../remember.ts';
 import type { Released, ReleaseRequest } from './release.ts';
 
 export interface Run {

@@ -5,9 +5,9 @@
 import { createHash } from 'node:crypto';
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Mesh, Permission } from '../../mesh/mod.ts';
+import { remember } from '../../mesh/remember.ts';
 import { panelLimits } from '../limits.ts';
 import type { AtPanel, PanelLogin, ShownAtPanel } from '../panel/login.ts';
-import { remember } from '../remember.ts';
 
 /** Who looks at the release pages. */
 export interface Visitor {

@@ -1,8 +1,8 @@
 /** Jobs that can still take a document, and those that have taken several. In memory only: what is stored stands by itself. */
 import { InkmeshError } from '../../mesh/errors.ts';
+import { remember } from '../../mesh/remember.ts';
 import { jobNumber, type Ticket } from '../job.ts';
 import { submitLimits } from '../limits.ts';
-import { remember } from '../remember.ts';
 
 const { maxKnownJobs } = submitLimits;
 

@@ -5,10 +5,10 @@
  */
 import { InkmeshError } from '../../mesh/errors.ts';
 import { type Mesh, type SourceId, type Standing, standingOf, tokenHash } from '../../mesh/mod.ts';
+import { remember } from '../../mesh/remember.ts';
 import type { Audit } from '../audit.ts';
 import { refusalLimits, submitLimits } from '../limits.ts';
 import { Attempts } from '../attempts.ts';
-import { remember } from '../remember.ts';
 
 /** A user by credential, which was checked, or by a submit token of theirs. */
 export type Source =
