@@ -2,7 +2,7 @@
  * The one file, copied to machines that have nothing else: three of them print, and on one with the tools of an
  * administrator it installs itself as a service and leaves nothing behind.
  */
-import { copyFileSync, readdirSync, statSync } from 'node:fs';
+import { copyFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -14,7 +14,7 @@ import { Machine } from './hosts/machine.ts';
 import { canIsolate, removeNamespaces } from './hosts/namespaces.ts';
 import { Network, type Place } from './hosts/network.ts';
 import { untilPrinted } from './hosts/organisation.ts';
-import { emptyRoot, runWithin, systemRoot, within } from './hosts/root.ts';
+import { emptyRoot, filesOf, runWithin, systemRoot, within } from './hosts/root.ts';
 import { makePdf } from './organisation.ts';
 
 const binary = process.env['INKMESH_TEST_BINARY'] ?? '';
@@ -39,8 +39,7 @@ if (binary === '') {
 
   /** A command of the binary, with `--json`. @throws Error unless it ends with 0 */
   const ink = async <T = unknown>(at: Place, ...args: string[]): Promise<T> => {
-    const program = at === served ? '/tmp/inkmesh' : '/inkmesh';
-    const ran = await runWithin<T>(at, rootOf(at), program, ...args, '--json');
+    const ran = await runWithin<T>(at, rootOf(at), '/inkmesh', ...args, '--json');
     assert.is(ran.code, 0, `${args.join(' ')}: ${ran.stdout}${ran.stderr}`);
     return ran.json;
   };
@@ -90,7 +89,7 @@ if (binary === '') {
     findings: unknown[];
   }
 
-  const before = files(rootOf(served));
+  const before = filesOf(rootOf(served));
 
   test('one command makes a machine a node that starts with it, silently, and again changes nothing', async () => {
     const { token } = await ink<{ token: string }>(pc1, 'invite', 'node', '--site', 'a', '--dir', dir);
@@ -128,28 +127,20 @@ if (binary === '') {
   test('uninstall keeps the data, with --purge nothing is left, and again there is nothing to do', async () => {
     const kept = await ink<{ removed: string[] }>(served, 'uninstall');
     assert.equal(kept.removed, ['service', 'account', 'program']);
-    assert.ok(files(rootOf(served)).includes(join(dir, 'node.json')));
+    assert.ok(filesOf(rootOf(served)).includes(join(dir, 'node.json')));
     const purged = await ink<{ removed: string[] }>(served, 'uninstall', '--purge');
     assert.equal(purged.removed, ['data']);
     assert.equal((await ink<{ removed: string[] }>(served, 'uninstall', '--purge')).removed, []);
-    assert.equal(files(rootOf(served)), before);
+    assert.equal(filesOf(rootOf(served)), before);
   });
 
   test('what cannot be done is said, with an exit code', async () => {
-    const { code, stderr } = await runWithin(served, rootOf(served), '/tmp/inkmesh', 'install');
+    const { code, stderr } = await runWithin(served, rootOf(served), '/inkmesh', 'install');
     assert.is(code, 1);
     assert.match(stderr, /give --token/);
-    const usage = await runWithin(served, rootOf(served), '/tmp/inkmesh', 'install', '--tokn', 'x');
+    const usage = await runWithin(served, rootOf(served), '/inkmesh', 'install', '--tokn', 'x');
     assert.is(usage.code, 2);
   });
-}
-
-/** All that is under a root, but for what processes leave in /run, and for copies that tools keep of what they change. */
-function files(root: string): string[] {
-  return readdirSync(root, { recursive: true, withFileTypes: true })
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length))
-    .filter((path) => !/^\/(?:run|dev|proc)\/|^\/etc\/\.?\w+[-.](?:lock|pwd\.lock)?$/.test(path))
-    .sort();
 }
 
 test.run();

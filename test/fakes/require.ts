@@ -36,6 +36,7 @@ const packages: Readonly<Record<string, string>> = {
   snmptrap: 'snmp',
   strace: 'strace',
   'systemd-analyze': 'systemd',
+  'systemd-nspawn': 'systemd-container',
   tc: 'iproute2',
   unshare: 'util-linux',
 };

@@ -1,6 +1,6 @@
 /** Machines with a file system of their own, for a program that is one file. Needs root. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { spawnKept, stop, tempDir } from '../../fakes/processes.ts';
 import type { Ran } from '../organisation.ts';
@@ -9,7 +9,7 @@ import type { Place } from './network.ts';
 
 const command_ms = 120_000;
 const folders = ['dev', 'etc', 'proc', 'run', 'tmp', 'usr/local', 'var/lib'];
-const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
+export const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin';
 
 /** What is mounted where, then the command in there; it ends with the mount namespace. */
 const enter = `set -e
@@ -31,8 +31,8 @@ export function emptyRoot(binary: string): string {
   return root;
 }
 
-/** The system's own programs, read-only, and an `/etc` and `/usr/local` of its own. The program is in `/tmp`. */
-export function systemRoot(binary: string): string {
+/** Room for the system's own programs, and an `/etc` and `/usr/local` of its own. The program is `/inkmesh`. */
+export function systemTree(binary: string): string {
   const root = newRoot();
   for (const name of ['bin', 'sbin', 'lib', 'lib64']) symlinkSync(`usr/${name}`, join(root, name));
   for (const name of ['group', 'gshadow', 'login.defs', 'nsswitch.conf', 'passwd', 'shadow', 'ld.so.cache']) {
@@ -42,14 +42,20 @@ export function systemRoot(binary: string): string {
   for (const name of ['usr/local/bin', 'usr/local/sbin', 'etc/systemd/system']) {
     mkdirSync(join(root, name), { recursive: true });
   }
-  copy(binary, join(root, 'tmp/inkmesh'));
+  copy(binary, join(root, 'inkmesh'));
+  return root;
+}
+
+/** The same with as much of systemd as can be had without booting. */
+export function systemRoot(binary: string): string {
+  const root = systemTree(binary);
   const systemctl = join(root, 'usr/local/sbin/systemctl');
   writeFileSync(systemctl, fakeSystemctl);
   chmodSync(systemctl, 0o755);
   return root;
 }
 
-/** As much of systemctl as there is without systemd: it runs what the unit says as the user that it says. */
+/** It runs what the unit says as the user that it says. */
 const fakeSystemctl = `#!/bin/sh
 unit=/etc/systemd/system/inkmesh.service
 pidfile=/run/inkmesh.pid
@@ -97,19 +103,31 @@ export function within(
   return inside(place.namespace, 'env', '-i', `PATH=${path}`, 'LANG=C', ...mounted, program, ...args);
 }
 
-/** Runs a command to its end. @returns what it printed, as JSON where it is */
-export async function runWithin<T>(
+/** Runs a command on a machine to its end. @returns what it printed, as JSON where it is */
+export function runWithin<T>(
   place: Place,
   root: string,
   program: string,
   ...args: string[]
 ): Promise<Ran<T>> {
-  const [command, ...rest] = within(place, root, program, ...args);
-  const kept = spawnKept(command, rest);
+  return runToEnd(within(place, root, program, ...args));
+}
+
+/** Runs a command to its end. @returns what it printed, as JSON where it is */
+export async function runToEnd<T>([command, ...args]: [string, ...string[]]): Promise<Ran<T>> {
+  const kept = spawnKept(command, args);
   const late = setTimeout(() => void stop(kept), command_ms);
   const { code } = await kept.ended;
   clearTimeout(late);
   const [stdout, stderr] = [kept.stdout(), kept.stderr()];
   const json = (stdout.startsWith('{') || stdout.startsWith('[') ? JSON.parse(stdout) : null) as T;
   return { code, json, stdout, stderr };
+}
+
+/** All that is under a root, but for what processes leave in /run, and for copies that tools keep of what they change. */
+export function filesOf(root: string): string[] {
+  return readdirSync(root, { recursive: true, withFileTypes: true })
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length))
+    .filter((path) => !/^\/(?:run|dev|proc)\/|^\/etc\/\.?\w+[-.](?:lock|pwd\.lock)?$/.test(path))
+    .sort();
 }
