@@ -1,5 +1,5 @@
 /** Machines that systemd runs: containers of systemd-nspawn(1), each in a network namespace. Needs root. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -20,7 +20,8 @@ mkdir -p "/sys/fs/cgroup/$0"
 echo $$ >"/sys/fs/cgroup/$0/cgroup.procs"
 exec "$@"`;
 /** Wherever its hierarchies are mounted: systemd-nspawn puts the container into the old one too, where there is one. */
-const leave = `for at in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+const leave = `set -e
+for at in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
   [ ! -d "$at/$0" ] || find "$at/$0" -depth -type d -exec rmdir {} +
 done`;
 
@@ -85,7 +86,10 @@ export class Booted {
   /** Shuts it down in order, for good. */
   async close(): Promise<void> {
     if (this.#container !== undefined) await stop(this.#container, { deadline_ms: boot_ms });
-    execFileSync('sh', ['-c', leave, this.place.namespace], { stdio: 'ignore' });
+    await waitFor(() => {
+      const { status } = spawnSync('sh', ['-c', leave, this.place.namespace]);
+      return status === 0 ? true : undefined;
+    }, { deadline_ms: boot_ms, what: 'its control groups to be empty' });
   }
 
   /** its process 1, as numbered outside */
