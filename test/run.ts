@@ -3,8 +3,9 @@
  * there contains a FILTER, each in a process group of its own, the longest first and as many at once as there are
  * cores, and one more: they mostly wait. The last line is `N passed, N failed`; a file that crashes, hangs or tests
  * nothing counts as failed. Exit code 0 only when nothing failed. `--binary`: what starts the command line as a process
- * of its own (`program()` in e2e/organisation.ts, e2e/hosts-binary) starts the one that `deno task compile` has made for
- * this machine; agents in network namespaces, faulty nodes and what a test calls in its own process stay sources.
+ * of its own (`program()` in e2e/organisation.ts, e2e/hosts/root.ts) starts the one that `deno task compile` has made
+ * for this machine; agents in network namespaces, faulty nodes and what a test calls in its own process stay sources,
+ * and files with nothing else are left out.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -44,11 +45,19 @@ interface Outcome {
 const testFolder = dirname(fileURLToPath(import.meta.url));
 const running = new Set<ChildProcess>();
 
-function findTests(filters: string[]): string[] {
+function findTests(filters: string[], binary: boolean): string[] {
   return readdirSync(testFolder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))
     .filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
+    .filter((file) => !binary || startsProgram(file))
     .sort();
+}
+
+/** Whether a file starts the program's processes, itself or by kill.ts: the others are the same with a binary. */
+function startsProgram(file: string): boolean {
+  return /from '\.\/(?:hosts\/root|kill|organisation)\.ts'/.test(
+    readFileSync(join(testFolder, file), 'utf8'),
+  );
 }
 
 function killGroup(child: ChildProcess): void {
@@ -196,7 +205,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => pr
 const { filters, deadline_ms, binary } = readArguments();
 forgetEnvironment();
 if (binary) process.env['INKMESH_TEST_BINARY'] = builtBinary();
-const files = findTests(filters);
+const files = findTests(filters, binary);
 const outcomes = await runAll(files, deadline_ms);
 const sum = (count: (outcome: Outcome) => number) =>
   [...outcomes.values()].map(count).reduce((a, b) => a + b, 0);
