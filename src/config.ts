@@ -8,10 +8,10 @@ import * as v from 'valibot';
 import { meshAddress } from '../mesh/address.ts';
 import { integer, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
-import { files } from './datadir.ts';
+import { files, writePrivate } from './datadir.ts';
 import { deliverLimits, storageLimits } from './limits.ts';
 import { snmpSettings } from './printers/snmp-settings.ts';
-import { type ConfigSources, explainSettings, readSettings, type Setting } from './settings.ts';
+import { type ConfigSources, explainSettings, readSettings, saidSettings, type Setting } from './settings.ts';
 
 const port = integer(0, 65535);
 
@@ -82,6 +82,22 @@ export function readConfig(sources: ConfigSources): Promise<Config> {
 /** Every setting in force, with its origin; secrets are not shown. @throws InkmeshError `bad-request` */
 export function explainConfig(sources: ConfigSources): Promise<Setting[]> {
   return explainSettings(configSchema, sources, secrets);
+}
+
+/**
+ * Puts what the environment and `set` say into the configuration file of a data directory, where a service finds it.
+ * @returns whether the file did not say so already
+ * @throws InkmeshError `bad-request`; `conflict` when that file is TOML
+ */
+export async function keepSettings(dir: string, set: readonly string[]): Promise<boolean> {
+  const file = ownConfig(dir);
+  const { said, inFile } = await saidSettings(configSchema, { file, set }, secrets);
+  if (inFile) return false;
+  if (file === files.tomlConfig(dir)) {
+    throw new InkmeshError('conflict', `${file}: write into it what --set and INKMESH_SET_ variables say`);
+  }
+  await writePrivate(files.config(dir), said);
+  return true;
 }
 
 /** The configuration file of a data directory, when it has one. @throws InkmeshError `bad-request` when it has two */

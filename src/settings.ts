@@ -1,5 +1,6 @@
 /** Settings in force: what the file, the environment and the command line say together, checked, and from where. */
 import { stat } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
 import { printable } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
@@ -72,6 +73,23 @@ export async function explainSettings<S extends v.GenericSchema>(
     const shown = secrets.includes(key) ? '(not shown)' : value;
     return [{ key, value: shown, origin: originOf(layers, path) ?? null }];
   });
+}
+
+/**
+ * What all places say together, without defaults.
+ * @param secrets as for `readSettings`
+ * @returns also whether the file says all of it
+ * @throws InkmeshError `bad-request`
+ */
+export async function saidSettings<S extends v.GenericSchema>(
+  schema: S,
+  sources: ConfigSources,
+  secrets: readonly string[],
+): Promise<{ said: unknown; inFile: boolean }> {
+  const { layers } = await read(schema, sources, secrets);
+  const said = merge(layers);
+  const [ofFile] = sources.file === undefined ? [] : layers;
+  return { said, inFile: isDeepStrictEqual(said, ofFile?.value ?? {}) };
 }
 
 async function read<S extends v.GenericSchema>(

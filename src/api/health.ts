@@ -15,6 +15,8 @@ import { warningsOf } from '../warnings.ts';
 export interface Health {
   /** names of connected nodes */
   members: string[];
+  /** whether it is a registrar that has never met another node */
+  alone: boolean;
   /** who has tried to connect to this node just now; null where that could not be tried */
   probed: { name: string; reachable: boolean | null }[];
   /** this machine's clock less what the members agree on, milliseconds; null without members */
@@ -64,8 +66,12 @@ async function health({ mesh, directory, snmp }: HealthOptions): Promise<Health>
     reached.set(printer.name, await canReach(printer, snmp) ?? null);
   });
   const [probed] = await Promise.all([mesh.probed(), trying]);
+  const others = mesh.ledger.nodes().filter(({ peerId }) =>
+    peerId !== mesh.self.peerId && directory.revokedSince('node', peerId) === null
+  );
   return {
     members,
+    alone: mesh.self.roles.includes('registrar') && others.length === 0,
     probed: probed.map(({ peer, reachable }) => ({ name: mesh.nameOf(peer), reachable })),
     clockOff_ms: members.length === 0 ? null : Date.now() - mesh.now_ms(),
     printers: near.map(({ name }) => ({ name, reached: reached.get(name) ?? null })),

@@ -15,7 +15,7 @@ export const doctor: Command = {
   positionals: 0,
   run: async (args) => {
     const dir = resolve(args.optional('dir') ?? service().dir);
-    const findings = await examine(dir, configSources(args, dir));
+    const findings = await examine(dir, () => configSources(args, dir));
     const healthy = findings.every(({ level }) => level !== 'fail');
     const width = Math.max(...findings.map(({ check }) => check.length));
     const lines = findings.map(({ check, level, message, fix }) =>

@@ -1,10 +1,11 @@
 /** Commands that make this machine's node a service, and take it away again. */
 import { resolve } from 'node:path';
 import { InkmeshError } from '../../mesh/errors.ts';
-import { type Config, readConfig } from '../config.ts';
+import { type Config, keepSettings, readConfig } from '../config.ts';
+import { forgetEnvironment } from '../config-layers.ts';
 import { isNodeDir, readRun } from '../datadir.ts';
 import { examine } from '../doctor/doctor.ts';
-import type { Finding } from '../doctor/finding.ts';
+import type { Check, Finding } from '../doctor/finding.ts';
 import { install as installService, uninstall as uninstallService } from '../service/install.ts';
 import { service } from '../service/service.ts';
 import { Args, type Command, option } from './command.ts';
@@ -17,11 +18,11 @@ const look_ms = 500;
 
 export const install: Command = {
   name: 'install',
-  usage: '[--token TOKEN] [--at HOST:PORT] [--node NAME] [--dir DIR] [--firewall]',
+  usage: '[--token TOKEN] [--at HOST:PORT] [--node NAME] [--dir DIR] [--set KEY=VALUE]... [--firewall]',
   about: 'make this machine’s node a service that starts with it, and enrol it first with a join token',
   options: {
     ...{ token: option.text, at: option.text, node: option.text, dir: option.text },
-    firewall: option.flag,
+    ...{ set: option.list, firewall: option.flag },
   },
   positionals: 0,
   run: async (args, terminal) => {
@@ -35,14 +36,16 @@ export const install: Command = {
           `${dir} belongs to no node yet: give --token, or found with inkmesh org init`,
         );
       }
-      const given = ['at', 'node'].flatMap((name) => {
-        const value = args.optional(name);
-        return value === undefined ? [] : [`--${name}`, value];
-      });
+      const given = [
+        ...(['at', 'node'] as const).map((name) => [name, args.optional(name)] as const),
+        ...args.list('set').map((setting) => ['set', setting] as const),
+      ].flatMap(([name, value]) => value === undefined ? [] : [`--${name}`, value]);
       await joinCommand.run(new Args(joinCommand, [token, '--dir', dir, ...given]), terminal);
     }
-    const done = await installService(self(), dir, { config, opens: args.flag('firewall') });
-    const changed = enrolled ? done.changed : ['node', ...done.changed];
+    const settings = await keepSettings(dir, args.list('set'));
+    forgetEnvironment();
+    const done = await installService(self(), dir, { config, settings, opens: args.flag('firewall') });
+    const changed = [...enrolled ? [] : ['node'], ...settings ? ['settings'] : [], ...done.changed];
     const findings = await untilUp(dir, args);
     const wrong = findings.filter(({ level }) => level === 'fail');
     const rules = args.flag('firewall') || done.firewall.rules.length === 0 ? [] : [
@@ -70,6 +73,7 @@ export const uninstall: Command = {
   positionals: 0,
   run: async (args) => {
     const { dir, config } = await prepared(args);
+    forgetEnvironment();
     const removed = await uninstallService(dir, { config, purge: args.flag('purge') });
     const kept = !removed.includes('data') && await isNodeDir(dir)
       ? [`The node’s data stays in ${dir}.`]
@@ -91,17 +95,17 @@ async function prepared(args: Args): Promise<{ dir: string; config: Config }> {
   return { dir, config: await readConfig(configSources(args, dir)) };
 }
 
-/** Waits until the node runs and has met others, or for a minute. @returns what the doctor says then */
+/** Waits until the node runs, and another one has tried to connect to it, or for a minute. @returns what the doctor says then */
 async function untilUp(dir: string, args: Args): Promise<Finding[]> {
   const deadline_ms = performance.now() + ready_ms;
   while (performance.now() < deadline_ms && await readRun(dir).then(() => false, () => true)) {
     await new Promise((again) => setTimeout(again, look_ms));
   }
   for (;;) {
-    const findings = await examine(dir, configSources(args, dir));
-    const settled = findings.every(({ check, level }) =>
-      level === 'ok' || (check !== 'service' && check !== 'peers')
-    );
+    const findings = await examine(dir, () => configSources(args, dir));
+    const isAt = (level: Finding['level'], ...names: Check[]) =>
+      findings.some((finding) => finding.level === level && names.includes(finding.check));
+    const settled = !isAt('fail', 'service', 'peers') && !isAt('warn', 'reachable');
     if (settled || performance.now() > deadline_ms) return findings;
     await new Promise((again) => setTimeout(again, look_ms));
   }

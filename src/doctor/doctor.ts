@@ -13,9 +13,10 @@ import { freePorts, openPorts } from './ports.ts';
 
 /**
  * @param dir data directory
+ * @param sources where its settings come from; may throw
  * @returns one finding for each thing that could be looked at, in the order of `checks`
  */
-export async function examine(dir: string, sources: ConfigSources): Promise<Finding[]> {
+export async function examine(dir: string, sources: () => ConfigSources): Promise<Finding[]> {
   const { config, finding } = await configuration(dir, sources);
   const { secrets, findings } = await identity(dir);
   const found = [finding, ...findings];
@@ -30,9 +31,10 @@ export async function examine(dir: string, sources: ConfigSources): Promise<Find
 
 async function configuration(
   dir: string,
-  sources: ConfigSources,
+  sourcesOf: () => ConfigSources,
 ): Promise<{ config?: Config; finding: Finding }> {
   try {
+    const sources = sourcesOf();
     const config = await readConfig(sources);
     return { config, finding: ok('configuration', sources.file ?? 'defaults') };
   } catch (thrown) {
@@ -61,6 +63,9 @@ async function running(dir: string, config: Config, secrets: NodeSecrets | undef
     ];
   } catch (thrown) {
     const { message } = asInkmeshError(thrown);
-    return [fail('service', `the node in ${dir} has died: ${message}`, fix), await freePorts(config)];
+    const isOver = (thrown as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+    if (isOver) return [fail('service', `the node in ${dir} has died`, fix), await freePorts(config)];
+    const hangs = `the node in ${dir}, process ${run.pid}, is not well: ${message}`;
+    return [fail('service', hangs, `end process ${run.pid}, then ${fix}`)];
   }
 }

@@ -40,7 +40,8 @@ export function askHealth({ ports }: RunFile, { sealKey, trust }: NodeSecrets): 
 }
 
 /** Whether others can connect to this node. */
-export function reachable({ members, probed }: Health, { ports }: RunFile): Finding {
+export function reachable({ alone, members, probed }: Health, { ports }: RunFile): Finding {
+  if (alone) return ok('reachable', 'there is no other node yet that could connect');
   const tried = probed.filter(({ reachable }) => reachable !== null);
   const reaching = tried.filter(({ reachable }) => reachable === true).map(({ name }) => name);
   if (reaching.length > 0) {
@@ -62,7 +63,14 @@ export function reachable({ members, probed }: Health, { ports }: RunFile): Find
   );
 }
 
-export function peers({ members }: Health): Finding {
+export function peers({ alone, members }: Health): Finding {
+  if (alone) {
+    return warn(
+      'peers',
+      'this is the only node: a job is kept on three machines',
+      'inkmesh invite node, and inkmesh install --token TOKEN on two others',
+    );
+  }
   const seen = members.length === 0 ? 'no other node is connected' : `${members.join(', ')} connected`;
   if (members.length >= 2) return ok('peers', seen);
   const fix =

@@ -39,7 +39,7 @@ export async function freePorts({ address, ports }: Config): Promise<Finding> {
     const code = await bound(name === 'release' ? '127.0.0.1' : address, port);
     if (code === 'EADDRINUSE') {
       const message = `TCP port ${port} (${name}) is taken by another program`;
-      return fail('ports', message, `${whoListens(port)} shows which; end it, or set ports.${name}`);
+      return fail('ports', message, `${whoListens('tcp', port)} shows which; end it, or set ports.${name}`);
     }
     if (code !== undefined) taken.push(`TCP port ${port} (${name}): ${code}`);
   }
@@ -61,13 +61,14 @@ async function bound(host: string, port: number): Promise<string | undefined> {
   }
 }
 
-function whoListens(port: number): string {
+/** The command that tells which program listens at a port. */
+export function whoListens(protocol: 'tcp' | 'udp', port: number): string {
   switch (process.platform) {
     case 'win32':
       return `netstat -abno | findstr :${port}`;
     case 'darwin':
-      return `sudo lsof -iTCP:${port} -sTCP:LISTEN`;
+      return `sudo lsof -i ${protocol}:${port}`;
     default:
-      return `sudo ss -ltnp sport = :${port}`;
+      return `sudo ss -ln${protocol[0]}p sport = :${port}`;
   }
 }

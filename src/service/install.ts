@@ -25,12 +25,13 @@ export interface Installed {
 /**
  * @param command that runs this program; a binary is copied to its place first
  * @param dir a node's data directory
+ * @param settings whether those in it have changed: a node reads them when it starts
  * @throws InkmeshError `unavailable` with what a command of the system said
  */
 export async function install(
   command: Line,
   dir: string,
-  { config, opens }: { config: Config; opens: boolean },
+  { config, settings, opens }: { config: Config; settings: boolean; opens: boolean },
 ): Promise<Installed> {
   const system = service();
   const changed: string[] = [];
@@ -52,7 +53,8 @@ export async function install(
     for (const opening of openings(config)) await reopen(wall, opening);
     changed.push('firewall');
   }
-  if (changed.includes('program') || changed.includes('definition') || !await succeeds(system.isActive)) {
+  const isNew = settings || changed.includes('program') || changed.includes('definition');
+  if (isNew || !await succeeds(system.isActive)) {
     await runAll(system.start);
     changed.push('service');
   }

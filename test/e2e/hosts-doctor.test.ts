@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Check, Finding } from '../../src/doctor/finding.ts';
 import { requireTools, toolPath } from '../fakes/require.ts';
-import { waitFor } from '../fakes/processes.ts';
+import { line, spawnKept, waitFor } from '../fakes/processes.ts';
 import type { Machine } from './hosts/machine.ts';
 import { canIsolate, inside } from './hosts/namespaces.ts';
 import { Network } from './hosts/network.ts';
@@ -12,7 +12,7 @@ import { HostOrganisation } from './hosts/organisation.ts';
 
 const patience_ms = 60_000;
 
-if (canIsolate() && requireTools(['nft'])) {
+if (canIsolate() && requireTools(['nft', 'python3'])) {
   const network = new Network();
   const site = network.site('a');
   const org = await HostOrganisation.found(network.place('a1', site));
@@ -73,6 +73,18 @@ if (canIsolate() && requireTools(['nft'])) {
     const of = await examined(a3);
     assert.is(of('mdns')?.level, 'fail', JSON.stringify(of('mdns')));
     assert.match(of('mdns')?.fix ?? '', /UDP port 5353/);
+  });
+
+  test('one where another program has the port of mDNS', async () => {
+    const [a4] = await org.join([network.place('a4', site)]) as [Machine];
+    const hog = 'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("0.0.0.0", 5353)); ' +
+      'print("bound", flush=True); import signal; signal.pause()';
+    const [command, ...args] = inside(a4.place.namespace, 'python3', '-c', hog);
+    await line(spawnKept(command, args), /^bound$/, { deadline_ms: patience_ms });
+    const of = await examined(a4);
+    assert.is(of('mdns')?.level, 'fail', JSON.stringify(of('mdns')));
+    assert.match(of('mdns')?.message ?? '', /5353 is taken/);
+    assert.match(of('mdns')?.fix ?? '', /ss -lnup sport = :5353/);
   });
 
   test('one that has no network', async () => {
