@@ -89,6 +89,8 @@ RemoveIPC=true
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+# what a program that it starts asks in vain must not end it
+SystemCallErrorNumber=EPERM
 
 [Install]
 WantedBy=multi-user.target

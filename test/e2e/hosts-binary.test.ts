@@ -134,6 +134,13 @@ if (binary === '') {
     assert.equal(filesOf(rootOf(served)), before);
   });
 
+  test('the first of all is well by itself, though it is alone', async () => {
+    await ink(served, 'org', 'init', '--name', 'Other', '--site', 'b', '--node', 'pc-4', '--dir', dir);
+    const founder = await ink<InstalledView>(served, 'install');
+    assert.equal([founder.changed, founder.healthy], [['program', 'account', 'definition', 'service'], true]);
+    await ink(served, 'uninstall', '--purge');
+  });
+
   test('what cannot be done is said, with an exit code', async () => {
     const { code, stderr } = await runWithin(served, rootOf(served), '/inkmesh', 'install');
     assert.is(code, 1);

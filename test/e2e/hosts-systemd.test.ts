@@ -107,16 +107,28 @@ if (binary === '') {
       'table inet wall {\nchain in {\ntype filter hook input priority 0\niif lo accept\ntcp dport 9264 ct state new drop\n}\n}\n',
     );
     const { token } = await org.admin<{ token: string }>('invite', 'node', '--site', 'a');
-    const install = ['install', '--token', token, '--node', 'pc', '--json'];
-    const walled = await pc.run<InstalledView>('/inkmesh', ...install);
+    const install = ['install', '--token', token, '--node', 'pc', '--set', 'drain_s=20', '--json'];
+    // a secret that is not for command lines
+    const walled = await pc.run<InstalledView>(
+      'env',
+      'INKMESH_SET_SNMP_COMMUNITY=hush',
+      '/inkmesh',
+      ...install,
+    );
     assert.is(walled.code, 1, walled.stderr);
-    assert.equal(walled.json.changed, ['node', 'program', 'account', 'definition', 'service']);
+    assert.equal(walled.json.changed, ['node', 'settings', 'program', 'account', 'definition', 'service']);
     const wrong = walled.json.findings.filter(({ level }) => level === 'fail');
     assert.equal(wrong.map(({ check }) => check), ['reachable'], JSON.stringify(wrong));
     nft('delete table inet wall');
     const again = await pc.run<InstalledView>('/inkmesh', ...install);
     assert.is(again.code, 0, again.stdout);
     assert.equal([again.json.changed, again.json.healthy], [[], true]);
+    const other = await pc.run<InstalledView>('inkmesh', 'install', '--set', 'drain_s=10', '--json');
+    assert.equal(other.json.changed, ['settings', 'service'], other.stderr);
+    const config = (await pc.run('stat', '--format=%U %a', '/var/lib/inkmesh/config.json')).stdout;
+    assert.is(config.trim(), 'inkmesh 600');
+    const { json } = await pc.run<unknown>('cat', '/var/lib/inkmesh/config.json');
+    assert.equal(json, { drain_s: 10, snmp: { community: 'hush' } });
   });
 
   test('the unit shuts it in as it says', async () => {

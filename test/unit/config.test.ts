@@ -1,9 +1,9 @@
 /** Settings: what each place says, which one counts, and where the mistake is. */
-import { chmodSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { explainConfig, ownConfig, readConfig } from '../../src/config.ts';
+import { explainConfig, keepSettings, ownConfig, readConfig } from '../../src/config.ts';
 import { forgetEnvironment } from '../../src/config-layers.ts';
 import { refusalOf } from '../fakes/organisation.ts';
 import { tempDir } from '../fakes/processes.ts';
@@ -249,6 +249,34 @@ test('of two configurations in one data directory none counts', () => {
   assert.is(ownConfig(dir), join(dir, 'config.toml'));
   writeFileSync(join(dir, 'config.json'), '{}');
   assert.throws(() => ownConfig(dir), /only one/);
+});
+
+test('what the environment and flags say is kept in the directory’s file, once, for its owner alone', async () => {
+  const dir = tempDir();
+  assert.is(await keepSettings(dir, []), false);
+  assert.equal(readdirSync(dir), []);
+  process.env['INKMESH_SET_SNMP_COMMUNITY'] = 'hush';
+  assert.is(await keepSettings(dir, ['ports.mesh=4', 'mdns=false']), true);
+  assert.is(await keepSettings(dir, ['ports.mesh=4']), false);
+  forgetEnvironment();
+  const kept = join(dir, 'config.json');
+  assert.is(statSync(kept).mode & 0o777, 0o600);
+  assert.is(await keepSettings(dir, ['ports.https=5']), true);
+  assert.equal(JSON.parse(readFileSync(kept, 'utf8')), {
+    ports: { mesh: 4, https: 5 },
+    mdns: false,
+    snmp: { community: 'hush' },
+  });
+  assert.match(await refusalOf(() => keepSettings(dir, ['ports.mesh=none'])), /^bad-request: .*ports\.mesh/);
+});
+
+test('nothing is kept in a file of TOML, of which that would take the comments', async () => {
+  const path = layered('config.toml', '# mine\nmdns = false\n');
+  assert.is(await keepSettings(dirname(path), ['mdns=false']), false);
+  assert.match(
+    await refusalOf(() => keepSettings(dirname(path), ['mdns=true'])),
+    /^conflict: .*config\.toml/,
+  );
 });
 
 test.run();
