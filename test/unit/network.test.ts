@@ -32,10 +32,27 @@ interface World {
   readonly dialled: string[];
   /** the dial that is under way succeeds */
   answer(): void;
-  /** Lets time pass once another dial is under way. @returns what came of asking for the node, or '' while waiting */
+  /** Lets time pass, then what is due. */
   pass(by_ms: number): Promise<void>;
-  /** Asks for a link to the node. */
+  /** Asks for a link to a1: where it leads, or why there is none; '' until that is known. */
   ask(): { said(): string };
+}
+
+/** What b1 knows: who there is, where a1 is, and the same of every site. */
+function facts(relay: () => boolean): FactLedger {
+  const known = [self, far, hub].map(({ identity }) => identity);
+  return {
+    identity: (id: string) => known.find(({ peerId }) => peerId === id),
+    nodes: () => known,
+    latest: (kind: string, subject: string) => {
+      if (kind === siteKind.name) return { body: { ...defaultPolicy, relay: relay() } };
+      if (kind !== presenceKind.name || subject !== peer) return undefined;
+      return { body: { addresses: [direct, through], awake: [], clients: null } };
+    },
+    first: () => undefined,
+    about: () => [],
+    onFact: () => {},
+  } as unknown as FactLedger;
 }
 
 /** Node b1, which nobody answers until a test says so. */
@@ -58,19 +75,6 @@ async function world(): Promise<World> {
     reachBy: (reach: Reach) => void (box.reach = reach),
     call: () => Promise.resolve({ reply: hello }),
   } as unknown as Rpc;
-  const known = [self, far, hub].map(({ identity }) => identity);
-  const ledger = {
-    identity: (id: string) => known.find(({ peerId }) => peerId === id),
-    nodes: () => known,
-    latest: (kind: string, subject: string) => {
-      if (kind === siteKind.name) return { body: { ...defaultPolicy, relay: state.relay } };
-      if (kind !== presenceKind.name || subject !== peer) return undefined;
-      return { body: { addresses: [direct, through], awake: [], clients: null } };
-    },
-    first: () => undefined,
-    about: () => [],
-    onFact: () => {},
-  } as unknown as FactLedger;
   const transport = deafTransport(self.identity.peerId, {
     links: (of) => links.filter((link) => of === undefined || link.peer === of),
     dial: (_peer, [address = ''], signal) => {
@@ -94,10 +98,9 @@ async function world(): Promise<World> {
       trust: authority.trust,
       transport,
       rpc,
-      ledger,
     },
     ...{ addresses: { list: () => [], put: () => {} }, configured: [], clientPort: null, clock },
-    ...{ log: () => {}, onMember: () => {} },
+    ...{ ledger: facts(() => state.relay), log: () => {}, onMember: () => {} },
   });
   return Object.assign(state, {
     answer: () => box.answer?.(),
