@@ -92,13 +92,7 @@ async function world(): Promise<World> {
     },
   });
   await Network.open({
-    ...{
-      self: () => self.identity,
-      issuers: () => self.issuers,
-      trust: authority.trust,
-      transport,
-      rpc,
-    },
+    ...{ self: () => self.identity, issuers: () => self.issuers, trust: authority.trust, transport, rpc },
     ...{ addresses: { list: () => [], put: () => {} }, configured: [], clientPort: null, clock },
     ...{ ledger: facts(() => state.relay), log: () => {}, onMember: () => {} },
   });
