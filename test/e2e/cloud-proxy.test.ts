@@ -13,6 +13,7 @@ import { signGrant, signRequest, toPem } from '../../mesh/mod.ts';
 import { freePort } from '../../src/cli/children.ts';
 import { runInside } from '../../src/cli/run.ts';
 import { files, readCredential, readNode, type RunFile } from '../../src/datadir.ts';
+import type { Check, Finding } from '../../src/doctor/finding.ts';
 import { type Between, startNginx } from '../fakes/between.ts';
 import { browserTools, phone, startBrowser } from '../fakes/browser.ts';
 import { type Kept, line, spawnKept, stop, tempDir, waitFor } from '../fakes/processes.ts';
@@ -165,6 +166,68 @@ if (requireTools([...browserTools, 'nginx'])) {
     assert.equal([...new Set(rows.map(({ from }) => from))], [elsewhere]);
   });
 
+  /** The doctor on the cloud node's directory. */
+  const examined = async (...set: string[]) => {
+    const flags = set.flatMap((one) => ['--set', one]);
+    const { json, code } = await org.ink<{ healthy: boolean; findings: Finding[] }>(
+      ['doctor', '--dir', dir, ...flags],
+      { expectCode: null },
+    );
+    assert.is(code, json.healthy ? 0 : 1);
+    const levels = (level: Finding['level']) =>
+      json.findings.filter((finding) => finding.level === level).map(({ check }) => check).join(' ');
+    return {
+      ...{ healthy: json.healthy, levels },
+      of: (check: Check) => json.findings.find((finding) => finding.check === check),
+    };
+  };
+
+  test('its settings are shown as they are, and the doctor knows what a cloud node needs', async () => {
+    const token = 'metricsToken=0123456789abcdef';
+    await runInside(['config', 'show', '--dir', dir, '--set', token]).then(
+      () => assert.unreachable('a secret was taken on a command line'),
+      () => {},
+    );
+    const { settings } = await runInside<
+      { settings: { key: string; value: unknown; origin: string | null }[] }
+    >(
+      ['config', 'show', '--dir', dir],
+    );
+    const shown = new Map(settings.map(({ key, value, origin }) => [key, [value, origin]]));
+    assert.equal(shown.get('url'), [nginx.url, `${files.config(dir)}:1`]);
+    assert.equal(shown.get('drain_s'), [30, null]);
+    assert.not(shown.has('storage'), 'it has no settings of an edge node');
+    const { healthy, levels, of } = await examined();
+    assert.ok(healthy, JSON.stringify(levels('fail')));
+    assert.is(levels('warn'), '');
+    assert.is(
+      levels('ok'),
+      'configuration identity certificate tls disk service ports url registrar clock',
+    );
+    assert.match(of('registrar')?.message ?? '', /^a1 connected$/);
+    assert.match(of('url')?.message ?? '', new RegExp(nginx.url));
+  });
+
+  test('the doctor names what is wrong with a cloud node, and what mends it', async () => {
+    const wrong = async (check: Check, level: Finding['level'], message: RegExp, ...set: string[]) => {
+      const finding = (await examined(...set)).of(check);
+      assert.is(finding?.level, level, JSON.stringify(finding));
+      assert.match(finding?.message ?? '', message);
+      assert.ok(finding?.fix, check);
+    };
+    await wrong('configuration', 'fail', /listen/, 'listen=nowhere');
+    await wrong('url', 'warn', /asked from this machine/, `url=https://127.0.0.1:${await freePort()}`);
+    const [key, certificate] = [join(tempDir(), 'key'), join(tempDir(), 'certificate')];
+    const files = `tls={"key":"${key}","certificate":"${certificate}"}`;
+    await wrong('tls', 'fail', /cannot be read/, files);
+    const { tls } = await readNode(dir);
+    writeFileSync(key, tls.key);
+    writeFileSync(certificate, tls.cert);
+    assert.match((await examined(files)).of('tls')?.message ?? '', /valid until|ends on/);
+    writeFileSync(key, (await readNode(org.node('a1').dir)).tls.key);
+    await wrong('tls', 'fail', /not that of the certificate/, files);
+  });
+
   test('a browser enrols there, and prints', async () => {
     await submit('By the browser');
     const { cloud_link } = await runInside<{ cloud_link: string }>([
@@ -180,6 +243,16 @@ if (requireTools([...browserTools, 'nginx'])) {
     await page.getByRole('button', { name: 'Print By the browser' }).click();
     await page.locator('#status', { hasText: 'slow' }).waitFor();
     await waitFor(() => printed().length === 2 || undefined, { ...patience, what: 'it to come out' });
+  });
+
+  test('the doctor says how a cloud node is started that does not run', async () => {
+    await stop(cloud, patience);
+    const { healthy, of } = await examined();
+    assert.not(healthy);
+    assert.match(of('service')?.message ?? '', /no cloud node runs/);
+    assert.is(of('service')?.fix, `inkmesh cloud --dir ${dir}`);
+    assert.match(of('ports')?.message ?? '', /^TCP \d+ is free$/);
+    assert.match(of('url')?.message ?? '', /status 502/);
   });
 }
 

@@ -202,7 +202,14 @@ test('what only several machines show', async () => {
   const config = await readConfig({ file: join(dir, 'config.json') });
   const run = { pid: 1, peer: 'p', ports: { ...ports, http: null } };
   told(await openPorts(config, run), 'fail', /nobody answers at TCP .*mesh/, /restart the node/);
-  const health = { members: ['a2', 'a3'], probed: [], clockOff_ms: 0, printers: [], warnings: [] };
+  const health = {
+    registrars: [],
+    members: ['a2', 'a3'],
+    probed: [],
+    clockOff_ms: 0,
+    printers: [],
+    warnings: [],
+  };
   const probed = [{ name: 'a2', reachable: false }, { name: 'a3', reachable: null }];
   told(
     reachable({ ...health, probed }, run),

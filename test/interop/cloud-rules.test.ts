@@ -145,6 +145,7 @@ function app(isReady = () => true): (request: Request, env: unknown) => Promise<
       db,
       log: () => {},
       metricsToken: undefined,
+      sealKey: '',
       measures: [],
     },
     ...{ relayed: () => new Map<string, number>(), isReady, status: () => ({ node: 'cloud' }) },
