@@ -121,7 +121,9 @@ export class Circuits {
     try {
       const asked = framed(stream);
       const peer = peerOf(decodeStopConnect((await asked.read({ signal })).subarray()));
-      const isTaken = this.#trusts(relay.remotePeer.toString());
+      // what comes through a relay is no relay
+      const isDirect = relayOf(relay.remoteAddr.toString()) === null;
+      const isTaken = isDirect && this.#trusts(relay.remotePeer.toString());
       const answer = isTaken ? status.ok : status.permissionDenied;
       await asked.write(encodeStopStatus(answer), { signal });
       if (!isTaken) return await stream.close({ signal });

@@ -216,8 +216,9 @@ export class Discovery {
   /** Looks now and then whether a peer that is reached through a relay can be reached directly. */
   async #straighten(peer: string, { way }: Known): Promise<void> {
     const { clock, gate, mayDial } = this.#options;
+    if (way.rests(clock.monotonic_ms()) || !mayDial(peer, false)) return;
     const direct = this.#addressesOf(peer).filter((address) => relayOf(address) === null);
-    if (direct.length === 0 || way.rests(clock.monotonic_ms()) || !mayDial(peer, false)) return;
+    if (direct.length === 0) return;
     way.tried();
     try {
       await gate.greet(await this.#dialAt(peer, direct, dialTimeout_ms));

@@ -138,7 +138,9 @@ class HostTransport implements Transport {
 
   addresses(): string[] {
     const direct = this.#host.getMultiaddrs().map((address) => withoutPeer(address.toString()));
-    return [...direct, ...this.#circuits.addresses].slice(0, maxAddressesPerPeer);
+    // a machine with many addresses is reached through relays all the same
+    const through = this.#circuits.addresses.slice(0, maxAddressesPerPeer / 2);
+    return [...direct.slice(0, maxAddressesPerPeer - through.length), ...through];
   }
 
   links(peer?: string): Link[] {
