@@ -5,6 +5,7 @@ import { createApi, requireAdmin } from '../src/api/app.ts';
 import { auditRoutes } from '../src/api/audit.ts';
 import { enrolApp, isEnrolment } from '../src/api/enrol.ts';
 import { forwardApp } from '../src/api/forward.ts';
+import { healthApp, isHealth } from '../src/api/health.ts';
 import { jobViewRoutes } from '../src/api/jobs.ts';
 import { pageRoutes } from '../src/api/pages.tsx';
 import { answersOf } from '../src/api/passed.ts';
@@ -30,6 +31,8 @@ export interface CloudParts {
   db: CloudDb;
   log: Log;
   metricsToken: string | undefined;
+  /** secret of the node's key file: who has it may ask how the node is */
+  sealKey: string;
   measures: readonly Measure[];
   /** octets that have ever passed, by site */
   relayed(): ReadonlyMap<string, number>;
@@ -72,8 +75,11 @@ export function cloudApp(parts: CloudParts): Fetch {
   consoleApi(api, { ...parts, directory, trail });
   mesh.passOn.answerBy(answersOf(api));
   const enrol = enrolApp({ mesh, trust, audit, log });
+  const health = healthApp({ mesh, sealKey: parts.sealKey, directory, snmp: null });
   const pages = pagesOf(parts, trail);
-  return (request, env) => (isEnrolment(request) ? enrol : isApi(request) ? api : pages).fetch(request, env);
+  const served = (request: Request) =>
+    isEnrolment(request) ? enrol : isHealth(request) ? health : isApi(request) ? api : pages;
+  return (request, env) => served(request).fetch(request, env);
 }
 
 /** What needs no signature. */

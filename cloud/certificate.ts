@@ -63,7 +63,8 @@ export function refuseMismatch({ key, cert }: TlsKeys): void {
   if (!fits) throw new InkmeshError('conflict', 'the key is not that of the certificate');
 }
 
-async function readKeys({ key, certificate }: { key: string; certificate: string }): Promise<TlsKeys> {
+/** @throws InkmeshError `not-found` */
+export async function readKeys({ key, certificate }: { key: string; certificate: string }): Promise<TlsKeys> {
   try {
     return { key: await readFile(key, 'utf8'), cert: await readFile(certificate, 'utf8') };
   } catch (cause) {

@@ -4,7 +4,7 @@ import * as v from 'valibot';
 import { integer, text } from '../mesh/codec.ts';
 import { InkmeshError } from '../mesh/errors.ts';
 import { nodeAddress } from '../src/config.ts';
-import { type ConfigSources, readSettings } from '../src/settings.ts';
+import { type ConfigSources, explainSettings, readSettings, type Setting } from '../src/settings.ts';
 
 /** An IP address, or a network: `10.0.0.0/8`. */
 const network = v.pipe(
@@ -48,11 +48,18 @@ const configSchema = v.strictObject({
   /** how long a stopping node finishes what is in flight, seconds */
   drain_s: v.optional(integer(0, 3600), 30),
 });
+/** dotted keys that are not shown */
+const secrets = ['metricsToken'];
 export type CloudConfig = v.InferOutput<typeof configSchema>;
 
 /** @throws InkmeshError `bad-request` naming the lines, variables or flags that are wrong */
 export async function readCloudConfig(sources: ConfigSources): Promise<CloudConfig> {
-  return await readSettings(configSchema, sources, ['metricsToken']);
+  return await readSettings(configSchema, sources, secrets);
+}
+
+/** The same, each with its origin. @throws InkmeshError `bad-request` */
+export async function explainCloudConfig(sources: ConfigSources): Promise<Setting[]> {
+  return await explainSettings(configSchema, sources, secrets);
 }
 
 /** @throws InkmeshError `bad-request` */

@@ -73,7 +73,8 @@ export async function startCloud(dir: string, config: CloudConfig, log: Log): Pr
   const watch = new Watch({ mesh, db, log });
   const running = { ready: true };
   const fetch = cloudApp({
-    ...{ mesh, trust: secrets.trust, state, db, log, metricsToken: config.metricsToken },
+    ...{ mesh, trust: secrets.trust, sealKey: secrets.sealKey, state, db, log },
+    metricsToken: config.metricsToken,
     measures: measuresOf({ mesh, door, watch }),
     relayed: () => watch.relayed(),
     isReady: () => running.ready,

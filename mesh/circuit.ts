@@ -38,6 +38,23 @@ export function decodeHop(message: Uint8Array): HopRequest {
   }
 }
 
+/** @param peer the multihash of who is to be reached; undefined to be reached oneself */
+export function encodeHopRequest(peer?: Uint8Array): Uint8Array {
+  return peer === undefined ? encodeFields([[1, 0]]) : encodeFields([[1, 1], [2, encodeFields([[1, peer]])]]);
+}
+
+/** @returns with a reservation where the relay is reached, as multiaddrs in octets @throws InkmeshError `bad-request` */
+export function decodeHopStatus(message: Uint8Array): { answer: number; addresses: Uint8Array[] } {
+  const fields = decodeFields(message);
+  const [answer, reservation] = [fields.get(5), fields.get(3)];
+  if (fields.get(1) !== 2 || typeof answer !== 'number') throw bad();
+  if (!(reservation instanceof Uint8Array)) return { answer, addresses: [] };
+  const addresses = listFields(reservation).flatMap(([number, value]) =>
+    number === 2 && value instanceof Uint8Array ? value : []
+  );
+  return { answer, addresses };
+}
+
 export function encodeHopStatus(
   answer: Status,
   reservation?: { expires_s: number; addresses: readonly Uint8Array[] },
@@ -59,6 +76,19 @@ export function decodeStopStatus(message: Uint8Array): number {
   const answer = decodeFields(message).get(4);
   if (typeof answer !== 'number') throw bad();
   return answer;
+}
+
+/** Who has a relay connect it to this node, as multihash. @throws InkmeshError `bad-request` */
+export function decodeStopConnect(message: Uint8Array): Uint8Array {
+  const fields = decodeFields(message);
+  const named = fields.get(2);
+  const peer = named instanceof Uint8Array ? decodeFields(named).get(1) : undefined;
+  if (fields.get(1) !== 0 || !(peer instanceof Uint8Array)) throw bad();
+  return peer;
+}
+
+export function encodeStopStatus(answer: Status): Uint8Array {
+  return encodeFields([[1, 1], [4, answer]]);
 }
 
 /** A field of a Protocol Buffers message: its number, and a varint or octets. */
@@ -84,8 +114,11 @@ function encodeFields(fields: readonly Field[]): Uint8Array {
 }
 
 /** The last value of each field that is a varint or octets. @throws InkmeshError `bad-request` */
-function decodeFields(message: Uint8Array): Map<number, number | Uint8Array> {
-  const fields = new Map<number, number | Uint8Array>();
+const decodeFields = (message: Uint8Array): Map<number, number | Uint8Array> => new Map(listFields(message));
+
+/** All that are varints or octets, in order. @throws InkmeshError `bad-request` */
+function listFields(message: Uint8Array): Field[] {
+  const fields: Field[] = [];
   let at = 0;
   const varint = () => {
     let value = 0;
@@ -102,12 +135,12 @@ function decodeFields(message: Uint8Array): Map<number, number | Uint8Array> {
     const number = Math.floor(key / 8);
     switch (key % 8) {
       case 0:
-        fields.set(number, varint());
+        fields.push([number, varint()]);
         break;
       case 2: {
         const length = varint();
         if (length > message.length - at) throw bad();
-        fields.set(number, message.slice(at, at += length));
+        fields.push([number, message.slice(at, at += length)]);
         break;
       }
       default:

@@ -4,11 +4,11 @@
  * is dialled when a call needs it, directly where that is possible and else through a relay.
  */
 import { isAddress, relayOf } from './address.ts';
+import { DirectWay } from './direct-way.ts';
 import { asInkmeshError, InkmeshError } from './errors.ts';
 import type { Gate } from './gate.ts';
 import {
   dialTimeout_ms,
-  directAgain_ms,
   directDial_ms,
   firstLinks,
   freshFailure_ms,
@@ -43,9 +43,10 @@ interface Known {
   /** it has said that this node may not talk to it */
   refused: boolean;
   next_ms: number;
-  /** direct addresses did not work lately: relays first until then */
-  relayUntil_ms: number;
+  way: DirectWay;
   connecting: Promise<Link> | undefined;
+  /** since when, by the monotonic clock */
+  connecting_ms: number;
 }
 
 export interface DiscoveryOptions {
@@ -112,8 +113,10 @@ export class Discovery {
   moved(peer: string): void {
     const known = this.#known.get(peer);
     if (known === undefined || known.refused) return;
+    const now_ms = this.#options.clock.monotonic_ms();
     known.failures = Math.min(known.failures, 1);
-    known.next_ms = Math.min(known.next_ms, this.#options.clock.monotonic_ms() + redialMin_ms);
+    known.next_ms = Math.min(known.next_ms, now_ms + redialMin_ms);
+    known.way.moved(now_ms);
   }
 
   /** The last link to a peer has ended: it may be dialled again at once, unless the link was as short as a refusal. */
@@ -135,9 +138,9 @@ export class Discovery {
       this.#options.clock.monotonic_ms() - failed_ms < freshFailure_ms;
   }
 
-  /** True for a peer that could not be dialled directly just now: relays come first. */
-  isIndirect(peer: string): boolean {
-    return (this.#known.get(peer)?.relayUntil_ms ?? -Infinity) > this.#options.clock.monotonic_ms();
+  /** True for a peer that did not answer directly when it was last given the time for it. */
+  isBlocked(peer: string): boolean {
+    return this.#known.get(peer)?.way.isBlocked ?? false;
   }
 
   /**
@@ -170,12 +173,24 @@ export class Discovery {
     for (const [peer, known] of untold.slice(0, room)) this.#connect(peer, known).catch(() => {});
   }
 
-  /** A link to a peer that has become a member over it. @throws InkmeshError `unavailable` */
-  async reach(peer: string, signal: AbortSignal): Promise<Link> {
-    const link = this.#options.gate.linkTo(peer);
-    if (link !== undefined) return link;
+  /**
+   * A link to a peer that has become a member over it. Dialling goes on when the caller gives up.
+   * @param patience_ms how long a dial may have been under way
+   * @throws InkmeshError `unavailable`
+   */
+  async reach(peer: string, signal: AbortSignal, patience_ms = Infinity): Promise<Link> {
     const known = this.#entry(peer);
-    return await orAborted(this.#connect(peer, known), signal, peer);
+    const link = this.#options.gate.linkTo(peer);
+    if (link !== undefined) {
+      if (link.relay !== null) void this.#straighten(peer, known);
+      return link;
+    }
+    const connecting = this.#connect(peer, known);
+    if (patience_ms === Infinity) return await orAborted(connecting, signal, peer);
+    const { clock } = this.#options;
+    const left_ms = known.connecting_ms + patience_ms - clock.monotonic_ms();
+    const limited = deadline(clock, Math.max(0, left_ms), signal);
+    return await orAborted(connecting, limited.signal, peer).finally(limited.done);
   }
 
   #connect(peer: string, known: Known, over?: Link): Promise<Link> {
@@ -183,6 +198,7 @@ export class Discovery {
     const connecting = this.#greeted(peer, known, over).then((link) => {
       known.failures = 0;
       known.refused = false;
+      if (link.relay === null) known.way.worked();
       return link;
     }, (thrown) => {
       const error = asInkmeshError(thrown);
@@ -193,19 +209,23 @@ export class Discovery {
       this.#rest(known);
     });
     known.connecting = connecting;
+    known.connecting_ms = this.#options.clock.monotonic_ms();
     return connecting;
   }
 
   /** Looks now and then whether a peer that is reached through a relay can be reached directly. */
-  async #straighten(peer: string, known: Known): Promise<void> {
+  async #straighten(peer: string, { way }: Known): Promise<void> {
+    const { clock, gate, mayDial } = this.#options;
+    if (way.rests(clock.monotonic_ms()) || !mayDial(peer, false)) return;
     const direct = this.#addressesOf(peer).filter((address) => relayOf(address) === null);
-    if (direct.length === 0 || this.isIndirect(peer) || !this.#options.mayDial(peer, false)) return;
-    known.relayUntil_ms = this.#options.clock.monotonic_ms() + directAgain_ms;
+    if (direct.length === 0) return;
+    way.tried();
     try {
-      await this.#options.gate.greet(await this.#dialAt(peer, direct, directDial_ms));
-      known.relayUntil_ms = -Infinity;
+      await gate.greet(await this.#dialAt(peer, direct, dialTimeout_ms));
+      way.worked();
     } catch {
       // it is reached through the relay as before
+      way.failed(clock.monotonic_ms(), true);
     }
   }
 
@@ -243,13 +263,16 @@ export class Discovery {
     if (direct.length + relayed.length === 0) {
       throw new InkmeshError('unavailable', `it is not known where the node ${peer} is`, { peer });
     }
-    if (direct.length > 0 && (relayed.length === 0 || !this.isIndirect(peer))) {
-      const limit_ms = relayed.length === 0 ? dialTimeout_ms : directDial_ms;
+    if (direct.length > 0 && (relayed.length === 0 || !known.way.rests(clock.monotonic_ms()))) {
+      const isLast = relayed.length === 0;
+      const limit_ms = isLast ? dialTimeout_ms : directDial_ms;
+      const began_ms = clock.monotonic_ms();
       try {
         return await this.#dialAt(peer, direct, limit_ms);
       } catch (error) {
-        if (relayed.length === 0) throw error;
-        known.relayUntil_ms = clock.monotonic_ms() + directAgain_ms;
+        const now_ms = clock.monotonic_ms();
+        known.way.failed(now_ms, isLast || now_ms - began_ms < limit_ms);
+        if (isLast) throw error;
       }
     }
     return await this.#dialAt(peer, relayed, dialTimeout_ms);
@@ -348,8 +371,9 @@ const fresh = (): Known => ({
   failed_ms: -Infinity,
   refused: false,
   next_ms: 0,
-  relayUntil_ms: -Infinity,
+  way: new DirectWay(),
   connecting: undefined,
+  connecting_ms: -Infinity,
 });
 
 /** A connection that is being made for several callers goes on when one of them gives up. */

@@ -15,6 +15,7 @@ export class Frames implements Channel {
   #chunks: Uint8Array[] = [];
   #buffered = 0;
   #highWaterBytes = unreadHighWaterBytes;
+  #isResuming = false;
   #ended = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
@@ -25,7 +26,7 @@ export class Frames implements Channel {
     stream.addEventListener('message', (event) => {
       this.#chunks.push(event.data.subarray());
       this.#buffered += event.data.byteLength;
-      if (this.#buffered > this.#highWaterBytes && stream.readStatus === 'readable') stream.pause();
+      this.#hold();
       this.#wake?.();
     });
     stream.addEventListener('remoteCloseWrite', () => this.#end());
@@ -112,7 +113,8 @@ export class Frames implements Channel {
   }
 
   async #take(count: number, stall_ms: number): Promise<Uint8Array | undefined> {
-    this.#highWaterBytes = readHighWaterBytes;
+    // what is asked for is waited for, however long it is
+    this.#highWaterBytes = Math.max(readHighWaterBytes, count);
     while (this.#buffered < count) {
       if (this.#resume()) continue;
       if (this.#failure !== undefined || (this.#ended && this.#buffered > 0)) {
@@ -128,10 +130,26 @@ export class Frames implements Channel {
     return taken;
   }
 
+  /** Makes the sender wait if enough has come. */
+  #hold(): void {
+    // yamux asks for more at the end of `resume`, whatever has been said meanwhile
+    if (this.#isResuming || this.#buffered <= this.#highWaterBytes) return;
+    if (this.#stream.readStatus === 'readable') this.#stream.pause();
+  }
+
   /** Lets the sender go on; what the stream held back arrives before this returns. True if it was paused. */
   #resume(): boolean {
     if (this.#stream.readStatus !== 'paused') return false;
-    this.#stream.resume();
+    this.#isResuming = true;
+    try {
+      this.#stream.resume();
+    } catch (thrown) {
+      // a stream whose connection has gone gives what it has, and only then cannot ask for more
+      if (this.#stream.status === 'open') throw thrown;
+    } finally {
+      this.#isResuming = false;
+    }
+    this.#hold();
     return true;
   }
 

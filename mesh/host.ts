@@ -3,14 +3,14 @@
  * possible. Nothing else constructs libp2p. Neither identify nor ping is served; WIRE.md lists what is.
  */
 import { noise } from '@chainsafe/libp2p-noise';
-import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { privateKeyFromProtobuf } from '@libp2p/crypto/keys';
-import { type Connection, type ConnectionGater, serviceCapabilities } from '@libp2p/interface';
+import type { Connection } from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p, type Libp2p } from 'libp2p';
-import { isAddress, relayOf, reservationAt, withoutPeer, withPeer } from './address.ts';
+import { isAddress, relayOf, withoutPeer, withPeer } from './address.ts';
+import { Circuits } from './circuits.ts';
 import { InkmeshError } from './errors.ts';
 import { Frames } from './frames.ts';
 import { gathering } from './gathering.ts';
@@ -20,7 +20,6 @@ import {
   dialTimeout_ms,
   handshakeTimeout_ms,
   maxAddressesPerPeer,
-  maxCircuitsPerPeer,
   maxConnections,
   maxConnectionsOfRelay,
   maxPendingConnections,
@@ -46,11 +45,6 @@ export interface HostOptions {
   clock: Clock;
 }
 
-/** What libp2p hands to its services, of which listening at a relay is all that is used here. */
-interface Components {
-  transportManager: { listen(addresses: ReturnType<typeof multiaddr>[]): Promise<void> };
-}
-
 /** Builds a transport that does not listen yet: protocols are registered first, then it starts. */
 export async function createTransport(options: HostOptions): Promise<Transport> {
   const rules: { current: RelayRules } = {
@@ -59,22 +53,23 @@ export async function createTransport(options: HostOptions): Promise<Transport> 
       carried: () => {},
     },
   };
-  const { host, reserve } = await createHost(options, rules);
+  const circuits = new Circuits(options.clock, (relay) => rules.current.trusts(relay));
+  const host = await createHost(options, circuits);
+  await circuits.open(host);
   const relay = options.relay ? await HopServer.open(host, options.clock, () => rules.current) : undefined;
-  return new HostTransport({ host, options, rules, reserve, relay });
+  return new HostTransport({ host, options, rules, circuits, relay });
 }
 
-async function createHost(options: HostOptions, rules: { current: RelayRules }) {
+async function createHost(options: HostOptions, circuits: Circuits): Promise<Libp2p> {
   const serviceTag = meshService(options.organisation);
-  let reserve: (address: string) => Promise<void> = () => Promise.reject(new TypeError('not started'));
-  const host = await createLibp2p({
+  return await createLibp2p({
     start: false,
     privateKey: privateKeyFromProtobuf(options.key),
     addresses: { listen: [...options.listen], appendAnnounce: [...options.door?.addresses ?? []] },
     transports: [
       tcp(),
       webSockets(options.door),
-      circuitRelayTransport({ maxInboundStopStreams: maxCircuitsPerPeer }),
+      (components: Parameters<Circuits['transport']>[0]) => circuits.transport(components),
     ],
     connectionEncrypters: [gathering(noise())],
     // a window under the read buffer's bound, so that a paused stream holds its sender back and never breaks
@@ -91,31 +86,16 @@ async function createHost(options: HostOptions, rules: { current: RelayRules }) 
     },
     // members hear of each other by beat.ts, which measures their clocks too
     connectionMonitor: { enabled: false },
-    connectionGater: gater(rules),
-    services: {
-      reservations: (components: Components) => {
-        reserve = (address) => components.transportManager.listen([multiaddr(address)]);
-        // by identify a node finds relays that it knows nothing of; here the roster tells which there are
-        return { [serviceCapabilities]: ['@libp2p/identify'] };
-      },
-    },
-  });
-  return { host, reserve: (address: string) => reserve(address) };
-}
-
-function gater(rules: { current: RelayRules }): ConnectionGater {
-  return {
     // every address that a peer announces is worth a try, private and loopback ones included
-    denyDialMultiaddr: () => false,
-    denyInboundRelayedConnection: (relay) => !rules.current.trusts(relay.toString()),
-  };
+    connectionGater: { denyDialMultiaddr: () => false },
+  });
 }
 
 interface HostParts {
   host: Libp2p;
   options: HostOptions;
   rules: { current: RelayRules };
-  reserve(address: string): Promise<void>;
+  circuits: Circuits;
   relay: HopServer | undefined;
 }
 
@@ -124,7 +104,7 @@ class HostTransport implements Transport {
   readonly #host: Libp2p;
   readonly #options: HostOptions;
   readonly #rules: { current: RelayRules };
-  readonly #reserve: (address: string) => Promise<void>;
+  readonly #circuits: Circuits;
   readonly #relay: HopServer | undefined;
   readonly #links = new WeakMap<Connection, Link>();
   readonly #connections = new WeakMap<Link, Connection>();
@@ -132,11 +112,11 @@ class HostTransport implements Transport {
   readonly #open = new Map<string, Link[]>();
   #events: TransportEvents | undefined;
 
-  constructor({ host, options, rules, reserve, relay }: HostParts) {
+  constructor({ host, options, rules, circuits, relay }: HostParts) {
     this.#host = host;
     this.#options = options;
     this.#rules = rules;
-    this.#reserve = reserve;
+    this.#circuits = circuits;
     this.#relay = relay;
     this.peer = host.peerId.toString();
     host.addEventListener('connection:open', ({ detail }) => {
@@ -157,7 +137,10 @@ class HostTransport implements Transport {
   }
 
   addresses(): string[] {
-    return this.#host.getMultiaddrs().map((a) => withoutPeer(a.toString())).slice(0, maxAddressesPerPeer);
+    const direct = this.#host.getMultiaddrs().map((address) => withoutPeer(address.toString()));
+    // a machine with many addresses is reached through relays all the same
+    const through = this.#circuits.addresses.slice(0, maxAddressesPerPeer / 2);
+    return [...direct.slice(0, maxAddressesPerPeer - through.length), ...through];
   }
 
   links(peer?: string): Link[] {
@@ -221,7 +204,9 @@ class HostTransport implements Transport {
   }
 
   async reserveAt(link: Link): Promise<void> {
-    await this.#reserve(reservationAt(link.remote, link.peer));
+    const connection = this.#connections.get(link);
+    if (connection === undefined) throw new InkmeshError('unavailable', 'this link has ended');
+    await this.#circuits.reserve(connection);
   }
 
   endRelayed(peer: string): void {

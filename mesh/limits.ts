@@ -85,7 +85,10 @@ export const maxHopMessageBytes = 4 * KiB;
 export const hopTime_ms = 10 * second_ms;
 /** between a decision about a site's relay and the end of its circuits: time to be told why */
 export const circuitGrace_ms = 300;
-/** how long a node is dialled directly that relays would lead to, were they on */
+/**
+ * how long is waited for a node that relays would lead to, were they on, and that did not answer directly before: the
+ * dial itself goes on
+ */
 export const offDial_ms = 1 * second_ms;
 
 export const maxFactBytes = 4 * KiB;
@@ -200,8 +203,9 @@ export const neighboursElsewhere = 1;
 export const idleLink_ms = 60 * second_ms;
 export const beatInterval_ms = 15 * second_ms;
 export const beatTimeout_ms = 5 * second_ms;
-/** how long a direct connection is tried before relays are, and how long it is not tried again then */
+/** how long a direct connection is tried before relays are, and how long it is not tried again then: ever longer */
 export const directDial_ms = 2 * second_ms;
+export const directAgainMin_ms = 5 * second_ms;
 export const directAgain_ms = 5 * 60 * second_ms;
 /** peers of whom nothing but an address is known are dialled up to so many connections: somebody must be the first */
 export const firstLinks = 3;

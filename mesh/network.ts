@@ -32,7 +32,7 @@ import { revokedKind, revokedSince } from './revocation.ts';
 import { presenceKind, Roster } from './roster.ts';
 import type { Rpc } from './rpc.ts';
 import { type Policies, scopeRefusal } from './scope.ts';
-import { deadline, every } from './timing.ts';
+import { every } from './timing.ts';
 import { Topology } from './topology.ts';
 
 export interface NetworkOptions {
@@ -198,18 +198,17 @@ export class Network {
     return this.roster.supers(this.#options.self().site, (peer) => this.discovery.isAway(peer));
   }
 
-  /** A link to a peer; who cannot be reached because a relay is off is not looked for long. */
+  /**
+   * A link to a peer. Where relays would lead to it and are off the direct way is tried all the same: for long where
+   * nothing says that there is none, and else in the background after a moment.
+   */
   async #reach(peer: string, signal: AbortSignal): Promise<Link> {
     const off = this.gate.linkTo(peer) === undefined ? this.#relayIsOff(peer) : undefined;
     if (off === undefined) return await this.discovery.reach(peer, signal);
-    if (this.discovery.isIndirect(peer)) throw off;
-    const soon = deadline(this.#options.clock, offDial_ms, signal);
     try {
-      return await this.discovery.reach(peer, soon.signal);
+      return await this.discovery.reach(peer, signal, this.discovery.isBlocked(peer) ? offDial_ms : Infinity);
     } catch {
       throw off;
-    } finally {
-      soon.done();
     }
   }
 

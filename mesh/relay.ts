@@ -6,7 +6,7 @@ import { relayOf } from './address.ts';
 import type { NodeIdentity } from './certificate.ts';
 import { asInkmeshError } from './errors.ts';
 import type { Gate } from './gate.ts';
-import { reserveAgain_ms } from './limits.ts';
+import { reservation_ms, reserveAgain_ms } from './limits.ts';
 import type { Clock, Link, Log, RelayCounts, RelayRules, Transport } from './ports.ts';
 import { type Policies, scopeRefusal } from './scope.ts';
 
@@ -102,7 +102,8 @@ export class Relay implements RelayRules {
       if (!identity.roles.includes('relay') || link === undefined || link.relay !== null) continue;
       const isReserved = transport.addresses().some((address) => relayOf(address) === identity.peerId);
       const asked_ms = this.#asked.get(link) ?? -Infinity;
-      if (isReserved || clock.monotonic_ms() - asked_ms < reserveAgain_ms) continue;
+      const rest_ms = isReserved ? reservation_ms / 2 : reserveAgain_ms;
+      if (clock.monotonic_ms() - asked_ms < rest_ms) continue;
       this.#asked.set(link, clock.monotonic_ms());
       transport.reserveAt(link).catch((thrown) => {
         log('info', 'a relay does not take this node', {

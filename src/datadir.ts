@@ -17,6 +17,7 @@ import {
   type Trust,
   type UserIdentity,
   verifyIdentity,
+  verifyRenewable,
 } from '../mesh/mod.ts';
 import { siteName } from '../mesh/names.ts';
 
@@ -119,6 +120,12 @@ export async function makeDataDir(dir: string): Promise<void> {
 /** Whether a directory is a node's. */
 export async function isNodeDir(dir: string): Promise<boolean> {
   return await readJson(join(dir, nodeName)) !== undefined;
+}
+
+/** Whether a directory is a cloud node's, its certificate valid or lapsed. */
+export async function isCloudDir(dir: string): Promise<boolean> {
+  const found = await readNode(dir, verifyRenewable).catch(() => undefined);
+  return found?.identity.roles.includes('cloud') ?? false;
 }
 
 /** @throws InkmeshError `conflict` when the directory is a node's already */

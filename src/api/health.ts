@@ -17,6 +17,8 @@ export interface Health {
   members: string[];
   /** whether it is a registrar that has never met another node */
   alone: boolean;
+  /** names of connected registrars */
+  registrars: string[];
   /** who has tried to connect to this node just now; null where that could not be tried */
   probed: { name: string; reachable: boolean | null }[];
   /** this machine's clock less what the members agree on, milliseconds; null without members */
@@ -56,7 +58,8 @@ export function healthApp(options: HealthOptions): Hono {
 }
 
 async function health({ mesh, directory, snmp }: HealthOptions): Promise<Health> {
-  const members = mesh.members().map(({ identity }) => identity.name);
+  const connected = mesh.members().map(({ identity }) => identity);
+  const members = connected.map(({ name }) => name);
   const near = directory.printers().filter(({ site }) => site === mesh.self.site).slice(
     0,
     healthLimits.maxPrinters,
@@ -72,6 +75,7 @@ async function health({ mesh, directory, snmp }: HealthOptions): Promise<Health>
   return {
     members,
     alone: mesh.self.roles.includes('registrar') && others.length === 0,
+    registrars: connected.filter(({ roles }) => roles.includes('registrar')).map(({ name }) => name),
     probed: probed.map(({ peer, reachable }) => ({ name: mesh.nameOf(peer), reachable })),
     clockOff_ms: members.length === 0 ? null : Date.now() - mesh.now_ms(),
     printers: near.map(({ name }) => ({ name, reached: reached.get(name) ?? null })),

@@ -35,6 +35,8 @@ interface Call {
   headers?: Record<string, string>;
   /** how long nothing may move; half an hour unless told, for printers that take their time */
   silence_ms?: number;
+  /** ends it */
+  signal?: AbortSignal;
 }
 
 const silence_ms = 30 * 60_000;
@@ -120,7 +122,7 @@ export class Client {
     });
   }
 
-  async get<T>(path: string, options: Pick<Call, 'headers' | 'silence_ms'> = {}): Promise<T> {
+  async get<T>(path: string, options: Pick<Call, 'headers' | 'silence_ms' | 'signal'> = {}): Promise<T> {
     return await this.#json<T>({ method: 'GET', path, ...options });
   }
 
@@ -236,6 +238,7 @@ export class Client {
         ...(servername === null ? {} : { servername }),
         ca: cloud ? [root, ...rootCertificates] : root,
         timeout: call.silence_ms ?? silence_ms,
+        ...(call.signal === undefined ? {} : { signal: call.signal }),
         headers: {
           ...call.headers,
           authorization: `Inkmesh ${signed}`,

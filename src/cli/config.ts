@@ -1,6 +1,8 @@
 /** Where a command's settings come from, and the command that shows them. */
 import { resolve } from 'node:path';
+import { explainCloudConfig } from '../../cloud/config.ts';
 import { explainConfig, ownConfig } from '../config.ts';
+import { isCloudDir } from '../datadir.ts';
 import type { ConfigSources } from '../settings.ts';
 import { type Args, type Command, option, table } from './command.ts';
 import { log } from './log.ts';
@@ -26,8 +28,9 @@ export const configShow: Command = {
   options: { dir: option.text, ...configOptions },
   positionals: 0,
   run: async (args) => {
-    const sources = configSources(args, resolve(args.required('dir')));
-    const settings = await explainConfig(sources);
+    const dir = resolve(args.required('dir'));
+    const sources = configSources(args, dir);
+    const settings = await (await isCloudDir(dir) ? explainCloudConfig : explainConfig)(sources);
     return {
       json: { file: sources.file ?? null, settings },
       text: table(

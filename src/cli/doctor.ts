@@ -1,5 +1,7 @@
 /** The command that says what is wrong on this machine, and what mends it. */
 import { resolve } from 'node:path';
+import { examineCloud } from '../../cloud/doctor.ts';
+import { isCloudDir } from '../datadir.ts';
 import { examine } from '../doctor/doctor.ts';
 import { service } from '../service/service.ts';
 import { configOptions, configSources } from './config.ts';
@@ -15,7 +17,8 @@ export const doctor: Command = {
   positionals: 0,
   run: async (args) => {
     const dir = resolve(args.optional('dir') ?? service().dir);
-    const findings = await examine(dir, () => configSources(args, dir));
+    const isCloud = await isCloudDir(dir);
+    const findings = await (isCloud ? examineCloud : examine)(dir, () => configSources(args, dir));
     const healthy = findings.every(({ level }) => level !== 'fail');
     const width = Math.max(...findings.map(({ check }) => check.length));
     const lines = findings.map(({ check, level, message, fix }) =>

@@ -2,6 +2,7 @@
  * One document on its way to the first node that takes it. A node that stops answering in the middle may have made a
  * job of it, or not: the next one is asked to find out (mesh/resume.ts), and is sent the document if there is none.
  */
+import { setTimeout } from 'node:timers/promises';
 import { asInkmeshError, type Code, InkmeshError } from '../../mesh/errors.ts';
 import type { Accepted } from '../api/submissions.ts';
 import type { StoredCredential } from '../datadir.ts';
@@ -28,6 +29,8 @@ export interface SubmissionOptions {
 /** What a node says of a document that no other node would say anything else of: it is at fault, or the command is. */
 const final: ReadonlySet<Code> = new Set(['bad-request', 'too-large', 'not-found']);
 const ask_ms = 10_000;
+/** how long a cloud node is waited for while there are others to ask */
+const cloudPatience_ms = 300;
 /** of this machine, told to a cloud node */
 const maxOwnAddresses = 6;
 
@@ -44,6 +47,11 @@ export class Submission {
   readonly #tried: string[] = [];
   /** why no node would take the document */
   #final: InkmeshError | undefined;
+  /** what to say where none has taken it */
+  #failure: InkmeshError | undefined;
+  /** cloud nodes that have not answered yet. Never reject */
+  readonly #asking: Promise<void>[] = [];
+  readonly #stop = new AbortController();
 
   private constructor(options: SubmissionOptions, queue: Endpoint[]) {
     this.#options = options;
@@ -56,38 +64,55 @@ export class Submission {
    */
   static async send(options: SubmissionOptions): Promise<Accepted> {
     const known = endpointsOf(await knownNodes(options.path));
-    return await new Submission(options, [...options.local === null ? [] : [options.local], ...known])
-      .#send();
+    const submission = new Submission(options, [...options.local === null ? [] : [options.local], ...known]);
+    return await submission.#send().finally(() => submission.#stop.abort());
   }
 
   async #send(): Promise<Accepted> {
-    let failure: InkmeshError | undefined;
     for await (const node of this.#nodes()) {
       const address = `${node.peer} ${node.host} ${node.port}`;
       if (this.#asked.has(node.peer) || this.#seen.has(address)) continue;
       this.#seen.add(address);
+      if (node.cloud) {
+        const asking = this.#askCloud(node).catch((thrown) => this.#failed(node, asInkmeshError(thrown)));
+        this.#asking.push(asking);
+        await Promise.race([asking, setTimeout(cloudPatience_ms, undefined, { ref: false })]);
+        continue;
+      }
       try {
-        if (node.cloud) await this.#askCloud(node);
-        else return await this.#sendTo(node);
+        return await this.#sendTo(node);
       } catch (thrown) {
         const error = asInkmeshError(thrown);
         if (error === this.#final) throw error;
-        if (!isUnanswered(error)) this.#asked.add(node.peer);
-        // what a node has said tells more than that another one is switched off
-        if (failure === undefined || (isUnanswered(failure) && !isUnanswered(error))) failure = error;
-        this.#options.onFailure(error.message);
+        this.#failed(node, error);
       }
     }
-    throw failure ?? new InkmeshError(
+    throw this.#failure ?? new InkmeshError(
       'unavailable',
       'no node is known here and none is found on this network: give the --dir DIR of one on this machine',
     );
   }
 
-  /** Those that are known, as they become known; at last those that are near. */
+  #failed(node: Endpoint, error: InkmeshError): void {
+    if (this.#stop.signal.aborted) return;
+    if (!isUnanswered(error)) this.#asked.add(node.peer);
+    // what a node has said tells more than that another one is switched off
+    if (this.#failure === undefined || (isUnanswered(this.#failure) && !isUnanswered(error))) {
+      this.#failure = error;
+    }
+    this.#options.onFailure(error.message);
+  }
+
+  /** Those that are known, as they become known; then those that are near, and what a slow cloud node has to say. */
   async *#nodes(): AsyncGenerator<Endpoint> {
-    for (let node = this.#queue.shift(); node !== undefined; node = this.#queue.shift()) yield node;
+    yield* this.#queued();
     yield* await nearbyNodes(this.#options.credential.trust.fingerprint);
+    await Promise.all(this.#asking);
+    yield* this.#queued();
+  }
+
+  *#queued(): Generator<Endpoint> {
+    for (let node = this.#queue.shift(); node !== undefined; node = this.#queue.shift()) yield node;
   }
 
   /** A cloud node takes no documents, and knows which nodes of this site are there. */
@@ -95,7 +120,8 @@ export class Submission {
     const { credential } = this.#options;
     const own = ownIps().filter((ip) => !ip.includes('%')).slice(0, maxOwnAddresses).join(',');
     const path = `/v1/directory/nodes?site=${credential.site}&address=${encodeURIComponent(own)}`;
-    const listed = await new Client(credential, node).get<unknown>(path, { silence_ms: ask_ms });
+    const { signal } = this.#stop;
+    const listed = await new Client(credential, node).get<unknown>(path, { silence_ms: ask_ms, signal });
     this.#queue = [...endpointsOf(checkNodes(listed)), ...this.#queue];
   }
 

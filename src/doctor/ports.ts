@@ -47,8 +47,8 @@ export async function freePorts({ address, ports }: Config): Promise<Finding> {
   return taken.length > 0 ? fail('ports', taken.join(', '), fix) : ok('ports', 'they are free');
 }
 
-/** @returns the error's code, undefined when it can be listened at */
-async function bound(host: string, port: number): Promise<string | undefined> {
+/** Whether a TCP port can be listened at. @returns the error's code, undefined when it can */
+export async function bound(host: string, port: number): Promise<string | undefined> {
   const server = createServer();
   try {
     server.listen({ host, port, exclusive: true });

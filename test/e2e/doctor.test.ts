@@ -271,6 +271,7 @@ test('what only several machines show', async () => {
   told(await openPorts(config, run), 'fail', /nobody answers at TCP .*mesh/, /restart the node/);
   const health = {
     alone: false,
+    registrars: [],
     members: ['a2', 'a3'],
     probed: [],
     clockOff_ms: 0,

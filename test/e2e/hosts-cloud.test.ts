@@ -18,13 +18,11 @@ const MiB = 1024 * 1024;
 const port = 443;
 /** a document takes a while by an uplink that is so slow */
 const slowBytes = 2 * MiB;
-const direct_ms = 30_000;
+const transferBytes = 16 * MiB;
 const relayed_ms = 60_000;
-/** a slow machine may take longer than the two seconds that this is to be over in */
-const ended_ms = 10_000;
 const patient_ms = 8000;
 
-if (canIsolate() && requireTools(['nft', 'tc'])) {
+if (canIsolate() && requireTools(['nft', 'ss', 'tc'])) {
   const network = new Network();
   const [siteA, siteB, internet] = [network.site('a'), network.site('b'), network.site('cloud')];
   const cloud = new Machine(network.place('cloud', internet), 'cloud');
@@ -122,7 +120,7 @@ if (canIsolate() && requireTools(['nft', 'tc'])) {
 
   /** A document of A's on its slow way to B's printer. */
   const transfer = async () => {
-    const document = await noise(8 * MiB);
+    const document = await noise(transferBytes);
     const { id } = await org.print(document, a2);
     await org.inState(b1, id, 'held');
     uplinks[1]?.slow(slowBytes);
@@ -132,18 +130,16 @@ if (canIsolate() && requireTools(['nft', 'tc'])) {
       deadline_ms: relayed_ms,
       what: 'a transfer',
     });
-    return { document, id, releasing };
+    return { document, id, releasing, sent: () => sentByA() - before };
   };
 
   test('a transfer ends with the reason when its site’s relay is turned off, and prints when it is on again', async () => {
-    const { document, id, releasing } = await transfer();
-    const start_ms = performance.now();
+    const { document, id, releasing, sent } = await transfer();
     await org.admin('site', 'set', 'b', 'relay', 'off');
     const { outcome, reason = '' } = await releasing;
-    const took_ms = performance.now() - start_ms;
     assert.is(outcome, 'refused');
     assert.match(reason, /relay is off for site b: ask your operator/);
-    assert.ok(took_ms < ended_ms, `${took_ms} ms`);
+    assert.ok(sent() < transferBytes, `it went on: ${sent()} octets`);
     assert.match(
       (await org.release(id, printerB, b1)).reason ?? '',
       /relay is off for site b: ask your operator/,
@@ -194,18 +190,16 @@ if (canIsolate() && requireTools(['nft', 'tc'])) {
 
   test('sites that reach each other directly use no relay', async () => {
     vpn.mend();
-    let [sent, direct] = [Infinity, 0];
-    // one that is too busy to answer at once is taken for one that only the relay reaches, for minutes
-    for (let starts = 0; starts < 5 && (sent >= MiB / 2 || direct <= 3 * MiB); starts++) {
-      await b1.stop();
-      await b1.start();
-      const before = vpn.traffic().bytes;
-      await waitFor(() => vpn.traffic().bytes - before > 10_000 || undefined, {
-        ...{ deadline_ms: direct_ms, what: 'b1 to reach A by the VPN' },
-      }).catch(() => {});
-      ({ sent } = await acrossSites(3 * MiB));
-      direct = vpn.traffic().bytes - before;
-    }
+    const before = vpn.traffic().bytes;
+    // it is minutes since the last attempts that failed, and the next may be as long in coming
+    await b1.stop();
+    await b1.start();
+    const isDirect = ({ place }: Machine) => b1.place.connectedTo().includes(place.address);
+    await waitFor(() => [a1, a2, a3].every(isDirect) || undefined, {
+      ...{ deadline_ms: relayed_ms, what: 'b1 to reach all of A by the VPN' },
+    });
+    const { sent } = await acrossSites(3 * MiB);
+    const direct = vpn.traffic().bytes - before;
     assert.ok(sent < MiB / 2, `${sent} octets left A for the cloud`);
     assert.ok(direct > 3 * MiB, `${direct} octets went by the VPN`);
   });

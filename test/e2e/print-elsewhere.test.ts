@@ -1,14 +1,19 @@
 /** `inkmesh print` where the node of this machine does not run, or there is none: it finds another one. */
-import { copyFileSync, readFileSync } from 'node:fs';
-import { request } from 'node:https';
+import { once } from 'node:events';
+import { copyFileSync, createReadStream, readFileSync } from 'node:fs';
+import { createServer, request } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ClientNode } from '../../src/api/submissions.ts';
+import { freePort } from '../../src/cli/children.ts';
 import { Client } from '../../src/cli/client.ts';
 import { endpointsOf, knownNodes } from '../../src/cli/nodes.ts';
-import { readCredential } from '../../src/datadir.ts';
-import { refusalOf } from '../fakes/organisation.ts';
-import { tempDir } from '../fakes/processes.ts';
+import { Submission } from '../../src/cli/submission.ts';
+import { readCredential, readNode, writePrivate } from '../../src/datadir.ts';
+import { fakePeer, refusalOf } from '../fakes/organisation.ts';
+import { tempDir, waitFor } from '../fakes/processes.ts';
 import { makePdf, type Organisation, startOrganisation } from './organisation.ts';
 import { inState } from './remains.ts';
 
@@ -98,13 +103,100 @@ function unsigned(port: number): Promise<number | undefined> {
   });
 }
 
+/** A cloud node for devices: what it was asked, and an answer where there is one. */
+async function fakeCloud(answer?: unknown) {
+  const { tls } = await readNode(org.node('a1').dir);
+  const state = { asked: [] as string[], given: 0 };
+  const server = createServer(tls, (request, response) => {
+    state.asked.push(request.url ?? '');
+    request.on('close', () => state.given++);
+    if (answer !== undefined) response.end(JSON.stringify(answer));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const at = [`127.0.0.1:${(server.address() as AddressInfo).port}`];
+  return {
+    ...{ state, node: { name: 'cloud', site: 'cloud', peer: fakePeer('C'), at, cloud: true as const } },
+    stop: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+/**
+ * Prints as a device does that knows of these nodes.
+ * @param sending called when the document is about to go to a node
+ * @returns the job, why nodes did not take it, and the names of those that were sent it
+ */
+async function printedBy(nodes: readonly ClientNode[], sending = () => {}) {
+  const path = join(tempDir(), 'credential');
+  copyFileSync(credential, path);
+  await writePrivate(`${path}.nodes`, nodes);
+  const failures: string[] = [];
+  const tried: string[] = [];
+  const { id } = await Submission.send({
+    ...{ path, credential: await readCredential(path), local: null },
+    ticket: { title: 'by the cloud', format: 'application/pdf', options: {} },
+    document: (node) => {
+      tried.push(node.name);
+      sending();
+      return createReadStream(pdf.file);
+    },
+    onFailure: (reason) => failures.push(reason),
+  });
+  return { id, failures, tried };
+}
+
+/** Nothing listens there. */
+const away = async (name: string): Promise<ClientNode> => ({
+  ...{ name, site: 'a', peer: fakePeer('A'), at: [`127.0.0.1:${await freePort()}`] },
+});
+
+test('where no known node answers a cloud node is asked which ones are there, and where one does it is not', async () => {
+  const [a3] = (await knownNodes(credential)).filter(({ name }) => name === 'a3');
+  assert.ok(a3);
+  const cloud = await fakeCloud([a3]);
+  try {
+    const direct = await printedBy([a3, cloud.node]);
+    assert.equal([direct.failures, direct.tried, cloud.state.asked], [[], ['a3'], []]);
+    const { failures, tried } = await printedBy([await away('gone'), cloud.node]);
+    assert.match(failures.join(), /^gone does not answer at [^,]*$/);
+    assert.equal(tried, ['a3']);
+    assert.is(cloud.state.asked.length, 1);
+    assert.match(cloud.state.asked[0] ?? '', /^\/v1\/directory\/nodes\?site=a&address=/);
+  } finally {
+    cloud.stop();
+  }
+});
+
+test('a cloud node that is away, or accepts and never answers, keeps nobody from the next node', async () => {
+  const [a3] = (await knownNodes(credential)).filter(({ name }) => name === 'a3');
+  assert.ok(a3);
+  const cloud = await fakeCloud();
+  try {
+    const gone = { ...await away('cloud'), cloud: true as const };
+    const { failures, tried } = await printedBy([gone, cloud.node, a3]);
+    assert.match(
+      failures.join(),
+      /^cloud does not answer at [^,]*$/,
+      'of the other one nothing is known yet',
+    );
+    assert.equal([tried, cloud.state.asked.length, cloud.state.given], [['a3'], 1, 0]);
+    await waitFor(() => cloud.state.given || undefined, {
+      ...{ deadline_ms: 30_000, what: 'the question to be taken back' },
+    });
+  } finally {
+    cloud.stop();
+  }
+});
+
 test('when none answers the command fails, and names the first', async () => {
-  const away = join(tempDir(), 'credential');
-  copyFileSync(credential, away);
-  copyFileSync(`${credential}.nodes`, `${away}.nodes`);
+  const path = join(tempDir(), 'credential');
+  copyFileSync(credential, path);
+  copyFileSync(`${credential}.nodes`, `${path}.nodes`);
   for (const { name } of org.nodes) await org.kill(name);
   const { json } = await org.ink<Failure>([
-    ...['print', pdf.file, '--dir', org.node('a2').dir, '--credential', away],
+    ...['print', pdf.file, '--dir', org.node('a2').dir, '--credential', path],
   ], { expectCode: 1 });
   assert.is(json.error.code, 'unavailable');
   assert.match(json.error.message, /a2 does not answer at 127\.0\.0\.1 on port \d+.*is it running\?/);

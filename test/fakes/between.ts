@@ -1,9 +1,8 @@
 /** What is between edge nodes and a cloud: a real squid that lets CONNECT pass and nothing else, and a real nginx. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { freePort } from '../../src/cli/children.ts';
-import { selfSigned } from './certificate.ts';
 import { type Kept, spawnKept, stop, tempDir, waitFor } from './processes.ts';
 import { toolPath } from './require.ts';
 
@@ -54,13 +53,28 @@ export async function startSquid(): Promise<Between> {
   return { ...started, log: () => log, stop: end };
 }
 
-/** A reverse proxy with TLS on 127.0.0.1, as docs/CLOUD.md has it. @param to port of the cloud, plain HTTP */
-export async function startNginx(to: number): Promise<Between> {
-  const [dir, port, { key, cert }] = [tempDir(), await freePort(), selfSigned()];
-  writeFileSync(join(dir, 'key.pem'), key);
-  writeFileSync(join(dir, 'cert.pem'), cert);
+/**
+ * A reverse proxy with TLS on 127.0.0.1, with the configuration that docs/CLOUD.md prints: only its address, files and
+ * the cloud's port are filled in.
+ * @param to port of the cloud, plain HTTP
+ * @param tls PEM
+ */
+export async function startNginx(to: number, tls: { key: string; cert: string }): Promise<Between> {
+  const [dir, port] = [tempDir(), await freePort()];
+  writeFileSync(join(dir, 'key.pem'), tls.key);
+  writeFileSync(join(dir, 'cert.pem'), tls.cert);
   const file = join(dir, 'nginx.conf');
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  const { server, map } = documented();
+  const filled = [
+    ['listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`],
+    ['/etc/ssl/print.pem', `${dir}/cert.pem`],
+    ['/etc/ssl/print.key', `${dir}/key.pem`],
+    ['http://127.0.0.1:8080;', `http://127.0.0.1:${to};`],
+  ].reduce((text, [from = '', by = '']) => {
+    if (!text.includes(from)) throw new Error(`docs/CLOUD.md says nothing of ${from} to nginx`);
+    return text.replace(from, by);
+  }, server);
   writeFileSync(
     file,
     `daemon off; master_process off; pid ${dir}/pid; error_log stderr;
@@ -68,27 +82,24 @@ events { worker_connections 256; }
 http {
   access_log /dev/stdout;
   ${temporary.map((name) => `${name}_temp_path ${dir}/${name};`).join(' ')}
-  server {
-    listen 127.0.0.1:${port} ssl;
-    ssl_certificate ${dir}/cert.pem;
-    ssl_certificate_key ${dir}/key.pem;
-    location / {
-      proxy_pass http://127.0.0.1:${to};
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $http_connection;
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_buffering off;
-      proxy_request_buffering off;
-      proxy_read_timeout 120s;
-    }
-  }
+  ${map}
+${filled}
 }
 `,
   );
   const nginx = spawnKept(toolPath('nginx') ?? 'nginx', ['-c', file, '-e', 'stderr', '-p', dir]);
-  return await between(nginx, port, `https://127.0.0.1:${port}`);
+  return await between(nginx, port, `https://localhost:${port}`);
+}
+
+/** nginx's `server` block of docs/CLOUD.md, and the `map` that it says belongs beside it. */
+function documented(): { server: string; map: string } {
+  const page = readFileSync(new URL('../../docs/CLOUD.md', import.meta.url), 'utf8');
+  const server = /^ {4}server \{\n(?: {4}.*\n)*? {4}\}\n/m.exec(page)?.[0];
+  const map = /^ {4}# in http \{ \}: +(map .*\})$/m.exec(page)?.[1];
+  if (server === undefined || map === undefined) {
+    throw new Error('docs/CLOUD.md has no configuration of nginx');
+  }
+  return { server, map };
 }
 
 async function between(child: Kept, port: number, url: string): Promise<Between> {

@@ -34,6 +34,7 @@ const packages: Readonly<Record<string, string>> = {
   snmpd: 'snmpd',
   squid: 'squid',
   snmptrap: 'snmp',
+  ss: 'iproute2',
   strace: 'strace',
   'systemd-analyze': 'systemd',
   'systemd-nspawn': 'systemd-container',

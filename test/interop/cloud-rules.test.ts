@@ -17,6 +17,7 @@ import { adminRoutes } from '../../src/api/admin.ts';
 import { createApi } from '../../src/api/app.ts';
 import { systemClock } from '../../src/clock.ts';
 import { Directory } from '../../src/directory.ts';
+import { callTimeout_ms, sourceAnswer_ms } from '../../mesh/limits.ts';
 import { forwardLimits } from '../../src/limits.ts';
 import {
   claim,
@@ -144,6 +145,7 @@ function app(isReady = () => true): (request: Request, env: unknown) => Promise<
       db,
       log: () => {},
       metricsToken: undefined,
+      sealKey: '',
       measures: [],
     },
     ...{ relayed: () => new Map<string, number>(), isReady, status: () => ({ node: 'cloud' }) },
@@ -294,6 +296,46 @@ test('what a cloud node says of a source counts where it is what is known, and n
   } finally {
     await rogue.stop();
   }
+});
+
+test('a cloud node that never answers is waited for so long and no longer, and one that is away not at all', async () => {
+  const rogue = await startRogue({ hostKey: cloud.keys.hostKey, listen: true });
+  const token = tokenHash('a-token-of-ada');
+  let asked = 0;
+  await rogue.rpc.handle(sourceMethod, () => {
+    asked++;
+    return new Promise(() => {});
+  });
+  const ask = () => {
+    const state = { said: '' };
+    edge.mesh.membership.standingOf({ token }).then(
+      () => state.said = 'an answer',
+      ({ code }: { code: string }) => state.said = code,
+    );
+    return state;
+  };
+  try {
+    const asking = await waitFor(async () => {
+      await rogue.hello(edge, cloud.keys).catch(() => {});
+      const [before, waiting] = [asked, ask()];
+      await until('an end, or the question', () => asked > before || waiting.said !== '' || undefined);
+      return waiting.said === '' ? waiting : undefined;
+    }, { deadline_ms: patience_ms, what: 'the cloud node to be asked in time' });
+    const hurried_ms = performance.now();
+    edge.clock.hurry(sourceAnswer_ms);
+    assert.is(await until('an end', () => asking.said || undefined), 'unavailable');
+    assert.ok(performance.now() - hurried_ms < callTimeout_ms, 'nothing else is waited for');
+  } finally {
+    await rogue.stop();
+  }
+  await until(
+    'it to be gone',
+    () => edge.mesh.members().every(({ identity }) => identity.peerId !== cloud.peer) || undefined,
+  );
+  const before = asked;
+  const asking = ask();
+  assert.is(await until('an end', () => asking.said || undefined), 'unavailable');
+  assert.is(asked, before);
 });
 
 test.run();

@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { relayOf } from '../../mesh/address.ts';
 import { encodeStopConnect, hopProtocol, stopProtocol } from '../../mesh/circuit.ts';
-import type { Channel } from '../../mesh/ports.ts';
+import type { Channel, Link } from '../../mesh/ports.ts';
 import { echoed, openRules, reserved, soon, startTransport, stopTransports } from '../fakes/transports.ts';
 import { type Rogue, startRogue, withRogue } from '../fakes/rogue.ts';
 import { waitFor } from '../fakes/processes.ts';
@@ -94,6 +94,36 @@ test('a node that has lost its relay can be reached through it again', async () 
   });
   const link = await b.dial(a.peer, [await reserved(hub, a)], soon());
   assert.is(link.relay, hub.peer);
+});
+
+test('a connection to a relay that flaps a hundred times, also while it is asked, leaves nothing behind', async () => {
+  let takes = true;
+  const hub = await transport(true, { ...open, mayReserve: () => takes });
+  const [a, b] = [await transport(false), await transport(false)];
+  const through = () => a.addresses().filter((address) => relayOf(address) === hub.peer);
+  const lost = async (link: Link) => {
+    link.close();
+    await waitFor(() => a.links(hub.peer).length + through().length === 0 || undefined, {
+      ...patience,
+      what: 'the address at the relay to go',
+    });
+  };
+  const dial = () => a.dial(hub.peer, hub.addresses(), soon());
+  for (let flap = 0; flap < 100; flap++) {
+    takes = flap % 4 !== 0;
+    const link = await dial();
+    const asking = a.reserveAt(link).then(() => true, () => false);
+    // lost before the relay has answered, or refused, or granted
+    if (flap % 4 === 1) link.close();
+    const granted = await asking;
+    if (flap % 4 !== 1) assert.is(granted, takes, `${flap}`);
+    assert.ok(through().length <= hub.addresses().length, through().join());
+    await lost(link);
+  }
+  takes = true;
+  const address = await reserved(hub, a);
+  assert.is((await b.dial(a.peer, [address], soon())).relay, hub.peer);
+  assert.is(hub.relayed().reservations, 1);
 });
 
 test('who does not read holds its sender back, and the relay keeps a little only', async () => {

@@ -5,6 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { meshAddress } from '../../mesh/address.ts';
 import { type Between, startNginx, startSquid } from '../fakes/between.ts';
+import { selfSigned } from '../fakes/certificate.ts';
 import { type DoorServer, startDoor } from '../fakes/door.ts';
 import { waitFor } from '../fakes/processes.ts';
 import { requireTools } from '../fakes/require.ts';
@@ -122,7 +123,7 @@ test('a proxy leads to a cloud in the clear too, and its password may be anythin
 if (requireTools(['nginx', 'openssl'])) {
   test('nodes reach a cloud behind nginx, with pages and WebSockets on its one port', async () => {
     const { hub, at } = await cloud(false);
-    const nginx = await startNginx(at.port);
+    const nginx = await startNginx(at.port, selfSigned());
     between.push(nginx);
     const [a, b] = [await edge(), await edge()];
     const there = [meshAddress(nginx.url)];

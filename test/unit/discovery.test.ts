@@ -6,6 +6,7 @@ import { InkmeshError } from '../../mesh/errors.ts';
 import type { Gate } from '../../mesh/gate.ts';
 import {
   directAgain_ms,
+  directAgainMin_ms,
   freshFailure_ms,
   maxUnmetPeers,
   redialMax_ms,
@@ -13,6 +14,7 @@ import {
 } from '../../mesh/limits.ts';
 import type { Link, Transport } from '../../mesh/ports.ts';
 
+const deadline_ms = 30_000;
 const direct = '/ip4/192.0.2.1/tcp/1';
 const relayed = '/ip4/192.0.2.9/tcp/1/p2p/12D3KooWRelay/p2p-circuit';
 
@@ -129,7 +131,7 @@ test('nobody is dialled who may not be, directly or through a relay', async () =
   assert.equal(dialled, [{ peer: 'one', addresses: [relayed] }]);
 });
 
-test('a relay is used where no direct connection is possible, and at once for some time after', async () => {
+test('a relay is used where no direct connection is possible, and at once for some seconds after', async () => {
   const { discovery, dialled, pass } = world(
     { wanted: () => ['far'] },
     (_peer, addresses) =>
@@ -141,11 +143,66 @@ test('a relay is used where no direct connection is possible, and at once for so
   discovery.met('far', [direct, relayed]);
   await pass(1000);
   assert.equal(dialled.map(({ addresses }) => addresses), [[direct], [relayed]]);
-  await pass(redialMax_ms);
+  await pass(directAgainMin_ms - 1);
   assert.equal(dialled.slice(2).map(({ addresses }) => addresses), [[relayed]]);
   dialled.length = 0;
-  await pass(directAgain_ms);
+  await pass(directAgainMin_ms);
   assert.equal(dialled.map(({ addresses }) => addresses), [[direct], [relayed]]);
+});
+
+/** The direct way of one that relays lead to: it opens late, or not at all. */
+function far(opens_ms: number) {
+  const through: Link = { ...link('far', relayed), relay: '12D3KooWRelay' };
+  const state = { relay: true, passed_ms: 0 };
+  const dial = (_peer: string | null, addresses: readonly string[]) => {
+    if (addresses.includes(direct) && state.passed_ms >= opens_ms) return link('far');
+    return addresses.includes(relayed) ? through : new InkmeshError('unavailable', 'no answer');
+  };
+  const mayDial = (_peer: string, isRelayed: boolean) => state.relay || !isRelayed;
+  const made = world({ wanted: () => ['far'], mayDial }, dial);
+  made.discovery.met('far', [direct, relayed]);
+  const isDirect = (one: { addresses: string[] }) => one.addresses.includes(direct);
+  return {
+    ...made,
+    state,
+    isLinked: async () =>
+      (await made.discovery.reach('far', AbortSignal.timeout(deadline_ms)).catch(() => undefined))?.relay ===
+        null,
+    attempts: () => made.dialled.filter(isDirect).length,
+    pass: async (by_ms: number) => {
+      for (const end_ms = state.passed_ms + by_ms; state.passed_ms < end_ms; state.passed_ms += 250) {
+        await made.pass(250);
+      }
+    },
+  };
+}
+
+test('who is reached through a relay is reached directly some seconds after that is possible', async () => {
+  const { isLinked, pass } = far(4000);
+  await pass(4000);
+  assert.not(await isLinked());
+  await pass(2 * directAgainMin_ms);
+  assert.ok(await isLinked());
+});
+
+test('a direct way that never opens is tried ever less often, and never given up', async () => {
+  const { attempts, isLinked, pass } = far(Infinity);
+  await pass(3600_000);
+  assert.not(await isLinked());
+  assert.ok(attempts() >= 12 && attempts() <= 24, `${attempts()} times in an hour`);
+  const before = attempts();
+  await pass(directAgain_ms + 1000);
+  assert.is(attempts(), before + 1);
+});
+
+test('the direct way is dialled for whoever asks once no relay may be used, whatever failed before', async () => {
+  const { discovery, isLinked, state } = far(250);
+  state.relay = false;
+  assert.not(await isLinked());
+  assert.ok(discovery.isBlocked('far'));
+  state.passed_ms = 250;
+  assert.ok(await isLinked());
+  assert.not(discovery.isBlocked('far'));
 });
 
 test('a relay that is none of the organisation’s is not dialled through', async () => {

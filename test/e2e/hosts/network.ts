@@ -22,6 +22,8 @@ export interface Place {
   /** Takes its cable out of the switch: nothing comes or goes, and nobody is told. */
   unplug(): void;
   plug(): void;
+  /** Addresses of the other ends of its TCP connections. */
+  connectedTo(): string[];
 }
 
 export interface Traffic {
@@ -80,6 +82,12 @@ export class Network {
       ...{ name, site, namespace, address },
       unplug: () => void ip(`-n ${site.router} link set ${port} nomaster`),
       plug: () => void ip(`-n ${site.router} link set ${port} master lan${lan}`),
+      connectedTo: () => {
+        const [command, ...args] = inside(namespace, toolPath('ss') ?? 'ss', '-Htn', 'state', 'established');
+        const lines = execFileSync(command, args, { encoding: 'utf8' }).split('\n');
+        // the last of four columns
+        return lines.map((line) => (line.trim().split(/\s+/)[3] ?? '').replace(/:\d+$/, ''));
+      },
     };
   }
 
