@@ -38,20 +38,36 @@ export function decodeHop(message: Uint8Array): HopRequest {
   }
 }
 
+/** How long a circuit lasts at most, and how many octets it carries each way. */
+export interface CircuitLimit {
+  duration_s: number;
+  bytes: number;
+}
+
+export interface Reservation {
+  expires_s: number;
+  addresses: readonly Uint8Array[];
+}
+
+/** @param limit of a circuit that is granted; none where it has no limit */
 export function encodeHopStatus(
   answer: Status,
-  reservation?: { expires_s: number; addresses: readonly Uint8Array[] },
+  { reservation, limit }: { reservation?: Reservation; limit?: CircuitLimit | undefined } = {},
 ): Uint8Array {
   const reserved: Field[] = reservation === undefined ? [] : [[
     3,
     encodeFields([[1, reservation.expires_s], ...reservation.addresses.map((one): Field => [2, one])]),
   ]];
-  return encodeFields([[1, 2], ...reserved, [5, answer]]);
+  return encodeFields([[1, 2], ...reserved, ...limited(4, limit), [5, answer]]);
 }
 
 /** Tells the end of a circuit who is at the other one. @param peer its multihash */
-export function encodeStopConnect(peer: Uint8Array): Uint8Array {
-  return encodeFields([[1, 0], [2, encodeFields([[1, peer]])]]);
+export function encodeStopConnect(peer: Uint8Array, limit?: CircuitLimit): Uint8Array {
+  return encodeFields([[1, 0], [2, encodeFields([[1, peer]])], ...limited(3, limit)]);
+}
+
+function limited(field: number, limit: CircuitLimit | undefined): Field[] {
+  return limit === undefined ? [] : [[field, encodeFields([[1, limit.duration_s], [2, limit.bytes]])]];
 }
 
 /** The status with which the end of a circuit answers. @throws InkmeshError `bad-request` */
