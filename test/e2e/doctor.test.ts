@@ -202,7 +202,9 @@ test('what only several machines show', async () => {
   const config = await readConfig({ file: join(dir, 'config.json') });
   const run = { pid: 1, peer: 'p', ports: { ...ports, http: null } };
   told(await openPorts(config, run), 'fail', /nobody answers at TCP .*mesh/, /restart the node/);
-  const health = { members: ['a2', 'a3'], probed: [], clockOff_ms: 0, printers: [], warnings: [] };
+  const health = {
+    ...{ members: ['a2', 'a3'], probed: [], relays: [], clockOff_ms: 0, printers: [], warnings: [] },
+  };
   const probed = [{ name: 'a2', reachable: false }, { name: 'a3', reachable: null }];
   told(
     reachable({ ...health, probed }, run),
@@ -210,6 +212,17 @@ test('what only several machines show', async () => {
     /a2 cannot connect to TCP port/,
     /inkmesh install --firewall/,
   );
+  const relayed = { ...health, relays: ['cloud'] };
+  told(
+    reachable({ ...relayed, probed }, run),
+    'warn',
+    /through cloud, as a2 cannot connect to TCP port/,
+    /inkmesh install --firewall/,
+  );
+  const untried = reachable({ ...relayed, probed: [{ name: 'cloud', reachable: null }] }, run);
+  assert.is(untried.level, 'ok');
+  assert.match(untried.message, /through cloud; no other node of this site has tried TCP port/);
+  assert.is(reachable(health, run).level, 'warn', 'neither is known');
   told(peers({ ...health, members: ['a2'] }), 'warn', /only a2/, /`peers`/);
   assert.is(peers(health).level, 'ok');
   told(clock({ ...health, clockOff_ms: 30_000 }), 'warn', /30\.0 s ahead/, /timedatectl|w32tm|sntp/);
