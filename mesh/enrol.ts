@@ -202,6 +202,7 @@ async function enrolDevice(
   const token = {
     ...{ user, device, expires_ms: clock.wall_ms() + (invite.tokenLife_ms ?? tokenLife_ms) },
     ...(origin === undefined ? {} : { origin }),
+    ...(isCloud(invite) ? { cloud: true } : {}),
   };
   await ledger.state(tokenKind, () => directoryDoc, tokenHash.toHex(), token);
   options.log('info', 'a device was enrolled', { user, device });

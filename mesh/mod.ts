@@ -303,7 +303,7 @@ export { hostOf, meshAddress, relayOf, socketPath, socketTarget, socketUrl, subn
 export { createTransport, type HostOptions } from './host.ts';
 export { type LanInterface, lanInterfaces, lanSocket, meshService } from './lan.ts';
 export { hasEnded, type JobBody, quorumOf, type SettledBody } from './job-facts.ts';
-export { isCloud, refuseCloud } from './cloud.ts';
+export { isCloud, refuseCloud, refuseCloudToken } from './cloud.ts';
 export type { Member } from './gate.ts';
 export type { Answers, PassedAnswer, PassedRequest } from './pass-on.ts';
 export type * from './ports.ts';
