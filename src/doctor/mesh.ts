@@ -101,7 +101,7 @@ export function printers({ printers }: Health): Finding {
     return warn(
       'printers',
       'this site has none',
-      'inkmesh printer discover, and inkmesh printer add, on a registrar',
+      'inkmesh printer discover, and inkmesh printer add',
     );
   }
   if (off.length > 0) {
