@@ -30,6 +30,10 @@ export function measuresOf({ mesh, door, watch }: Sources): Measure[] {
     },
     { name: 'circuits', help: 'relayed connections', read: one(() => mesh.relayed().circuits) },
     {
+      ...{ name: 'joining', help: 'circuits to registrars that who is no member has had' },
+      read: one(() => mesh.relayed().joining),
+    },
+    {
       ...{ name: 'relay_refused', help: 'reservations and circuits that were not granted', label: 'reason' },
       read: () => new Map(Object.entries(mesh.relayed().refused)),
     },

@@ -4,6 +4,7 @@
  * asked and whom it refused, which is cut when it grows.
  */
 import { type Fact, type Log, type Mesh, revokedKind, siteKind, type UserIdentity } from '../mesh/mod.ts';
+import { isOperators } from '../src/api/passed.ts';
 import type { Audit, AuditView } from '../src/audit.ts';
 import type { CloudDb } from './db.ts';
 
@@ -40,7 +41,7 @@ export class Trail {
    * @returns what is told the status of the answer. Refusals go where others go: the trail is never cut
    */
   passes(by: UserIdentity, { method, path }: { method: string; path: string }): (status: number) => void {
-    if (!path.startsWith('/v1/sites/')) return () => {};
+    if (!isOperators(path)) return () => {};
     const entry = (what: 'asked' | 'refused', how: string) =>
       ({ what, who: by.user, from: null, detail: `${method} ${path}: ${how}` }) as const;
     // before it goes: what a registrar does and this node does not live to hear of is in the trail too

@@ -50,6 +50,15 @@ export function socketTarget(address: string): { host: string; port: number; tls
   return { host: match[1] ?? '', port: Number(match[2]), tls: match[3] !== undefined };
 }
 
+/** The URL of a WebSocket's address, as people give it; undefined for any other address. */
+export function socketUrl(address: string): string | undefined {
+  const target = socketTarget(address);
+  if (target === undefined) return undefined;
+  const host = target.host.includes(':') ? `[${target.host}]` : target.host;
+  // the usual port is left out
+  return new URL(`${target.tls ? 'https' : 'http'}://${host}:${target.port}`).origin;
+}
+
 export function isAddress(text: string): boolean {
   try {
     multiaddr(text);

@@ -43,32 +43,65 @@ export function encodeHopRequest(peer?: Uint8Array): Uint8Array {
   return peer === undefined ? encodeFields([[1, 0]]) : encodeFields([[1, 1], [2, encodeFields([[1, peer]])]]);
 }
 
-/** @returns with a reservation where the relay is reached, as multiaddrs in octets @throws InkmeshError `bad-request` */
-export function decodeHopStatus(message: Uint8Array): { answer: number; addresses: Uint8Array[] } {
+/** How long a circuit lasts at most, and how many octets it carries each way. */
+export interface CircuitLimit {
+  duration_s: number;
+  bytes: number;
+}
+
+export interface Reservation {
+  expires_s: number;
+  addresses: readonly Uint8Array[];
+}
+
+/** What a relay answers: with a reservation where it is reached, as multiaddrs in octets. */
+export interface HopStatus {
+  answer: number;
+  addresses: Uint8Array[];
+  /** of the circuit that is granted */
+  limit: CircuitLimit | undefined;
+}
+
+/** @throws InkmeshError `bad-request` */
+export function decodeHopStatus(message: Uint8Array): HopStatus {
   const fields = decodeFields(message);
   const [answer, reservation] = [fields.get(5), fields.get(3)];
   if (fields.get(1) !== 2 || typeof answer !== 'number') throw bad();
-  if (!(reservation instanceof Uint8Array)) return { answer, addresses: [] };
-  const addresses = listFields(reservation).flatMap(([number, value]) =>
+  const reserved = reservation instanceof Uint8Array ? listFields(reservation) : [];
+  const addresses = reserved.flatMap(([number, value]) =>
     number === 2 && value instanceof Uint8Array ? value : []
   );
-  return { answer, addresses };
+  return { answer, addresses, limit: limitOf(fields.get(4)) };
 }
 
+/** @param limit of a circuit that is granted; none where it has no limit */
 export function encodeHopStatus(
   answer: Status,
-  reservation?: { expires_s: number; addresses: readonly Uint8Array[] },
+  { reservation, limit }: { reservation?: Reservation; limit?: CircuitLimit | undefined } = {},
 ): Uint8Array {
   const reserved: Field[] = reservation === undefined ? [] : [[
     3,
     encodeFields([[1, reservation.expires_s], ...reservation.addresses.map((one): Field => [2, one])]),
   ]];
-  return encodeFields([[1, 2], ...reserved, [5, answer]]);
+  return encodeFields([[1, 2], ...reserved, ...limited(4, limit), [5, answer]]);
 }
 
 /** Tells the end of a circuit who is at the other one. @param peer its multihash */
-export function encodeStopConnect(peer: Uint8Array): Uint8Array {
-  return encodeFields([[1, 0], [2, encodeFields([[1, peer]])]]);
+export function encodeStopConnect(peer: Uint8Array, limit?: CircuitLimit): Uint8Array {
+  return encodeFields([[1, 0], [2, encodeFields([[1, peer]])], ...limited(3, limit)]);
+}
+
+function limited(field: number, limit: CircuitLimit | undefined): Field[] {
+  return limit === undefined ? [] : [[field, encodeFields([[1, limit.duration_s], [2, limit.bytes]])]];
+}
+
+/** A number that is left out is one without a bound, and so is 0 in the specification. */
+function limitOf(field: number | Uint8Array | undefined): CircuitLimit | undefined {
+  if (!(field instanceof Uint8Array)) return undefined;
+  const fields = decodeFields(field);
+  const [duration_s, bytes] = [fields.get(1) ?? 0, fields.get(2) ?? 0];
+  if (typeof duration_s !== 'number' || typeof bytes !== 'number') throw bad();
+  return { duration_s, bytes };
 }
 
 /** The status with which the end of a circuit answers. @throws InkmeshError `bad-request` */
@@ -78,13 +111,15 @@ export function decodeStopStatus(message: Uint8Array): number {
   return answer;
 }
 
-/** Who has a relay connect it to this node, as multihash. @throws InkmeshError `bad-request` */
-export function decodeStopConnect(message: Uint8Array): Uint8Array {
+/** Who has a relay connect it to this node, as multihash, and for how much. @throws InkmeshError `bad-request` */
+export function decodeStopConnect(
+  message: Uint8Array,
+): { peer: Uint8Array; limit: CircuitLimit | undefined } {
   const fields = decodeFields(message);
   const named = fields.get(2);
   const peer = named instanceof Uint8Array ? decodeFields(named).get(1) : undefined;
   if (fields.get(1) !== 0 || !(peer instanceof Uint8Array)) throw bad();
-  return peer;
+  return { peer, limit: limitOf(fields.get(3)) };
 }
 
 export function encodeStopStatus(answer: Status): Uint8Array {

@@ -5,6 +5,7 @@
  */
 import {
   type Connection,
+  type ConnectionLimits,
   type Libp2p,
   type Listener,
   type PeerId,
@@ -18,6 +19,7 @@ import { lpStream } from '@libp2p/utils';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { relayOf, reservationAt } from './address.ts';
 import {
+  type CircuitLimit,
   decodeHopStatus,
   decodeStopConnect,
   encodeHopRequest,
@@ -106,9 +108,10 @@ export class Circuits {
     const { signal } = options;
     const connection = direct ?? await this.#host?.dial(multiaddr(before), { signal });
     if (connection === undefined) throw new InkmeshError('unavailable', 'the relay cannot be reached');
-    const { stream } = await ask(connection, peerIdFromString(after).toMultihash().bytes, signal);
+    const { stream, limits } = await ask(connection, peerIdFromString(after).toMultihash().bytes, signal);
     try {
-      return await options.upgrader.upgradeOutbound(new CircuitConnection(stream, address), options);
+      const circuit = new CircuitConnection(stream, address);
+      return await options.upgrader.upgradeOutbound(circuit, { ...options, ...limits });
     } catch (thrown) {
       stream.abort(asError(thrown));
       throw thrown;
@@ -120,15 +123,16 @@ export class Circuits {
     const { signal, done } = deadline(this.#clock, hopTime_ms);
     try {
       const asked = framed(stream);
-      const peer = peerOf(decodeStopConnect((await asked.read({ signal })).subarray()));
+      const { peer, limit } = decodeStopConnect((await asked.read({ signal })).subarray());
+      const from = relay.remoteAddr.encapsulate(`/p2p-circuit/p2p/${peerOf(peer)}`);
       // what comes through a relay is no relay
       const isDirect = relayOf(relay.remoteAddr.toString()) === null;
       const isTaken = isDirect && this.#trusts(relay.remotePeer.toString());
       const answer = isTaken ? status.ok : status.permissionDenied;
       await asked.write(encodeStopStatus(answer), { signal });
       if (!isTaken) return await stream.close({ signal });
-      const from = relay.remoteAddr.encapsulate(`/p2p-circuit/p2p/${peer}`);
-      await this.#upgrader?.upgradeInbound(new CircuitConnection(asked.unwrap(), from), { signal });
+      const circuit = new CircuitConnection(asked.unwrap(), from);
+      await this.#upgrader?.upgradeInbound(circuit, { signal, ...limitsOf(limit) });
     } catch (thrown) {
       stream.abort(asError(thrown));
     } finally {
@@ -150,17 +154,22 @@ function peerOf(multihash: Uint8Array): PeerId {
   return peerIdFromMultihash({ code, size, digest: Uint8Array.from(digest), bytes: multihash.slice() });
 }
 
+/** As libp2p marks a connection that is not for everything. */
+function limitsOf(limit: CircuitLimit | undefined): { limits?: ConnectionLimits } {
+  return limit === undefined ? {} : { limits: { seconds: limit.duration_s, bytes: BigInt(limit.bytes) } };
+}
+
 /** A stream to a relay that has granted what was asked. @throws InkmeshError `unavailable` when it has not */
 async function ask(connection: Connection, peer: Uint8Array | undefined, signal: AbortSignal) {
   const stream = await connection.newStream(hopProtocol, { signal, maxOutboundStreams: maxCircuitsPerPeer });
   try {
     const asked = framed(stream);
     await asked.write(encodeHopRequest(peer), { signal });
-    const { answer, addresses } = decodeHopStatus((await asked.read({ signal })).subarray());
+    const { answer, addresses, limit } = decodeHopStatus((await asked.read({ signal })).subarray());
     if (answer !== status.ok) {
       throw new InkmeshError('unavailable', `the relay refuses with status ${answer}`);
     }
-    return { stream: asked.unwrap(), addresses };
+    return { stream: asked.unwrap(), addresses, limits: limitsOf(limit) };
   } catch (thrown) {
     stream.abort(asError(thrown));
     throw thrown;

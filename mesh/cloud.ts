@@ -7,6 +7,7 @@ import { InkmeshError } from './errors.ts';
 import type { KnownFacts } from './facts.ts';
 import type { Role } from './names.ts';
 import { policyOf } from './policy.ts';
+import { deviceOf } from './submit-token.ts';
 
 /** Whether a node is a cloud node, or a device has enrolled at one. */
 export const isCloud = ({ roles }: { readonly roles: readonly Role[] }): boolean => roles.includes('cloud');
@@ -21,5 +22,20 @@ export function refuseCloud(
   throw new InkmeshError(
     'forbidden',
     `site ${site} takes no credentials that were made on the cloud’s pages: use its own`,
+  );
+}
+
+/**
+ * @param token its SHA-256
+ * @throws InkmeshError `forbidden` for a submit token that was made at a cloud node, and for one of which nothing is known
+ *   here yet, where a site takes none of these
+ */
+export function refuseCloudToken(known: KnownFacts, site: string, token: Uint8Array): void {
+  if (policyOf(known, site).cloud !== 'refuse') return;
+  const owner = deviceOf(known, token);
+  if (owner !== undefined && owner.cloud !== true) return;
+  throw new InkmeshError(
+    'forbidden',
+    `site ${site} takes no printer addresses that were made on the cloud’s pages: use its own`,
   );
 }

@@ -62,7 +62,7 @@ const enrolReply = v.strictObject({
   tls: v.optional(v.strictObject({ leaf: certificate, issuer: certificate })),
   site: text(63),
   user: v.nullable(text(64)),
-  /** false when the registrar could not reach the node where it listens; null for a device */
+  /** false when the registrar could not reach the node where it listens; null for a device, or through a relay */
   reachable: v.nullable(v.boolean()),
   notAfter_ms: integer(0, Number.MAX_SAFE_INTEGER),
 });
@@ -176,7 +176,8 @@ async function enrolNode(
   const seenAt = [hostOf(link.remote)].filter((host) => host !== undefined);
   const subject = { name, site, peerId: from, roles, publicKey };
   const given = await certifyNode(authority, subject, seenAt, clock.wall_ms());
-  const reachable = await options.reaches(from, addresses);
+  // where it comes through a cloud node nobody is to dial it from here
+  const reachable = link.relay === null ? await options.reaches(from, addresses) : null;
   options.log('info', 'a node was enrolled', { node: name, site, peer: from });
   return await answer(options, authority, invite, given, reachable);
 }
@@ -201,6 +202,7 @@ async function enrolDevice(
   const token = {
     ...{ user, device, expires_ms: clock.wall_ms() + (invite.tokenLife_ms ?? tokenLife_ms) },
     ...(origin === undefined ? {} : { origin }),
+    ...(isCloud(invite) ? { cloud: true } : {}),
   };
   await ledger.state(tokenKind, () => directoryDoc, tokenHash.toHex(), token);
   options.log('info', 'a device was enrolled', { user, device });

@@ -263,6 +263,9 @@ export class Gate {
   async #admit(link: Link, said: Hello): Promise<void> {
     const { trust, clock, links, refusal } = this.#options;
     const { peer } = link;
+    if (link.limited) {
+      throw new InkmeshError('unavailable', 'this connection is there to join, and ends soon');
+    }
     const identity = await verifyIdentity(trust, said.leaf, said.issuers, clock.wall_ms());
     if (identity.kind !== 'node' || identity.peerId !== peer) {
       throw new InkmeshError('unauthenticated', 'the certificate is not that of the node that sent it');

@@ -5,9 +5,11 @@
  */
 import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface';
 import { lpStream } from '@libp2p/utils';
+import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { hostOf, relayOf } from './address.ts';
 import {
+  type CircuitLimit,
   decodeHop,
   decodeStopStatus,
   encodeHopStatus,
@@ -17,6 +19,7 @@ import {
   status,
   stopProtocol,
 } from './circuit.ts';
+import { joinerLimit, Joiners, type Joining } from './joiners.ts';
 import { joinStreams } from './join-streams.ts';
 import {
   hopTime_ms,
@@ -42,6 +45,10 @@ interface Reservation {
 interface Circuit {
   from: string;
   to: string;
+  /** whether it is allowed now */
+  isAllowed(): boolean;
+  /** of who is no member */
+  joining?: Joining;
   end(reason: Error): void;
 }
 
@@ -70,11 +77,13 @@ export class HopServer {
   /** by the multihash of the peer, hex */
   readonly #reservations = new Map<string, Reservation>();
   readonly #circuits = new Set<Circuit>();
+  readonly #joiners: Joiners;
   readonly #refused = new Map<Why, number>();
 
   private constructor(host: Libp2p, clock: Clock, rules: () => RelayRules) {
     this.#host = host;
     this.#clock = clock;
+    this.#joiners = new Joiners(clock);
     this.#rules = rules;
   }
 
@@ -92,6 +101,7 @@ export class HopServer {
     return {
       reservations: this.#reservations.size,
       circuits: this.#circuits.size,
+      joining: this.#joiners.count,
       refused: Object.fromEntries(this.#refused),
     };
   }
@@ -130,7 +140,7 @@ export class HopServer {
     if (relayOf(connection.remoteAddr.toString()) !== null) return 'policy';
     if (request.type === 'reserve') return await this.#reserve(asked, connection, signal);
     if (request.type === 'connect') {
-      return await this.#connect(asked, connection.remotePeer, request.peer, signal);
+      return await this.#connect(asked, connection, request.peer, signal);
     }
     return 'malformed';
   }
@@ -153,40 +163,64 @@ export class HopServer {
     this.#reservations.set(keyOf(peer), { peer, host, expires_ms: now_ms + reservation_ms });
     const addresses = this.#host.getMultiaddrs().map((address) => multiaddr(address).bytes);
     const expires_s = Math.floor((this.#clock.wall_ms() + reservation_ms) / 1000);
-    await asked.write(encodeHopStatus(status.ok, { expires_s, addresses }), { signal });
+    await asked.write(encodeHopStatus(status.ok, { reservation: { expires_s, addresses } }), { signal });
     await asked.unwrap().close({ signal });
     return undefined;
   }
 
   async #connect(
     asked: Framed,
-    source: PeerId,
+    { remotePeer: source, remoteAddr }: Connection,
     wanted: Uint8Array,
     signal: AbortSignal,
   ): Promise<Why | undefined> {
     const from = source.toString();
-    if (!this.#rules().isMember(from)) return 'admission';
-    const reservation = this.#reservations.get(Buffer.from(wanted).toString('hex'));
-    if (reservation === undefined || reservation.expires_ms < this.#clock.monotonic_ms()) {
-      return 'reservation';
-    }
-    const to = reservation.peer.toString();
-    if (!this.#rules().mayPass(from, to)) return 'policy';
+    const isMember = this.#rules().isMember(from);
+    const far = isMember ? this.#reserved(wanted) : this.#registrar(wanted);
+    if (far === undefined) return isMember ? 'reservation' : 'admission';
+    const to = far.toString();
+    const host = hostOf(remoteAddr.toString()) ?? '';
+    const isAllowed = isMember
+      ? () => this.#rules().isMember(from) && this.#rules().mayPass(from, to)
+      : () => this.#rules().registrars().includes(to);
+    if (!isAllowed()) return 'policy';
     if (this.#circuits.size >= maxCircuits) return 'full';
     if ([from, to].some((peer) => this.#circuitsOf(peer) >= maxCircuitsPerPeer)) return 'peer';
+    const tooMany = isMember ? undefined : this.#joiners.refusal(host);
+    if (tooMany !== undefined) return tooMany;
     const ended = new AbortController();
-    const circuit: Circuit = { from, to, end: (reason) => ended.abort(reason) };
+    const circuit: Circuit = { from, to, isAllowed, end: (reason) => ended.abort(reason) };
+    if (!isMember) circuit.joining = this.#joiners.begin(host, (reason) => circuit.end(reason));
     this.#circuits.add(circuit);
     try {
       const either = AbortSignal.any([signal, ended.signal]);
-      const target = await this.#reach(reservation.peer, source, either);
+      const target = await this.#reach(far, source, either, isMember ? undefined : joinerLimit);
       const refusal = target === undefined ? 'gone' : await this.#join(circuit, asked, target, either);
-      if (refusal !== undefined) this.#circuits.delete(circuit);
+      if (refusal !== undefined) this.#drop(circuit);
       return refusal;
     } catch (error) {
-      this.#circuits.delete(circuit);
+      this.#drop(circuit);
       throw error;
     }
+  }
+
+  #drop(circuit: Circuit): void {
+    this.#circuits.delete(circuit);
+    circuit.joining?.ended();
+  }
+
+  #reserved(wanted: Uint8Array): PeerId | undefined {
+    const reservation = this.#reservations.get(Buffer.from(wanted).toString('hex'));
+    const isOver = reservation === undefined || reservation.expires_ms < this.#clock.monotonic_ms();
+    return isOver ? undefined : reservation.peer;
+  }
+
+  /** Registrars need no reservation: whatever is decided for their site, they enrol. */
+  #registrar(wanted: Uint8Array): PeerId | undefined {
+    const key = Buffer.from(wanted).toString('hex');
+    return this.#rules().registrars().map((peer) => peerIdFromString(peer)).find((peer) =>
+      keyOf(peer) === key
+    );
   }
 
   /** Unless the circuit is made, its target's stream has ended. */
@@ -196,20 +230,27 @@ export class HopServer {
     target: Framed,
     signal: AbortSignal,
   ): Promise<Why | undefined> {
-    const { from, to } = circuit;
+    const { from, to, joining } = circuit;
     const rules = this.#rules();
     // time has passed since this was asked
-    if (!rules.isMember(from) || !rules.mayPass(from, to)) {
+    if (!circuit.isAllowed()) {
       target.unwrap().abort(new TypeError('it may not pass any more'));
       return 'policy';
     }
     try {
-      await asked.write(encodeHopStatus(status.ok), { signal });
+      const limit = joining === undefined ? undefined : joinerLimit;
+      await asked.write(encodeHopStatus(status.ok, { limit }), { signal });
       signal.throwIfAborted();
       circuit.end = joinStreams(asked.unwrap(), target.unwrap(), {
-        forth: (octets) => rules.carried(from, to, octets),
-        back: (octets) => rules.carried(to, from, octets),
-        ended: () => void this.#circuits.delete(circuit),
+        forth: (octets) => {
+          rules.carried(from, to, octets);
+          joining?.carried(octets);
+        },
+        back: (octets) => {
+          rules.carried(to, from, octets);
+          joining?.carried(octets);
+        },
+        ended: () => this.#drop(circuit),
       });
       return undefined;
     } catch (thrown) {
@@ -219,7 +260,12 @@ export class HopServer {
   }
 
   /** A stream to the end of a circuit, over the newest connection to it, once it has said that it takes it. */
-  async #reach(peer: PeerId, source: PeerId, signal: AbortSignal): Promise<Framed | undefined> {
+  async #reach(
+    peer: PeerId,
+    source: PeerId,
+    signal: AbortSignal,
+    limit: CircuitLimit | undefined,
+  ): Promise<Framed | undefined> {
     const direct = this.#host.getConnections(peer).filter(({ status, remoteAddr }) =>
       status === 'open' && relayOf(remoteAddr.toString()) === null
     );
@@ -229,7 +275,7 @@ export class HopServer {
     if (stream === undefined) return undefined;
     const told = framed(stream);
     try {
-      await told.write(encodeStopConnect(source.toMultihash().bytes), { signal });
+      await told.write(encodeStopConnect(source.toMultihash().bytes, limit), { signal });
       if (decodeStopStatus((await told.read({ signal })).subarray()) === status.ok) return told;
     } catch {
       // it is as good as a refusal

@@ -50,7 +50,7 @@ export async function createTransport(options: HostOptions): Promise<Transport> 
   const rules: { current: RelayRules } = {
     current: {
       ...{ isMember: () => false, mayReserve: () => false, mayPass: () => false, trusts: () => false },
-      carried: () => {},
+      ...{ registrars: () => [], carried: () => {} },
     },
   };
   const circuits = new Circuits(options.clock, (relay) => rules.current.trusts(relay));
@@ -176,7 +176,9 @@ class HostTransport implements Transport {
     try {
       const connection = this.#connections.get(link);
       if (connection === undefined) throw new TypeError('this link has ended');
-      const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: maxConnections });
+      const stream = await connection.newStream(protocol, {
+        ...{ signal, maxOutboundStreams: maxConnections, runOnLimitedConnection: true },
+      });
       return new Frames(stream, this.#options.clock);
     } catch (cause) {
       throw new InkmeshError('unavailable', `the node ${link.peer} cannot be reached`, { peer: link.peer }, {
@@ -192,7 +194,7 @@ class HostTransport implements Transport {
   ): Promise<void> {
     await this.#host.handle(protocol, (stream, connection) => {
       serve(new Frames(stream, this.#options.clock), this.#linkOf(connection));
-    }, { maxInboundStreams: maxStreams });
+    }, { maxInboundStreams: maxStreams, runOnLimitedConnection: true });
   }
 
   report(events: TransportEvents): void {
@@ -214,7 +216,7 @@ class HostTransport implements Transport {
   }
 
   relayed(): RelayCounts {
-    return this.#relay?.counts() ?? { reservations: 0, circuits: 0, refused: {} };
+    return this.#relay?.counts() ?? { reservations: 0, circuits: 0, joining: 0, refused: {} };
   }
 
   async start(): Promise<void> {
@@ -252,6 +254,7 @@ class HostTransport implements Transport {
       direction: connection.direction,
       remote: withoutPeer(remote),
       relay: relayOf(remote),
+      limited: connection.limits !== undefined,
       opened_ms: this.#options.clock.monotonic_ms(),
       get channels() {
         return connection.streams.length;

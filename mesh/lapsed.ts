@@ -1,15 +1,13 @@
 /** The way back of a node whose certificate has lapsed: it is no member any more, and asks registrars for a new one. */
-import { meshAddress } from './address.ts';
 import { type NodeIdentity, type Trust, verifyIdentity } from './certificate.ts';
 import { InkmeshError } from './errors.ts';
 import { createTransport } from './host.ts';
 import type { NodeCertificates } from './issue.ts';
-import { dialTimeout_ms } from './limits.ts';
-import type { Clock, Link, Transport } from './ports.ts';
+import { waysBy } from './lead.ts';
+import type { Clock } from './ports.ts';
 import { renewMethod } from './renew.ts';
 import { Rpc } from './rpc.ts';
 import { sameNode } from './self.ts';
-import { deadline } from './timing.ts';
 
 export interface LapsedOptions {
   /** libp2p's own key, as protobuf */
@@ -17,7 +15,7 @@ export interface LapsedOptions {
   identity: NodeIdentity;
   issuers: Uint8Array[];
   trust: Trust;
-  /** HOST:PORT or multiaddrs where registrars may be, tried in turn */
+  /** HOST:PORT, URLs or multiaddrs where registrars or cloud nodes may be, tried in turn */
   addresses: readonly string[];
   clock: Clock;
 }
@@ -30,33 +28,30 @@ export async function renewLapsed(options: LapsedOptions): Promise<NodeCertifica
     organisation: trust.fingerprint,
   });
   let failure: unknown = new InkmeshError('unavailable', 'no registrar is known: join again');
+  const failed = (thrown: unknown) => {
+    // a refusal says more than that somebody else was not reached
+    if (thrown instanceof InkmeshError && thrown.code === 'forbidden') throw thrown;
+    failure = thrown;
+    return [];
+  };
   try {
     await transport.start();
     const rpc = new Rpc(transport, clock, () => {});
     for (const address of options.addresses) {
-      try {
-        const link = await dial(transport, meshAddress(address), clock);
-        const { reply } = await rpc.call(link.peer, renewMethod, { leaf: identity.der, issuers }, { link });
-        sameNode(identity, await verifyIdentity(trust, reply.leaf, reply.issuers, clock.wall_ms()));
-        return reply;
-      } catch (thrown) {
-        // a refusal says more than that somebody else was not reached
-        const refused = thrown instanceof InkmeshError && thrown.code === 'forbidden';
-        if (refused) throw thrown;
-        failure = thrown;
+      const ways = await waysBy(address, { transport, rpc, clock }).catch(failed);
+      for (const way of ways) {
+        try {
+          const link = await way();
+          const { reply } = await rpc.call(link.peer, renewMethod, { leaf: identity.der, issuers }, { link });
+          sameNode(identity, await verifyIdentity(trust, reply.leaf, reply.issuers, clock.wall_ms()));
+          return reply;
+        } catch (thrown) {
+          failed(thrown);
+        }
       }
     }
     throw failure;
   } finally {
     await transport.stop();
-  }
-}
-
-async function dial(transport: Transport, address: string, clock: Clock): Promise<Link> {
-  const { signal, done } = deadline(clock, dialTimeout_ms);
-  try {
-    return await transport.dial(null, [address], signal);
-  } finally {
-    done();
   }
 }

@@ -336,3 +336,15 @@ export const maxProxyAnswerBytes = 16 * KiB;
 export const maxProbers = 3;
 export const maxProbeStreams = 1;
 export const probeTimeout_ms = 15 * second_ms;
+
+/** Circuits at a cloud node by which who is no member reaches a registrar, to join: at a time, and within a time. */
+export const maxJoiners = 32;
+export const maxJoinersPerAddress = 8;
+export const maxJoinersInTime = 600;
+export const maxJoinersOfAddressInTime = 120;
+export const joinersInTime_ms = 60 * second_ms;
+/** both ways together; joining takes about 16 KiB */
+export const maxJoinerBytes = 256 * KiB;
+export const joinerLife_ms = strangerLife_ms;
+/** registrars that a cloud node tells of */
+export const maxRegistrarsTold = 8;

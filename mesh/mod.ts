@@ -261,7 +261,7 @@ async function openParts(options: MeshOptions, rpc: Rpc, ledger: FactLedger, net
   return { custody, holders, handoff, acceptor, resumption, claimant, passOn };
 }
 
-export { generateHostKey, redeem, type RedeemOptions } from './redeem.ts';
+export { generateHostKey, redeem, type Redeemed, type RedeemOptions } from './redeem.ts';
 export { createOrganisation, exportAuthority, importAuthority } from './authority.ts';
 export { type Backup, exportBackup, openBackup } from './backup.ts';
 export {
@@ -299,11 +299,11 @@ export {
   registrarOnly,
 } from './facts.ts';
 export { type Credential, signGrant, verifyGrant } from './grant.ts';
-export { hostOf, meshAddress, socketPath, socketTarget, subnetOf } from './address.ts';
+export { hostOf, meshAddress, relayOf, socketPath, socketTarget, socketUrl, subnetOf } from './address.ts';
 export { createTransport, type HostOptions } from './host.ts';
 export { type LanInterface, lanInterfaces, lanSocket, meshService } from './lan.ts';
 export { hasEnded, type JobBody, quorumOf, type SettledBody } from './job-facts.ts';
-export { isCloud, refuseCloud } from './cloud.ts';
+export { isCloud, refuseCloud, refuseCloudToken } from './cloud.ts';
 export type { Member } from './gate.ts';
 export type { Answers, PassedAnswer, PassedRequest } from './pass-on.ts';
 export type * from './ports.ts';

@@ -23,6 +23,7 @@ import {
   scopeGrace_ms,
   wantedLife_ms,
 } from './limits.ts';
+import { serveLead } from './lead.ts';
 import { nodeKind } from './node-fact.ts';
 import { defaultPolicy, policyOf, siteKind, type SitePolicy } from './policy.ts';
 import type { AddressTable, Clock, Link, Log, Transport } from './ports.ts';
@@ -117,6 +118,7 @@ export class Network {
     const network = new Network(options, gate, former);
     box.network = network;
     await serveBeats(rpc, clock);
+    if (isCloud(options.self())) await serveLead(rpc, () => network.#relay.registrars());
     await serveProbes(rpc, options.transport, (peer) => network.roster.addressesOf(peer));
     rpc.reachBy((peer, signal) => network.#reach(peer, signal));
     ledger.onFact((fact) => network.#heard(fact));

@@ -3,7 +3,7 @@
  * made with the token that submitted the job. And what allows a node to see an owner's jobs.
  */
 import type { NodeIdentity, Trust, UserIdentity } from './certificate.ts';
-import { refuseCloud } from './cloud.ts';
+import { refuseCloud, refuseCloudToken } from './cloud.ts';
 import { InkmeshError } from './errors.ts';
 import type { KnownFacts } from './facts.ts';
 import { type Grant, verifyGrant } from './grant.ts';
@@ -51,6 +51,7 @@ export async function permitted(
     if (submitter === null || !provesSubmitter(permission.proof, submitter)) {
       throw new InkmeshError('forbidden', 'this token did not submit the job');
     }
+    refuseCloudToken(known, site, submitter.token);
     const by = deviceOf(known, submitter.token);
     if (by !== undefined) refuseRevoked(known, by);
     return {

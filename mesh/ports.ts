@@ -25,6 +25,8 @@ export interface Link {
   readonly remote: string;
   /** PeerId of the relay that it goes through, null when it is direct */
   readonly relay: string | null;
+  /** whether its relay lets little pass, and ends it soon: it is there to join, or to renew what has lapsed */
+  readonly limited: boolean;
   /** by the monotonic clock */
   readonly opened_ms: number;
   /** how many channels are open on it now */
@@ -59,6 +61,8 @@ export interface RelayRules {
   mayReserve(peer: string): boolean;
   /** whether one peer may reach another through this node */
   mayPass(source: string, target: string): boolean;
+  /** PeerIds of registrars to which this node lets through who is no member, to join */
+  registrars(): readonly string[];
   /** whether a peer may bring this node connections of others */
   trusts(relay: string): boolean;
   /** Octets have come from one peer, for another one. */
@@ -69,6 +73,8 @@ export interface RelayRules {
 export interface RelayCounts {
   readonly reservations: number;
   readonly circuits: number;
+  /** circuits to registrars that who is no member has had */
+  readonly joining: number;
   readonly refused: Readonly<Record<string, number>>;
 }
 

@@ -1,14 +1,12 @@
 /** Redeeming a join token or an invitation, on a machine that is no node yet. */
 import { generateKeyPair, privateKeyToProtobuf } from '@libp2p/crypto/keys';
-import { meshAddress } from './address.ts';
 import type { Trust } from './certificate.ts';
 import { type Enrolment, type EnrolSubject, enrolWith } from './enrol.ts';
-import { type Code, InkmeshError } from './errors.ts';
+import { asInkmeshError, type Code, InkmeshError } from './errors.ts';
 import { createTransport } from './host.ts';
-import { dialTimeout_ms } from './limits.ts';
-import type { Clock, Link, Transport } from './ports.ts';
+import { waysBy } from './lead.ts';
+import type { Clock } from './ports.ts';
 import { Rpc } from './rpc.ts';
-import { deadline } from './timing.ts';
 
 /** A fresh libp2p key, as protobuf, and its PeerId. */
 export async function generateHostKey(): Promise<{ hostKey: Uint8Array; peerId: string }> {
@@ -24,7 +22,7 @@ export interface RedeemOptions {
   /** SHA-256 of the organisation's root, and the token's secret */
   rootFingerprint: Uint8Array;
   secret: Uint8Array;
-  /** HOST:PORT or multiaddrs of registrars, tried in turn */
+  /** HOST:PORT or multiaddrs of registrars, and URLs of cloud nodes that lead to some, tried in turn */
   addresses: readonly string[];
   /** multiaddrs to listen on meanwhile, so that the registrar can try to reach this machine */
   listen: readonly string[];
@@ -33,11 +31,17 @@ export interface RedeemOptions {
   clock: Clock;
 }
 
+export type Redeemed = Enrolment & {
+  trust: Trust;
+  /** the address, as it was given, of the cloud node that has led to the registrar; null where none was between */
+  through: string | null;
+};
+
 /**
  * Redeems a join token or an invitation with the first registrar that answers.
  * @throws InkmeshError `unavailable` when none can be reached, or what the registrar said
  */
-export async function redeem(options: RedeemOptions): Promise<Enrolment & { trust: Trust }> {
+export async function redeem(options: RedeemOptions): Promise<Redeemed> {
   const { clock, listen } = options;
   const organisation = Buffer.from(options.rootFingerprint).toString('hex');
   const transport = await createTransport({
@@ -47,37 +51,26 @@ export async function redeem(options: RedeemOptions): Promise<Enrolment & { trus
     await transport.start();
     const rpc = new Rpc(transport, clock, () => {});
     let failure = new InkmeshError('unavailable', 'the token names no registrar: give --at HOST:PORT of one');
-    for (const address of options.addresses.map(meshAddress)) {
-      try {
-        return await enrolWith({ ...options, rpc, link: await dial(transport, address, clock) });
-      } catch (thrown) {
-        const error = thrown instanceof InkmeshError ? thrown : asUnreachable(address, thrown);
-        if (!anotherMayDo.has(error.code)) throw error;
-        if (failure.code === 'unavailable') failure = error;
+    const failed = (thrown: unknown) => {
+      const error = asInkmeshError(thrown);
+      if (!anotherMayDo.has(error.code)) throw error;
+      if (failure.code === 'unavailable') failure = error;
+      return [];
+    };
+    for (const address of options.addresses) {
+      const ways = await waysBy(address, { transport, rpc, clock }).catch(failed);
+      for (const way of ways) {
+        try {
+          const link = await way();
+          const enrolment = await enrolWith({ ...options, rpc, link });
+          return { ...enrolment, through: link.relay === null ? null : address };
+        } catch (thrown) {
+          failed(thrown);
+        }
       }
     }
     throw failure;
   } finally {
     await transport.stop();
   }
-}
-
-async function dial(transport: Transport, address: string, clock: Clock): Promise<Link> {
-  const { signal, done } = deadline(clock, dialTimeout_ms);
-  try {
-    return await transport.dial(null, [address], signal);
-  } catch (cause) {
-    throw asUnreachable(address, cause);
-  } finally {
-    done();
-  }
-}
-
-function asUnreachable(address: string, cause: unknown): InkmeshError {
-  return new InkmeshError(
-    'unavailable',
-    `no registrar answers at ${address}: is it running, and does the firewall let TCP through?`,
-    {},
-    { cause },
-  );
 }

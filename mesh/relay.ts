@@ -4,6 +4,7 @@
  */
 import { relayOf } from './address.ts';
 import type { NodeIdentity } from './certificate.ts';
+import { isCloud } from './cloud.ts';
 import { asInkmeshError } from './errors.ts';
 import type { Gate } from './gate.ts';
 import { reservation_ms, reserveAgain_ms } from './limits.ts';
@@ -69,6 +70,14 @@ export class Relay implements RelayRules {
     const [one, other] = [gate.member(source)?.identity, gate.member(target)?.identity];
     if (one === undefined || other === undefined) return false;
     return this.mayReserve(target) && scopeRefusal(one, other, true, policies) === undefined;
+  }
+
+  registrars(): readonly string[] {
+    const { self, gate } = this.#options;
+    if (this.#stopped || !isCloud(self)) return [];
+    return gate.members().map(({ identity }) => identity)
+      .filter(({ roles, peerId }) => roles.includes('registrar') && gate.linkTo(peerId)?.relay === null)
+      .map(({ peerId }) => peerId);
   }
 
   trusts(relay: string): boolean {

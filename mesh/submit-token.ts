@@ -12,6 +12,8 @@ const tokenBody = v.strictObject({
   expires_ms: integer(0, Number.MAX_SAFE_INTEGER),
   /** of a browser: the host name at which it has enrolled */
   origin: v.optional(text(253)),
+  /** its device has enrolled at a cloud node, which has seen it (cloud.ts) */
+  cloud: v.optional(v.boolean()),
 });
 export type TokenOwner = v.InferOutput<typeof tokenBody>;
 

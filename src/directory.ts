@@ -41,7 +41,7 @@ export const printerUri = v.pipe(
 );
 /** MIME media type, lower case */
 export const formatSchema = v.pipe(text(127), v.regex(/^[a-z0-9.+-]+\/[a-z0-9.+-]+$/));
-const printerFacts = v.strictObject({
+export const printerFacts = v.strictObject({
   uri: printerUri,
   /** further addresses of the same printer, in the order in which they are tried */
   more: v.optional(v.pipe(v.array(printerUri), v.maxLength(printerLimits.maxMore))),

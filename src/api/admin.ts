@@ -13,11 +13,13 @@ import {
   maxTokenLife_ms,
   type Mesh,
   newSecret,
-  socketTarget,
+  relayOf,
+  socketUrl,
   type Storage,
   type Trust,
 } from '../../mesh/mod.ts';
 import { role, siteName, userName } from '../../mesh/names.ts';
+import { nodeAddress } from '../config.ts';
 import type { Directory } from '../directory.ts';
 import { verifiersOf } from '../panel/lock.ts';
 import { type Api, type ApiEnv, requireAdmin, signedJson } from './app.ts';
@@ -33,11 +35,17 @@ export interface AdminDoors {
   link(path: string): string;
 }
 
+/** a token has room for so many; cloud nodes come last */
+const maxTokenAddresses = 8;
+const maxTokenClouds = 2;
+
 const inviteRequest = v.strictObject({
   site: siteName,
   uses: integer(1, maxInviteUses),
   life_ms: integer(1000, maxInviteLife_ms),
   roles: v.pipe(v.array(role), v.maxLength(5)),
+  /** where it is redeemed: registrars and cloud nodes; those that are known here where there are none */
+  at: v.optional(v.pipe(v.array(nodeAddress), v.maxLength(maxTokenAddresses)), []),
 });
 const userRequest = v.strictObject({ name: userName, email: v.optional(text(254)) });
 const userInviteRequest = v.strictObject({
@@ -69,10 +77,11 @@ export function adminRoutes(api: Api, doors: AdminDoors): void {
 
 async function inviteNode(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
   requireRegistrar(c, doors);
-  const { site, uses, life_ms, roles: wanted } = check(inviteRequest, await signedJson(c));
+  const { site, uses, life_ms, roles: wanted, at } = check(inviteRequest, await signedJson(c));
   // a cloud node is a relay
   const roles = [...new Set(wanted.includes('cloud') ? [...wanted, 'relay'] : wanted)];
-  return c.json(invite(doors, { kind: 'node', site, user: null, roles, uses, life_ms, tokenLife_ms: null }));
+  const given = { kind: 'node', site, user: null, roles, uses, life_ms, tokenLife_ms: null } as const;
+  return c.json(invite(doors, { ...given, at }));
 }
 
 async function inviteUser(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
@@ -107,13 +116,15 @@ function cloudUrls({ mesh, directory }: AdminDoors): string[] {
   const clouds = mesh.ledger.nodes().filter((node) =>
     isCloud(node) && directory.revokedSince('node', node.peerId) === null
   );
-  return clouds.flatMap(({ peerId }) => mesh.addressesOf(peerId)).flatMap((address) => {
-    const target = socketTarget(address);
-    if (target === undefined) return [];
-    const host = target.host.includes(':') ? `[${target.host}]` : target.host;
-    // the usual port is left out
-    return [new URL(`${target.tls ? 'https' : 'http'}://${host}:${target.port}`).origin];
-  });
+  return clouds.flatMap(({ peerId }) => mesh.addressesOf(peerId))
+    .flatMap((address) => socketUrl(address) ?? []);
+}
+
+/** Where this node can be dialled, then the cloud nodes that lead to it from anywhere. */
+function placesOf(doors: AdminDoors): string[] {
+  const direct = doors.mesh.addresses().filter((address) => relayOf(address) === null);
+  const clouds = cloudUrls(doors).slice(0, maxTokenClouds);
+  return [...direct.slice(0, maxTokenAddresses - clouds.length), ...clouds];
 }
 
 /** Whether a node of this site faces phones. */
@@ -133,11 +144,12 @@ function invite(
     uses: number;
     life_ms: number;
     tokenLife_ms: number | null;
+    at?: readonly string[];
   },
 ): { token: string; expires: string } {
   const secret = newSecret();
   const expires = Date.now() + wanted.life_ms;
-  const { kind, site, user, roles, uses, tokenLife_ms } = wanted;
+  const { kind, site, user, roles, uses, tokenLife_ms, at = [] } = wanted;
   doors.state.invites.put({
     secretHash: hashSecret(secret),
     kind,
@@ -149,7 +161,8 @@ function invite(
     tokenLife_ms,
   });
   const root = new Uint8Array(Buffer.from(doors.trust.fingerprint, 'hex'));
-  const common = { root, secret, site, expires, addresses: doors.mesh.addresses() };
+  const addresses = (at.length > 0 ? at : placesOf(doors)).slice(0, maxTokenAddresses);
+  const common = { root, secret, site, expires, addresses };
   const token = formatToken(user === null ? { kind: 'node', ...common } : { kind: 'user', user, ...common });
   return { token, expires: new Date(expires).toISOString() };
 }

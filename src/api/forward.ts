@@ -15,7 +15,7 @@ import { httpStatus } from '../http-status.ts';
 import { forwardLimits } from '../limits.ts';
 import { type ApiEnv, noteRefused, requireAdmin } from './app.ts';
 import { Nonces } from './nonces.ts';
-import { refuseUnpassable } from './passed.ts';
+import { isOperators, refuseUnpassable } from './passed.ts';
 
 export interface ForwardDoors {
   mesh: Pick<Mesh, 'members' | 'passOn' | 'ledger' | 'now_ms'>;
@@ -73,7 +73,7 @@ async function forward(
   const { by, nonce } = await verifyRequest(trust, signed, { method, path, audience: peer }, mesh.now_ms());
   c.set('by', by);
   refuseRevoked(mesh.ledger, by);
-  if (path.startsWith('/v1/sites/')) requireAdmin(c);
+  if (isOperators(path)) requireAdmin(c);
   if (!seen.first(Buffer.from(nonce).toString('hex'), by.device, performance.now())) {
     throw new InkmeshError('unauthenticated', 'this request has been seen before: sign a new one');
   }

@@ -4,7 +4,7 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { Hono } from 'hono';
-import type { Mesh } from '../../mesh/mod.ts';
+import { type Mesh, relayOf } from '../../mesh/mod.ts';
 import type { Directory } from '../directory.ts';
 import { healthLimits } from '../limits.ts';
 import { inParallel } from '../printers/parallel.ts';
@@ -21,6 +21,8 @@ export interface Health {
   registrars: string[];
   /** who has tried to connect to this node just now; null where that could not be tried */
   probed: { name: string; reachable: boolean | null }[];
+  /** names of the relays that others reach this node through */
+  relays: string[];
   /** this machine's clock less what the members agree on, milliseconds; null without members */
   clockOff_ms: number | null;
   /** of this site; null where that cannot be told */
@@ -57,6 +59,11 @@ export function healthApp(options: HealthOptions): Hono {
   return app;
 }
 
+function relaysOf(mesh: Mesh): string[] {
+  const relays = mesh.addresses().flatMap((address) => relayOf(address) ?? []);
+  return [...new Set(relays)].map((peer) => mesh.nameOf(peer));
+}
+
 async function health({ mesh, directory, snmp }: HealthOptions): Promise<Health> {
   const connected = mesh.members().map(({ identity }) => identity);
   const members = connected.map(({ name }) => name);
@@ -77,6 +84,7 @@ async function health({ mesh, directory, snmp }: HealthOptions): Promise<Health>
     alone: mesh.self.roles.includes('registrar') && others.length === 0,
     registrars: connected.filter(({ roles }) => roles.includes('registrar')).map(({ name }) => name),
     probed: probed.map(({ peer, reachable }) => ({ name: mesh.nameOf(peer), reachable })),
+    relays: relaysOf(mesh),
     clockOff_ms: members.length === 0 ? null : Date.now() - mesh.now_ms(),
     printers: near.map(({ name }) => ({ name, reached: reached.get(name) ?? null })),
     warnings: warningsOf(mesh),

@@ -2,10 +2,16 @@
 import { InkmeshError } from '../../mesh/errors.ts';
 import type { Answers, PassedRequest } from '../../mesh/mod.ts';
 
+/** What only administrators ask, of a registrar. */
+const operators = /^\/v1\/(?:sites\/[a-z0-9-]{1,63}|printers(?:\/[a-z0-9-]{1,63}\/remove)?)$/;
+
+/** Whether a request is an administrator's to a registrar. */
+export const isOperators = (path: string): boolean => operators.test(path);
+
 /** What nodes do for who asks by another one: a user's jobs, an operator's decisions, and the cloud's directory. */
 const passable: readonly { method: PassedRequest['method']; path: RegExp }[] = [
   { method: 'POST', path: /^\/v1\/jobs\/[0-9a-f-]{36}\/(?:release|cancel)$/ },
-  { method: 'POST', path: /^\/v1\/sites\/[a-z0-9-]{1,63}$/ },
+  { method: 'POST', path: operators },
   { method: 'GET', path: /^\/v1\/directory\/[\w/?=&.:%-]{1,512}$/ },
 ];
 

@@ -7,16 +7,17 @@ import { InkmeshError } from '../../mesh/errors.ts';
 import { printerName, siteName } from '../../mesh/names.ts';
 import { isSystemQueue, type Probe, probe } from '../deliver/deliver.ts';
 import { pjlFormat } from '../deliver/formats.ts';
-import { formatSchema, type Printer, printerUri } from '../directory.ts';
+import { formatSchema, type Printer, printerFacts, printerUri } from '../directory.ts';
 import type { PrinterOptions } from '../job.ts';
 import { printerLimits } from '../limits.ts';
 import { type Asking, hostOf, identify } from '../printers/identity.ts';
 import { papers } from '../release/papers.ts';
 import { type AdminDoors, requireRegistrar } from './admin.ts';
-import { type Api, type ApiEnv, signedJson } from './app.ts';
+import { type Api, type ApiEnv, requireAdmin, signedJson } from './app.ts';
 
 const nothing = v.strictObject({});
-const printerRequest = v.strictObject({
+/** A printer that is to be looked at. */
+const lookRequest = v.strictObject({
   name: printerName,
   uri: printerUri,
   /** of a printer that is known: as they are, where there are none */
@@ -26,13 +27,12 @@ const printerRequest = v.strictObject({
   pjl: v.optional(v.boolean(), false),
 });
 
-/** What `printer accept` shows. Fingerprints are SHA-256, hexadecimal. */
-export interface Accepted {
-  printer: string;
-  /** null where none was accepted before */
-  old: string | null;
-  new: string;
-}
+/** What a node has seen of a printer, and as what it knew it before: null for a new one. */
+const seen = v.strictObject({
+  printer: v.strictObject({ name: printerName, ...printerFacts.entries }),
+  before: v.nullable(v.strictObject({ name: printerName, ...printerFacts.entries })),
+});
+export type Seen = v.InferOutput<typeof seen>;
 
 export interface PrinterAdminDoors extends AdminDoors {
   /** how printers are asked who they are */
@@ -41,8 +41,16 @@ export interface PrinterAdminDoors extends AdminDoors {
 
 export function printerAdminRoutes(api: Api, doors: PrinterAdminDoors): void {
   api.get('/v1/printers', (c) => c.json(doors.directory.printers()));
-  api.post('/v1/printers', (c) => addPrinter(c, doors));
-  api.post('/v1/printers/:name/accept', (c) => acceptPrinter(c, doors));
+  api.post('/v1/printers/look', async (c) => {
+    requireAdmin(c);
+    return c.json(await look(check(lookRequest, await signedJson(c)), doors));
+  });
+  api.post('/v1/printers/:name/look', async (c) => {
+    requireAdmin(c);
+    check(nothing, await signedJson(c));
+    return c.json(await lookAgain(check(printerName, c.req.param('name')), doors));
+  });
+  api.post('/v1/printers', (c) => statePrinter(c, doors));
   api.post('/v1/printers/:name/remove', async (c) => {
     requireRegistrar(c, doors);
     check(nothing, await signedJson(c));
@@ -52,9 +60,11 @@ export function printerAdminRoutes(api: Api, doors: PrinterAdminDoors): void {
   });
 }
 
-async function addPrinter(c: Context<ApiEnv>, doors: PrinterAdminDoors): Promise<Response> {
-  requireRegistrar(c, doors);
-  const { name, uri, more, site, pjl } = check(printerRequest, await signedJson(c));
+/** Asks a printer that this node reaches who it is, and what it takes. */
+async function look(
+  { name, uri, more, site, pjl }: v.InferOutput<typeof lookRequest>,
+  doors: PrinterAdminDoors,
+): Promise<Seen> {
   const before = doors.directory.printers().find((known) => known.name === name);
   const found = await asked([uri, ...more]);
   const { fingerprint } = found;
@@ -76,12 +86,24 @@ async function addPrinter(c: Context<ApiEnv>, doors: PrinterAdminDoors): Promise
     ...(formats.length === 0 ? {} : { formats }),
     ...(Object.keys(options).length === 0 ? {} : { options }),
   };
-  refuseChanged(doors, name, before);
-  return c.json(await doors.directory.addPrinter(printer));
+  return { printer, before: before ?? null };
+}
+
+/** States what a node has seen for an administrator, who signs for it: a registrar need not reach the printer. */
+async function statePrinter(c: Context<ApiEnv>, doors: PrinterAdminDoors): Promise<Response> {
+  requireRegistrar(c, doors);
+  const { printer, before } = check(seen, await signedJson(c));
+  refuseChanged(doors, printer.name, before ?? undefined);
+  if (!isDeepStrictEqual(printer, before)) await doors.directory.addPrinter(printer);
+  return c.json(printer);
 }
 
 /** @throws InkmeshError `conflict` when somebody else has changed a printer while it was asked who it is */
-function refuseChanged({ directory }: AdminDoors, name: string, before: Printer | undefined): void {
+function refuseChanged(
+  { directory }: Pick<AdminDoors, 'directory'>,
+  name: string,
+  before: Printer | undefined,
+): void {
   const now = directory.printers().find((known) => known.name === name);
   if (isDeepStrictEqual(now, before)) return;
   throw new InkmeshError(
@@ -179,24 +201,14 @@ function optionsOf({ options: { media, ...options } = {} }: Probe): PrinterOptio
     : { ...options, media: media.filter((size) => Object.hasOwn(papers, size)) };
 }
 
-/** Asks the printer for its certificate, and pins that from now on. */
-async function acceptPrinter(c: Context<ApiEnv>, doors: AdminDoors): Promise<Response> {
-  requireRegistrar(c, doors);
-  const { directory } = doors;
-  const printer = directory.printer(check(printerName, c.req.param('name') ?? ''));
-  const secure = [printer.uri, ...printer.more ?? []].filter((uri) => uri.startsWith('ipps:'));
+/** Asks a printer that is known for the certificate that it shows now. */
+async function lookAgain(name: string, { directory }: PrinterAdminDoors): Promise<Seen> {
+  const before = directory.printer(name);
+  const secure = [before.uri, ...before.more ?? []].filter((uri) => uri.startsWith('ipps:'));
   if (secure.length === 0) {
-    throw new InkmeshError(
-      'conflict',
-      `${printer.name} has no address with ipps://, so it has no certificate`,
-    );
+    throw new InkmeshError('conflict', `${name} has no address with ipps://, so it has no certificate`);
   }
   const { fingerprint } = await asked(secure);
   if (fingerprint === undefined) throw new InkmeshError('unavailable', 'the printer showed no certificate');
-  const accepted: Accepted = {
-    ...{ printer: printer.name, old: printer.fingerprint ?? null, new: fingerprint },
-  };
-  refuseChanged(doors, printer.name, printer);
-  if (fingerprint !== printer.fingerprint) await directory.addPrinter({ ...printer, fingerprint });
-  return c.json(accepted);
+  return { printer: { ...before, fingerprint }, before };
 }

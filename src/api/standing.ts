@@ -18,6 +18,30 @@ export function nodeRoutes(api: Api, doors: NodeDoors): void {
   api.get('/v1/nodes', (c) => c.json(doors.mesh.ledger.nodes().map((node) => nodeView(doors, node))));
 }
 
+/** Who states what an administrator decides: this node, or a registrar that it reaches and passes requests on to. */
+export interface RegistrarView {
+  name: string;
+  /** PeerId; null for this node itself */
+  peer: string | null;
+}
+
+/** @throws InkmeshError `unavailable` when no registrar can be reached */
+async function reachedRegistrar({ mesh, directory }: NodeDoors): Promise<RegistrarView> {
+  if (mesh.membership.isRegistrar()) return { name: mesh.self.name, peer: null };
+  const near = new Set(mesh.members().map(({ identity }) => identity.peerId));
+  const registrars = mesh.ledger.nodes()
+    .filter(({ roles, peerId }) =>
+      roles.includes('registrar') && directory.revokedSince('node', peerId) === null
+    )
+    .sort((a, b) => Number(near.has(b.peerId)) - Number(near.has(a.peerId)));
+  for (const { name, peerId } of registrars) if (await mesh.reaches(peerId)) return { name, peer: peerId };
+  const names = registrars.map(({ name }) => name).join(' or ');
+  throw new InkmeshError(
+    'unavailable',
+    `this node is no registrar and reaches none: run the command on ${names}, or turn relay on for both sites`,
+  );
+}
+
 export function standingRoutes(api: Api, doors: AdminDoors): void {
   const { directory, mesh } = doors;
   nodeRoutes(api, doors);
@@ -25,6 +49,10 @@ export function standingRoutes(api: Api, doors: AdminDoors): void {
     requireAdmin(c);
     const user = c.req.query('user');
     return c.json(directory.devices().filter((device) => user === undefined || device.user === user));
+  });
+  api.get('/v1/registrar', async (c) => {
+    requireAdmin(c);
+    return c.json(await reachedRegistrar(doors));
   });
   api.post('/v1/nodes/:name/revoke', (c) => revokeNode(c, doors));
   api.post('/v1/users/:name/revoke', (c) => revokeUser(c, doors));

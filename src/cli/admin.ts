@@ -12,9 +12,12 @@ interface Token {
 
 export const inviteNode: Command = {
   name: 'invite node',
-  usage: '--site SITE --dir DIR [--uses N] [--ttl 7d] [--role ROLE]...',
-  about: 'print a join token for other machines',
-  options: { ...common, site: option.text, uses: option.text, ttl: option.text, role: option.list },
+  usage: '--site SITE --dir DIR [--uses N] [--ttl 7d] [--role ROLE]... [--at ADDRESS]...',
+  about: 'print a join token for other machines; --at HOST:PORT or https://CLOUD says where it is redeemed',
+  options: {
+    ...{ ...common, site: option.text, uses: option.text, ttl: option.text },
+    ...{ role: option.list, at: option.list },
+  },
   positionals: 0,
   run: async (args) => {
     const invite = await (await adminClient(args)).post<Token>('/v1/invites', {
@@ -22,6 +25,7 @@ export const inviteNode: Command = {
       uses: args.integer('uses', 1),
       life_ms: args.duration('ttl', '7d'),
       roles: args.list('role'),
+      at: args.list('at'),
     });
     return {
       json: invite,

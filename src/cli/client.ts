@@ -7,6 +7,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { rootCertificates } from 'node:tls';
 import { pipeline } from 'node:stream/promises';
+import type { RegistrarView } from '../api/standing.ts';
 import { asInkmeshError, type Code, codes, InkmeshError } from '../../mesh/errors.ts';
 import { isDue, renewPurpose, signRequest, toPem, viewPurpose } from '../../mesh/mod.ts';
 import { files, readCredential, readRun, renewCredential, type StoredCredential } from '../datadir.ts';
@@ -25,6 +26,8 @@ export interface Endpoint {
   servername: string | null;
   /** a cloud node, whose certificate may be of any CA that the system trusts */
   cloud?: true;
+  /** the path under which the node at this address passes on what is for `peer` */
+  by?: string;
 }
 
 interface Call {
@@ -120,6 +123,13 @@ export class Client {
       leaf: Uint8Array.fromBase64(leaf),
       issuers: issuers.map((der) => Uint8Array.fromBase64(der)),
     });
+  }
+
+  /** The same user's, of the registrar that states what an administrator decides: by this node where it is another. */
+  async registrar(): Promise<Client> {
+    const { name, peer } = await this.get<RegistrarView>('/v1/registrar');
+    if (peer === null) return this;
+    return new Client(this.credential, { ...this.node, name, peer, by: `/forward/${peer}` });
   }
 
   async get<T>(path: string, options: Pick<Call, 'headers' | 'silence_ms' | 'signal'> = {}): Promise<T> {
@@ -230,11 +240,11 @@ export class Client {
     signed: string,
     onConnected: () => void,
   ): Promise<IncomingMessage> {
-    const { host, port, servername, cloud } = this.node;
+    const { host, port, servername, cloud, by = '' } = this.node;
     const root = toPem('CERTIFICATE', this.credential.trust.root);
     return new Promise((resolve, reject) => {
       const request = httpsRequest({
-        ...{ host, port, method: call.method, path: call.path },
+        ...{ host, port, method: call.method, path: by + call.path },
         ...(servername === null ? {} : { servername }),
         ca: cloud ? [root, ...rootCertificates] : root,
         timeout: call.silence_ms ?? silence_ms,

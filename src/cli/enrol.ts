@@ -11,12 +11,15 @@ import {
   generateKeys,
   generateSealKey,
   type JoinToken,
+  meshAddress,
   parseToken,
   redeem,
+  socketUrl,
   tokenHash,
 } from '../../mesh/mod.ts';
 import { readConfig, submissionPort } from '../config.ts';
 import {
+  files,
   makeDataDir,
   readRun,
   refuseExisting,
@@ -27,6 +30,7 @@ import {
 } from '../datadir.ts';
 import { systemClock } from '../clock.ts';
 import { firewallAdvice } from '../service/firewall.ts';
+import type { ConfigSources } from '../settings.ts';
 import { credentialPath } from './client.ts';
 import { type Args, checkArgument, type Command, option, type Result } from './command.ts';
 import { configOptions, configSources } from './config.ts';
@@ -79,8 +83,8 @@ export const orgInit: Command = {
 
 export const joinCommand: Command = {
   name: 'join',
-  usage: 'TOKEN --dir DIR [--at HOST:PORT] [--node NAME] [--config FILE] [--set KEY=VALUE]...',
-  about: 'enrol this machine with a join token',
+  usage: 'TOKEN --dir DIR [--at HOST:PORT|URL] [--node NAME] [--config FILE] [--set KEY=VALUE]...',
+  about: 'enrol this machine with a join token, at a registrar or through a cloud node (--at https://HOST)',
   options: { dir: option.text, at: option.text, node: option.text, ...configOptions },
   positionals: 1,
   run: async (args) => {
@@ -90,7 +94,8 @@ export const joinCommand: Command = {
       throw new InkmeshError('bad-request', 'this is a user’s invitation: use inkmesh login');
     }
     await refuseExisting(dir);
-    const config = await readConfig(configSources(args, dir));
+    const sources = configSources(args, dir);
+    const config = await readConfig(sources);
     const name = checkArgument(nodeName, args.optional('node') ?? machineName(), '--node');
     const { hostKey } = await generateHostKey();
     const keys = await generateKeys();
@@ -113,13 +118,24 @@ export const joinCommand: Command = {
     const sealKey = await generateSealKey();
     await writeNode(dir, { hostKey, keys, sealKey, leaf, issuers, tls, root: trust.root, registrars });
     const reachable = addresses.length === 0 ? null : enrolled.reachable;
-    const text =
-      `"${name}" belongs to ${trust.organisation}, site "${enrolled.site}".\nNext: inkmesh install, or inkmesh node --dir ${dir}`;
-    const blocked =
-      `But others cannot connect to TCP port ${port} of this machine, so it is of no use to them: ${firewallAdvice()}`;
+    const cloud = enrolled.through === null ? null : cloudUrl(enrolled.through);
+    const named = cloud === null || config.cloud !== undefined ? [] : [await nameCloud(dir, cloud, sources)];
+    const through = cloud === null ? [] : [
+      `It has enrolled through the cloud node ${cloud}, by which other sites reach it once their relay and its own are on.`,
+      `Nodes of its own site connect to its TCP port ${port}, which nobody could try from there: inkmesh doctor.`,
+      ...named,
+    ];
+    const blocked = reachable !== false ? [] : [
+      `But others cannot connect to TCP port ${port} of this machine, so it is of no use to them: ${firewallAdvice()}`,
+    ];
     return {
-      json: { organisation: trust.organisation, site: enrolled.site, node: name, dir, reachable },
-      text: reachable === false ? `${text}\n${blocked}` : text,
+      json: { organisation: trust.organisation, site: enrolled.site, node: name, dir, reachable, cloud },
+      text: [
+        `"${name}" belongs to ${trust.organisation}, site "${enrolled.site}".`,
+        ...through,
+        `Next: inkmesh install, or inkmesh node --dir ${dir}`,
+        ...blocked,
+      ].join('\n'),
       // enrolled, and not healthy
       code: reachable === false ? 1 : 0,
     };
@@ -128,7 +144,7 @@ export const joinCommand: Command = {
 
 export const login: Command = {
   name: 'login',
-  usage: 'INVITE [--credential FILE] [--at HOST:PORT] [--dir DIR]',
+  usage: 'INVITE [--credential FILE] [--at HOST:PORT|URL] [--dir DIR]',
   about: 'make this device a user’s, with an invitation',
   options: { credential: option.text, at: option.text, dir: option.text },
   positionals: 1,
@@ -162,6 +178,16 @@ export const login: Command = {
     };
   },
 };
+
+const cloudUrl = (address: string): string => socketUrl(meshAddress(address)) ?? address;
+
+/** Has the node's configuration name its cloud node. @returns what is said of it */
+async function nameCloud(dir: string, cloud: string, { file }: ConfigSources): Promise<string> {
+  if (file !== undefined) return `Name it in ${file}: cloud, ${JSON.stringify(cloud)}`;
+  const own = files.config(dir);
+  await writeDurably(own, JSON.stringify({ cloud }) + '\n');
+  return `${own} names it.`;
+}
 
 function registrarsOf(token: JoinToken, args: Args): string[] {
   const at = args.optional('at');

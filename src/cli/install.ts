@@ -18,7 +18,7 @@ const look_ms = 500;
 
 export const install: Command = {
   name: 'install',
-  usage: '[--token TOKEN] [--at HOST:PORT] [--node NAME] [--dir DIR] [--set KEY=VALUE]... [--firewall]',
+  usage: '[--token TOKEN] [--at HOST:PORT|URL] [--node NAME] [--dir DIR] [--set KEY=VALUE]... [--firewall]',
   about: 'make this machine’s node a service that starts with it, and enrol it first with a join token',
   options: {
     ...{ token: option.text, at: option.text, node: option.text, dir: option.text },

@@ -1,9 +1,17 @@
 /** Commands for printers: making them known, accepting a new certificate, removing and listing them. */
-import type { Accepted } from '../api/printer-admin.ts';
+import type { Seen } from '../api/printer-admin.ts';
 import { isSystemQueue } from '../deliver/deliver.ts';
 import type { Printer } from '../directory.ts';
 import { adminClient, userOrAdmin } from './client.ts';
 import { type Command, option, table } from './command.ts';
+
+/** What `printer accept` shows. Fingerprints are SHA-256, hexadecimal. */
+export interface Accepted {
+  printer: string;
+  /** null where none was accepted before */
+  old: string | null;
+  new: string;
+}
 
 const common = { dir: option.text, credential: option.text } as const;
 const label = 'spools plaintext';
@@ -18,13 +26,16 @@ export const printerAdd: Command = {
   options: { ...common, name: option.text, site: option.text, or: option.list, pjl: option.flag },
   positionals: 1,
   run: async (args) => {
-    const printer = await (await adminClient(args)).post<Printer>('/v1/printers', {
+    const client = await adminClient(args);
+    const registrar = await client.registrar();
+    const seen = await client.post<Seen>('/v1/printers/look', {
       uri: args.at(0),
       more: args.list('or'),
       name: args.required('name'),
       site: args.required('site'),
       pjl: args.flag('pjl'),
     });
+    const printer = await registrar.post<Printer>('/v1/printers', seen);
     const where = addresses(printer).join(' or ');
     const warning = spools(printer)
       ? `\nIt ${label}: the operating system’s queue keeps each document unencrypted on that machine’s disk until ` +
@@ -45,8 +56,13 @@ export const printerAccept: Command = {
   positionals: 1,
   run: async (args) => {
     const name = args.at(0);
-    const path = `/v1/printers/${encodeURIComponent(name)}/accept`;
-    const accepted = await (await adminClient(args)).post<Accepted>(path, {});
+    const client = await adminClient(args);
+    const registrar = await client.registrar();
+    const seen = await client.post<Seen>(`/v1/printers/${encodeURIComponent(name)}/look`, {});
+    const { fingerprint } = await registrar.post<Printer>('/v1/printers', seen);
+    const accepted: Accepted = {
+      ...{ printer: name, old: seen.before?.fingerprint ?? null, new: fingerprint ?? '' },
+    };
     const lines = accepted.old === accepted.new
       ? [`${name} still shows the certificate that was accepted:`, `  ${accepted.new}`]
       : [
@@ -67,7 +83,8 @@ export const printerRemove: Command = {
   run: async (args) => {
     const name = args.at(0);
     const path = `/v1/printers/${encodeURIComponent(name)}/remove`;
-    const removed = await (await adminClient(args)).post<{ name: string; removed: true }>(path, {});
+    const registrar = await (await adminClient(args)).registrar();
+    const removed = await registrar.post<{ name: string; removed: true }>(path, {});
     return { json: removed, text: `"${removed.name}" is no printer any more` };
   },
 };

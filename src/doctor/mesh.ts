@@ -39,21 +39,24 @@ export function askHealth({ ports }: RunFile, { sealKey, trust }: NodeSecrets): 
   });
 }
 
-/** Whether others can connect to this node. */
-export function reachable({ alone, members, probed }: Health, { ports }: RunFile): Finding {
+/** Whether others can connect to this node: those of its site by themselves, and those of other sites maybe by a relay. */
+export function reachable({ alone, members, probed, relays }: Health, { ports }: RunFile): Finding {
   if (alone) return ok('reachable', 'there is no other node yet that could connect');
   const tried = probed.filter(({ reachable }) => reachable !== null);
   const reaching = tried.filter(({ reachable }) => reachable === true).map(({ name }) => name);
   if (reaching.length > 0) {
     return ok('reachable', `${reaching.join(', ')} can connect to TCP port ${ports.mesh}`);
   }
+  const through = `others reach this node through ${relays.join(', ')}`;
   if (tried.length > 0) {
     const who = tried.map(({ name }) => name).join(', ');
-    return fail(
-      'reachable',
-      `${who} cannot connect to TCP port ${ports.mesh} of this machine`,
-      firewallAdvice(),
-    );
+    const blocked = `${who} cannot connect to TCP port ${ports.mesh} of this machine`;
+    return relays.length === 0
+      ? fail('reachable', blocked, firewallAdvice())
+      : warn('reachable', `${through}, as ${blocked}`, firewallAdvice());
+  }
+  if (relays.length > 0) {
+    return ok('reachable', `${through}; no other node of this site has tried TCP port ${ports.mesh}`);
   }
   const why = members.length === 0 ? 'no other node is connected' : 'nobody knows yet where this node is';
   return warn(
@@ -106,7 +109,7 @@ export function printers({ printers }: Health): Finding {
     return warn(
       'printers',
       'this site has none',
-      'inkmesh printer discover, and inkmesh printer add, on a registrar',
+      'inkmesh printer discover, and inkmesh printer add',
     );
   }
   if (off.length > 0) {

@@ -3,8 +3,15 @@
  * whatever else a request says of its user is not looked at. Judged by the facts of this node, and by a registrar while
  * one answers in time.
  */
-import { InkmeshError } from '../../mesh/errors.ts';
-import { type Mesh, type SourceId, type Standing, standingOf, tokenHash } from '../../mesh/mod.ts';
+import { asInkmeshError, InkmeshError } from '../../mesh/errors.ts';
+import {
+  type Mesh,
+  refuseCloudToken,
+  type SourceId,
+  type Standing,
+  standingOf,
+  tokenHash,
+} from '../../mesh/mod.ts';
 import { remember } from '../../mesh/remember.ts';
 import type { Audit } from '../audit.ts';
 import { refusalLimits, submitLimits } from '../limits.ts';
@@ -64,13 +71,14 @@ export class Sources {
   /**
    * Whose a token is; undefined for one that is not of this organisation, or another user's.
    * @throws InkmeshError `unauthenticated` when it is revoked or has expired: who shows it has it; `busy` for one that
-   *   is not valid from an address with many of these
+   *   is not valid from an address with many of these; `forbidden` for one of the cloud's where the site takes none
    */
   async owner(shown: Shown): Promise<{ user: string } | undefined> {
     const { token, user, address } = shown;
     const standing = await this.#standing(token, address);
     const isTheirs = user === null || standing.owner === null || standing.owner.user === user;
     if (standing.standing === 'valid' && standing.owner !== null && isTheirs) {
+      this.#refuseCloud(shown, standing.owner);
       return { user: standing.owner.user };
     }
     this.#refuse(shown, isTheirs ? standing : { ...standing, standing: 'unknown' });
@@ -84,7 +92,7 @@ export class Sources {
     // a registrar may have vouched for one that the facts have not brought yet
     const heard = known.standing === 'unknown' ? this.#answers.get(id.token.toHex())?.standing : undefined;
     const { standing, owner } = heard ?? known;
-    return standing === 'valid' ? owner?.user : undefined;
+    return standing === 'valid' && this.#cloudRefusal(id.token) === undefined ? owner?.user : undefined;
   }
 
   /**
@@ -94,6 +102,8 @@ export class Sources {
    */
   async confirm(source: Source): Promise<boolean> {
     const id = idOf(source);
+    const refused = 'token' in id ? this.#cloudRefusal(id.token) : undefined;
+    if (refused !== undefined) throw refused;
     const said = await this.ask(id);
     for (const standing of [this.#known(id), said]) {
       if (standing?.standing === 'revoked' || standing?.standing === 'expired') throw shutOut(standing);
@@ -141,18 +151,40 @@ export class Sources {
     return mayAsk ? await this.ask(id) ?? known : known;
   }
 
-  /** Counts and notes a refusal, but for those of an address that had too many. @throws InkmeshError */
-  #refuse({ user, address }: Shown, standing: Standing): void {
-    const { standing: what, owner } = standing;
-    const limited_ms = this.#attempts.limited_ms(address);
-    const who = what === 'unknown' ? null : owner?.user ?? null;
-    if (limited_ms === 0) {
-      const count = this.#attempts.failed(address);
-      const shown = user === null ? 'token' : 'user name and password';
-      const last = count === refusalLimits.maxFailures ? '; no more of this address for a while' : '';
-      const device = what === 'unknown' || owner === null ? '' : ` of device ${owner.device}`;
-      this.#audit.record({ what: 'refused', who, from: address, detail: `${what} ${shown}${device}${last}` });
+  /** Why this node's site takes nothing by a token that was made at a cloud node; undefined when it does, or for another. */
+  #cloudRefusal(token: Uint8Array): InkmeshError | undefined {
+    try {
+      refuseCloudToken(this.#mesh.ledger, this.#mesh.self.site, token);
+      return undefined;
+    } catch (thrown) {
+      return asInkmeshError(thrown);
     }
+  }
+
+  /** Counts and notes a refusal, but for those of an address that had too many. */
+  #note({ user, address }: Shown, what: string, owner: Standing['owner']): void {
+    if (this.#attempts.limited_ms(address) > 0) return;
+    const count = this.#attempts.failed(address);
+    const shown = user === null ? 'token' : 'user name and password';
+    const last = count === refusalLimits.maxFailures ? '; no more of this address for a while' : '';
+    const device = owner === null ? '' : ` of device ${owner.device}`;
+    const detail = `${what} ${shown}${device}${last}`;
+    this.#audit.record({ what: 'refused', who: owner?.user ?? null, from: address, detail });
+  }
+
+  /** @throws InkmeshError `forbidden` */
+  #refuseCloud(shown: Shown, owner: Standing['owner']): void {
+    const refused = this.#cloudRefusal(tokenHash(shown.token));
+    if (refused === undefined) return;
+    this.#note(shown, 'the cloud’s', owner);
+    throw refused;
+  }
+
+  /** @throws InkmeshError */
+  #refuse(shown: Shown, standing: Standing): void {
+    const { standing: what, owner } = standing;
+    const limited_ms = this.#attempts.limited_ms(shown.address);
+    this.#note(shown, what, what === 'unknown' ? null : owner);
     if (what !== 'unknown') throw shutOut(standing);
     if (limited_ms > 0) {
       const retry_s = Math.ceil(limited_ms / 1000);

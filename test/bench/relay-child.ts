@@ -106,7 +106,10 @@ async function edge(node: NodeMaterial, to: { address: string; peer: string }, l
     listen: listens ? ['/ip4/127.0.0.1/tcp/0'] : [],
   });
   const all = () => true;
-  transport.relayBy({ isMember: all, mayReserve: all, mayPass: all, trusts: all, carried: () => {} });
+  transport.relayBy({
+    ...{ isMember: all, mayReserve: all, mayPass: all, trusts: all, carried: () => {} },
+    registrars: () => [],
+  });
   const rpc = new Rpc(transport, systemClock, () => {});
   await rpc.handle(method('beat'), () => Promise.resolve({ reply: { time_ms: Date.now() } }));
   await rpc.handle(method('digests'), () => Promise.resolve({ reply: { docs: [] } }));

@@ -274,6 +274,7 @@ test('what only several machines show', async () => {
     registrars: [],
     members: ['a2', 'a3'],
     probed: [],
+    relays: [],
     clockOff_ms: 0,
     printers: [],
     warnings: [],
@@ -285,6 +286,16 @@ test('what only several machines show', async () => {
     /a2 cannot connect to TCP port/,
     /inkmesh install --firewall/,
   );
+  const relayed = { ...health, relays: ['cloud'] };
+  told(
+    reachable({ ...relayed, probed }, run),
+    'warn',
+    /through cloud, as a2 cannot connect to TCP port/,
+    /inkmesh install --firewall/,
+  );
+  const untried = reachable({ ...relayed, probed: [{ name: 'cloud', reachable: null }] }, run);
+  assert.is(untried.level, 'ok');
+  assert.match(untried.message, /through cloud; no other node of this site has tried TCP port/);
   told(
     reachable({ ...health, members: [] }, run),
     'warn',

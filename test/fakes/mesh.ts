@@ -22,6 +22,7 @@ import {
   type NodeCertificates,
   openMesh,
   renewLapsed,
+  type SocketDoor,
   submitterOf,
 } from '../../mesh/mod.ts';
 import type { Role } from '../../mesh/names.ts';
@@ -81,6 +82,8 @@ export interface NodePlace {
   disk?: { dir: string; quota: Quota };
   /** makes it a registrar */
   authority?: Authority;
+  /** where WebSockets come in */
+  door?: SocketDoor;
 }
 
 export interface FakeMesh {
@@ -139,6 +142,7 @@ export async function startMesh(count: number, shape: MeshShape = {}): Promise<F
       running,
       disk: where.disk ?? { dir: tempDir(), quota: storageLimits },
       authority: first && roles.includes('registrar') ? authority : where.authority,
+      ...(where.door === undefined ? {} : { door: where.door }),
     });
     nodes.push(node);
     return node;
@@ -177,6 +181,7 @@ interface NodeParts {
   running: Set<FakeNode>;
   disk: NonNullable<NodePlace['disk']>;
   authority: Authority | undefined;
+  door?: SocketDoor;
 }
 
 async function openNode(authority: Authority, keys: NodeKeys, parts: NodeParts): Promise<FakeNode> {
@@ -195,6 +200,7 @@ async function openNode(authority: Authority, keys: NodeKeys, parts: NodeParts):
         ...{ key: keys.hostKey, listen: [listen], organisation: authority.trust.fingerprint, clock },
         mdns: false,
         relay: identity.roles.includes('relay'),
+        ...(parts.door === undefined ? {} : { door: parts.door }),
       }),
       peers: parts.peers,
       storage: state,

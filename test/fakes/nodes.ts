@@ -17,6 +17,8 @@ export interface Nodes {
   readonly asAda: readonly string[];
   /** The same as the administrator. */
   readonly asAdmin: readonly string[];
+  /** The same at the second node, which is no registrar. */
+  readonly asAdminElsewhere: readonly string[];
   addPrinter(name: string, uri: string): Promise<void>;
   /** Stops the first node. @returns the arguments by which a command acts as ada at the second one */
   stopFirst(): Promise<readonly string[]>;
@@ -55,6 +57,7 @@ export async function startNodes(count: number, config: Partial<Config> = {}): P
     },
     asAda: ['--dir', first, '--credential', ada.credential],
     asAdmin: registrar,
+    asAdminElsewhere: ['--dir', others.at(0) ?? '', '--credential', files.adminCredential(first)],
     addPrinter: async (name, uri) => {
       await runInside(['printer', 'add', uri, '--name', name, '--site', site, ...registrar]);
     },

@@ -102,6 +102,7 @@ function bareTransport(host: Libp2p): { transport: Transport; linkOf(connection:
       direction: connection.direction,
       remote: connection.remoteAddr.toString(),
       relay: null,
+      limited: false,
       opened_ms: systemClock.monotonic_ms(),
       channels: 0,
       close: () => connection.abort(new Error('closed')),

@@ -17,7 +17,7 @@ export function deafTransport(peer: string, changes: Partial<Transport> = {}): T
     relayBy: () => {},
     reserveAt: nobody,
     endRelayed: () => {},
-    relayed: () => ({ reservations: 0, circuits: 0, refused: {} }),
+    relayed: () => ({ reservations: 0, circuits: 0, joining: 0, refused: {} }),
     start: () => Promise.resolve(),
     stop: () => Promise.resolve(),
     ...changes,

@@ -11,7 +11,7 @@ import type { Credential } from '../../mesh/grant.ts';
 import { generateHostKey, type Mesh, redeem } from '../../mesh/mod.ts';
 import { signRequest } from '../../mesh/request.ts';
 import { sourceMethod, type Standing } from '../../mesh/source.ts';
-import { tokenHash, tokenKind } from '../../mesh/submit-token.ts';
+import { deviceOf, tokenHash, tokenKind } from '../../mesh/submit-token.ts';
 import { parseToken } from '../../mesh/token.ts';
 import { adminRoutes } from '../../src/api/admin.ts';
 import { createApi } from '../../src/api/app.ts';
@@ -115,6 +115,7 @@ test('the link that leads to the cloud has a secret of its own, and makes a mark
   assert.is(response.status, 200);
   /** as a rogue cloud does that has seen the secret */
   const rolesBy = async (invite: string) => {
+    const tokenHash = new Uint8Array(randomBytes(32));
     const enrolled = await redeem({
       ...{
         secret: parseToken(invite).secret,
@@ -125,13 +126,14 @@ test('the link that leads to the cloud has a secret of its own, and makes a mark
       hostKey: (await generateHostKey()).hostKey,
       rootFingerprint: Uint8Array.fromHex(trust.fingerprint),
       request: await createRequest(await generateKeys()),
-      subject: { kind: 'user', device: crypto.randomUUID(), tokenHash: new Uint8Array(randomBytes(32)) },
+      subject: { kind: 'user', device: crypto.randomUUID(), tokenHash },
     });
-    return (await verifyIdentity(trust, enrolled.leaf, enrolled.issuers, Date.now())).roles;
+    const { roles } = await verifyIdentity(trust, enrolled.leaf, enrolled.issuers, Date.now());
+    return [...roles, deviceOf(registrar.mesh.ledger, tokenHash)?.cloud];
   };
   const [, atCloud = ''] = cloud_link.split('#');
-  assert.equal(await rolesBy(atCloud), ['cloud']);
-  assert.equal(await rolesBy(token), []);
+  assert.equal(await rolesBy(atCloud), ['cloud', true]);
+  assert.equal(await rolesBy(token), [undefined]);
 });
 
 /** The port of the cloud node, without its sockets. */

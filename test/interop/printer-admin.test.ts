@@ -13,7 +13,7 @@ import { requireTools } from '../fakes/require.ts';
 import { startScriptedPrinter } from '../fakes/scripted-printer.ts';
 import { startSink } from '../fakes/sink.ts';
 
-const nodes = await startNodes(1);
+const nodes = await startNodes(2);
 const sink = await startSink();
 
 test.after(async () => {
@@ -183,6 +183,26 @@ test('what a printer says oddly does not keep it out: it is known without that',
   } finally {
     await printer.stop();
   }
+});
+
+test('a node that is no registrar looks at a printer, and a registrar states it', async () => {
+  const [uri, ...more] = [sink.uri, '--name', 'far', '--site', 'a'];
+  const printer = await runInside<Printer>(['printer', 'add', uri, ...more, ...nodes.asAdminElsewhere]);
+  assert.equal(await known('far'), printer);
+  await waitFor(async () => {
+    const there = await runInside<Printer[]>(['printer', 'list', ...nodes.asAdminElsewhere]);
+    return there.some(({ name }) => name === 'far') || undefined;
+  }, { deadline_ms: 30_000, what: 'the other node to know it' });
+  await runInside(['printer', 'remove', 'far', ...nodes.asAdminElsewhere]);
+  assert.is(await known('far'), undefined);
+  const credential = nodes.asAda.at(-1) ?? '';
+  const asAda = ['--dir', nodes.asAdminElsewhere[1] ?? '', '--credential', credential];
+  await refused(runInside(['printer', 'add', uri, ...more, ...asAda]), /needs an administrator/);
+  await nodes.stopFirst();
+  await refused(
+    runInside(['printer', 'add', uri, ...more, ...nodes.asAdminElsewhere]),
+    /this node is no registrar and reaches none: run the command on a1/,
+  );
 });
 
 test.run();

@@ -183,6 +183,7 @@ test('what a relay does not grant is counted by why, and costs it nothing', asyn
   assert.equal(hub.relayed(), {
     reservations: 1,
     circuits: 0,
+    joining: 0,
     refused: { admission: 2, policy: 1, malformed: 4 },
   });
 });

@@ -8,7 +8,7 @@ import { freePort } from '../../src/cli/children.ts';
 import { Client, localEndpoint } from '../../src/cli/client.ts';
 import { releaseMany } from '../../src/cli/release.ts';
 import { runInside } from '../../src/cli/run.ts';
-import type { Accepted } from '../../src/api/printer-admin.ts';
+import type { Accepted } from '../../src/cli/printer-admin.ts';
 import { readCredential } from '../../src/datadir.ts';
 import type { Printer } from '../../src/directory.ts';
 import type { JobView } from '../../src/job.ts';

@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { directoryDoc } from '../../mesh/facts.ts';
+import { policyOf, siteKind } from '../../mesh/policy.ts';
 import { revocationOf, revokedKind } from '../../mesh/revocation.ts';
 import type { SourceId } from '../../mesh/source.ts';
-import { tokenHash, tokenKind } from '../../mesh/submit-token.ts';
+import { cancelProof, tokenHash, tokenKind } from '../../mesh/submit-token.ts';
 import { encodeMessage } from '../../src/ipp/codec.ts';
 import { charset, mimeMediaType, nameAttribute, naturalLanguage, uri } from '../../src/ipp/message.ts';
 import { groups, operations, statuses, type StatusName } from '../../src/ipp/registry.ts';
@@ -22,6 +23,7 @@ import {
   untilErased,
   untilKnown,
 } from '../fakes/mesh.ts';
+import { refusalOf } from '../fakes/organisation.ts';
 import { waitFor } from '../fakes/processes.ts';
 
 const day_ms = 24 * 3600_000;
@@ -56,13 +58,25 @@ interface Given {
 }
 
 /** A submit token that the registrar has given out, and every node knows of. */
-async function given(user: string, life_ms = day_ms): Promise<Given> {
+async function given(user: string, life_ms = day_ms, about: { cloud?: boolean } = {}): Promise<Given> {
   const [token, device] = [newToken(), crypto.randomUUID()];
   const subject = tokenHash(token).toHex();
-  const body = { user, device, expires_ms: Date.now() + life_ms };
+  const body = { user, device, expires_ms: Date.now() + life_ms, ...about };
   await registrar.mesh.ledger.state(tokenKind, () => directoryDoc, subject, body);
   await untilKnown(mesh.nodes, 'token', subject);
   return { token, device };
+}
+
+/** Decides for the site whether it takes what was made at a cloud node. */
+async function decide(cloud: 'accept' | 'refuse'): Promise<void> {
+  const body = { ...policyOf(registrar.mesh.ledger, 'a'), cloud };
+  await registrar.mesh.ledger.state(siteKind, () => directoryDoc, 'a', body);
+  await waitFor(
+    () => mesh.nodes.every(({ mesh }) => policyOf(mesh.ledger, 'a').cloud === cloud) || undefined,
+    {
+      ...{ deadline_ms: patience_ms, what: `every node to ${cloud}` },
+    },
+  );
 }
 
 async function revoke(what: 'device' | 'user', id: string): Promise<void> {
@@ -127,6 +141,41 @@ async function http(method: string, path: string, authorization: string): Promis
 
 const jobsOf = (user: string) =>
   node.mesh.ledger.all('job').filter(({ body }) => (body as { owner: string }).owner === user);
+
+test('a site that refuses what was made at a cloud node takes no token of it, and cancels by none', async () => {
+  const user = `ada-${crypto.randomUUID()}`;
+  const [marked, own] = [await given(user, day_ms, { cloud: true }), await given(user)];
+  const bearer = `Bearer ${marked.token}`;
+  const { status, json: { id } } = await http('POST', '/print', bearer);
+  assert.is(status, 201);
+  await decide('refuse');
+  try {
+    const refused = await http('POST', '/print', bearer);
+    assert.is(refused.status, 403);
+    assert.match(
+      refused.json.error?.message ?? '',
+      /site a takes no printer addresses that were made on the cloud/,
+    );
+    assert.is((await ipp(`/ipp/print/${marked.token}`)).status, 'client-error-forbidden');
+    assert.is((await http('GET', '/jobs', bearer)).status, 403);
+    // a node that does not ask is refused by the holders
+    const proof = cancelProof(marked.token, id ?? '');
+    assert.match(
+      await refusalOf(() => node.mesh.claimant.claim(id ?? '', { proof }, '-')),
+      /^forbidden: .*cloud/,
+    );
+    const last = node.state.audit.list(9).filter(({ what }) => what === 'refused');
+    assert.ok(
+      last.some(({ detail }) => detail === `the cloud’s token of device ${marked.device}`),
+      JSON.stringify(last),
+    );
+    assert.is((await http('POST', '/print', `Bearer ${own.token}`)).status, 201);
+    assert.is(jobsOf(user).length, 2);
+  } finally {
+    await decide('accept');
+  }
+  assert.is((await http('POST', '/print', bearer)).status, 201);
+});
 
 test('a token prints by every front as its user, and lists and cancels what it submitted', async () => {
   const user = `ada-${crypto.randomUUID()}`;

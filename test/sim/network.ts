@@ -115,6 +115,7 @@ interface Served {
 class SimLink implements Link {
   readonly peer: string;
   readonly relay = null;
+  readonly limited = false;
   readonly opened_ms: number;
   readonly direction: 'inbound' | 'outbound';
   readonly remote: string;
@@ -273,7 +274,7 @@ export class SimTransport implements Transport {
   endRelayed(_peer: string): void {}
 
   relayed() {
-    return { reservations: 0, circuits: 0, refused: {} };
+    return { reservations: 0, circuits: 0, joining: 0, refused: {} };
   }
 
   start(): Promise<void> {

@@ -21,13 +21,18 @@ test('what one end says the other one reads', () => {
   assert.equal(decodeHop(encodeHopRequest()), { type: 'reserve' });
   assert.equal(decodeHop(encodeHopRequest(peer)), { type: 'connect', peer });
   const reservation = { expires_s: 1_900_000_000, addresses: [address, peer] };
-  assert.equal(decodeHopStatus(encodeHopStatus(status.ok, reservation)), {
-    ...{ answer: status.ok, addresses: [address, peer] },
+  assert.equal(decodeHopStatus(encodeHopStatus(status.ok, { reservation })), {
+    ...{ answer: status.ok, addresses: [address, peer], limit: undefined },
   });
   assert.equal(decodeHopStatus(encodeHopStatus(status.noReservation)), {
-    ...{ answer: status.noReservation, addresses: [] },
+    ...{ answer: status.noReservation, addresses: [], limit: undefined },
   });
-  assert.equal(decodeStopConnect(encodeStopConnect(peer)), peer);
+  const limit = { duration_s: 30, bytes: 262_144 };
+  assert.equal(decodeHopStatus(encodeHopStatus(status.ok, { limit })), {
+    ...{ answer: status.ok, addresses: [], limit },
+  });
+  assert.equal(decodeStopConnect(encodeStopConnect(peer)), { peer, limit: undefined });
+  assert.equal(decodeStopConnect(encodeStopConnect(peer, limit)), { peer, limit });
   assert.is(decodeStopStatus(encodeStopStatus(status.permissionDenied)), status.permissionDenied);
 });
 
@@ -47,7 +52,10 @@ test('what is cut off, or of another kind, is refused', async () => {
       assert.match(await refusalOf(() => decode(Uint8Array.from(octets))), /^bad-request: /);
     }
   }
-  const whole = encodeHopStatus(status.ok, { expires_s: 1, addresses: [address] });
+  const whole = encodeHopStatus(status.ok, {
+    reservation: { expires_s: 1, addresses: [address] },
+    limit: { duration_s: 1, bytes: 300 },
+  });
   for (let length = 0; length < whole.length; length++) {
     assert.match(
       await refusalOf(() => decodeHopStatus(whole.subarray(0, length))),

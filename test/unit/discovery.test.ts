@@ -79,7 +79,15 @@ function world(
 }
 
 const link = (peer: string, remote = direct): Link => ({
-  ...{ peer, direction: 'outbound', remote, relay: null, opened_ms: Number.MAX_SAFE_INTEGER, channels: 0 },
+  ...{
+    peer,
+    direction: 'outbound',
+    remote,
+    relay: null,
+    limited: false,
+    opened_ms: Number.MAX_SAFE_INTEGER,
+    channels: 0,
+  },
   close: () => {},
 });
 

@@ -64,7 +64,7 @@ async function world(): Promise<World> {
 
 function linkIn({ links }: World, relay: string | null = null): Link {
   const link: Link = {
-    ...{ peer, direction: 'outbound', remote: '/ip4/192.0.2.1/tcp/1', relay, channels: 0 },
+    ...{ peer, direction: 'outbound', remote: '/ip4/192.0.2.1/tcp/1', relay, limited: false, channels: 0 },
     opened_ms: systemClock.monotonic_ms(),
     close: () => void links.splice(links.indexOf(link), 1),
   };

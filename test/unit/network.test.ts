@@ -55,6 +55,11 @@ function facts(relay: () => boolean): FactLedger {
   } as unknown as FactLedger;
 }
 
+const linkTo = (remote: string): Link => ({
+  ...{ peer, direction: 'outbound', remote, relay: null, opened_ms: 0, channels: 0, limited: false },
+  close: () => {},
+});
+
 /** Node b1, which nobody answers until a test says so. */
 async function world(): Promise<World> {
   const still = stillClock();
@@ -82,10 +87,7 @@ async function world(): Promise<World> {
       return new Promise((resolve, reject) => {
         signal.addEventListener('abort', () => reject(new InkmeshError('timeout', 'nobody there')));
         box.answer = () => {
-          links.push({
-            ...{ peer, direction: 'outbound', remote: address, relay: null, opened_ms: 0, channels: 0 },
-            close: () => {},
-          });
+          links.push(linkTo(address));
           resolve(links[0] as Link);
         };
       });

@@ -42,7 +42,8 @@ function sourcesOf(facts: Facts, ...said: (Standing | undefined)[]) {
       ? Promise.reject(new InkmeshError('timeout', 'it took too long'))
       : Promise.resolve(answer);
   };
-  const mesh = { ledger: known(facts), now_ms: () => now_ms, membership: { standingOf: standing } };
+  const self = { site: 'a' };
+  const mesh = { ledger: known(facts), self, now_ms: () => now_ms, membership: { standingOf: standing } };
   const state = new State(tempDir());
   return { sources: new Sources(mesh as unknown as Mesh, state.audit), asked, state };
 }
