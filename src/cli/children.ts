@@ -26,13 +26,17 @@ function signal(child: ChildProcess, name: 'SIGTERM' | 'SIGKILL'): void {
   }
 }
 
+const ports = { first: 12_000, end: 32_000 };
+let next = randomInt(ports.first, ports.end);
+
 /**
- * A TCP port of 127.0.0.1 that nobody listens on now. None of those that the system gives to connections (from 32768
- * on): one of those may take it before whoever asked listens there.
+ * A TCP port of 127.0.0.1 that nobody listens on now; each is given once, as whoever asks for several listens later.
+ * None of those that the system gives to connections (from 32768 on): one of those may take it before that.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(12_000, 32_000);
+    const port = next;
+    next = port + 1 < ports.end ? port + 1 : ports.first;
     const server = createServer().listen(port, '127.0.0.1');
     try {
       await once(server, 'listening');

@@ -39,6 +39,7 @@ export class DemoCluster {
   /** where there are several sites: they reach each other through it alone */
   cloud: DemoCloud | null = null;
   readonly #inside: Inside;
+  #cloudUrl: string | null = null;
   readonly #children: ChildProcess[] = [];
   /** by node: the end of what it has logged */
   readonly #logs = new Map<string, string>();
@@ -51,15 +52,15 @@ export class DemoCluster {
 
   /** Founds the organisation and starts its nodes, the registrar first. @param sites at most 8 @param count nodes of each */
   async start(sites: number, count: number): Promise<void> {
-    const cloudPort = sites > 1 ? await freePort() : null;
-    const cloud = cloudPort === null ? null : `https://127.0.0.1:${cloudPort}`;
+    const cloud = sites > 1 ? `https://127.0.0.1:${await freePort()}` : null;
+    this.#cloudUrl = cloud;
     for (const site of [...'abcdefgh'].slice(0, sites)) this.sites.push({ name: site, nodes: [] });
     const names = (site: string) => Array.from({ length: count }, (_, i) => `${site}${i + 1}`);
-    for (const name of this.sites.flatMap(({ name }) => names(name))) await this.#configure(name, cloud);
     const [home, ...others] = this.sites as [DemoSite, ...DemoSite[]];
     const [first, ...mates] = names(home.name) as [string, ...string[]];
     const founding = ['org', 'init', '--name', 'inkmesh demo', '--site', home.name, '--node', first];
     const faces = ['--role', 'front', '--role', 'panel'];
+    await this.#configure(first);
     await this.#inside([...founding, ...faces, '--dir', this.path(first)]);
     await this.#run(home, first);
     if (cloud !== null) await this.#startCloud(cloud);
@@ -113,7 +114,10 @@ export class DemoCluster {
     if (names.length === 0) return;
     const uses = ['--uses', String(names.length), ...roles, '--dir', this.registrar.dir];
     const { token } = await this.#inside<{ token: string }>(['invite', 'node', '--site', site.name, ...uses]);
-    for (const name of names) await this.#inside(['join', token, '--dir', this.path(name), '--node', name]);
+    for (const name of names) {
+      await this.#configure(name);
+      await this.#inside(['join', token, '--dir', this.path(name), '--node', name]);
+    }
     await Promise.all(names.map((name) => this.#run(site, name)));
   }
 
@@ -126,7 +130,8 @@ export class DemoCluster {
     }
   }
 
-  async #configure(name: string, cloud: string | null): Promise<void> {
+  /** Just before the node starts: somebody else may take its ports meanwhile. */
+  async #configure(name: string): Promise<void> {
     await mkdir(this.path(name), { recursive: true, mode: 0o700 });
     const ports = {
       http: await freePort(),
@@ -135,7 +140,8 @@ export class DemoCluster {
       release: await freePort(),
     };
     // the nodes of a demo are of no interest to the LAN: loopback only, found by address
-    const settings = { address: '127.0.0.1', mdns: false, ports, ...(cloud === null ? {} : { cloud }) };
+    const cloud = this.#cloudUrl === null ? {} : { cloud: this.#cloudUrl };
+    const settings = { address: '127.0.0.1', mdns: false, ports, ...cloud };
     await writePrivate(files.config(this.path(name)), settings);
   }
 
